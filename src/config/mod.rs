@@ -1,0 +1,1 @@
+//! YAML text to sections, with every fault found on the way. Resolves nothing: names stay names until `compile`.

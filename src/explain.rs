@@ -1,0 +1,1 @@
+//! The same `respond`, with a recording trace.

@@ -1,0 +1,1 @@
+//! Draws among weighted things.

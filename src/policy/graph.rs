@@ -1,0 +1,155 @@
+//! Pools and policies, resolved and acyclic.
+
+use crate::geo::GeoTable;
+use crate::ids::{GeoTableId, NodeId, PoolId, SiteId, SteerId, Table, TargetId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a pool chooses among its usable members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choose {
+    /// A draw without replacement, each with probability weight / sum of weights.
+    Weighted,
+    /// All, rotated by a uniform draw.
+    RoundRobin,
+    /// All, in config order.
+    All,
+}
+
+/// How much of a pool must be usable for it to be healthy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinHealthy {
+    /// Percent of the configured positive weight, rounded up: `0..=100`.
+    Percent(u8),
+    /// Members.
+    Count(u32),
+}
+
+/// An entry of a pool that may appear in an answer.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Unique in its pool.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub site: Option<SiteId>,
+    /// `0..=1_000_000`; 0 is a standby, used only when no positive weight is usable.
+    pub weight: u32,
+    /// Its addresses, by [`crate::prefix::Family::index`]; at least one.
+    pub addresses: [Option<IpAddr>; 2],
+    /// The checks of each address: all must pass. None: always up.
+    pub checks: [Vec<TargetId>; 2],
+    /// Never answered, never probed.
+    pub disabled: bool,
+}
+
+/// Members that are answered together.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Unique among pools and policies.
+    pub name: Arc<str>,
+    /// In config order; at most 65,535.
+    pub members: Vec<Member>,
+    /// How members are chosen.
+    pub choose: Choose,
+    /// How many members an answer holds at most: `1..=`[`crate::policy::Picks::MAX`].
+    pub pick: u16,
+    /// When the pool counts as healthy.
+    pub min_healthy: MinHealthy,
+}
+
+/// What a policy does with its children.
+#[derive(Clone, Debug)]
+pub enum Policy {
+    /// The first child of the best grade.
+    Failover,
+    /// One child of the best grade, drawn by these weights (one per child); 0 is a standby.
+    Weighted(Vec<u32>),
+    /// All children of the best grade, rotated by a uniform draw, up to `pick` members.
+    RoundRobin {
+        /// Members in an answer at most.
+        pick: u16,
+    },
+    /// The children that the table names for the client's place, in order.
+    Geo {
+        /// The compiled rules.
+        table: GeoTableId,
+        /// False when the policy looks at the resolver's address only (`ecs: ignore`).
+        ecs: bool,
+    },
+    /// The children whose latency is within `tolerance` of the best, drawn uniformly.
+    Latency {
+        /// How much worse than the best still counts as equal.
+        tolerance: Duration,
+    },
+}
+
+/// The TTLs a node lets through, in seconds: `min <= max`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TtlRange {
+    /// Never below.
+    pub min_s: u32,
+    /// Never above.
+    pub max_s: u32,
+}
+
+/// A node of the graph.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A pool.
+    Pool(PoolId),
+    /// A policy over nodes with smaller ids.
+    Policy {
+        /// Its name in the config.
+        name: Arc<str>,
+        /// What it does.
+        policy: Policy,
+        /// In config order; for `Geo` the table's numbers index this list.
+        children: Vec<NodeId>,
+        /// Its own `ttl`, where written.
+        ttl: Option<TtlRange>,
+    },
+}
+
+/// What is answered when the whole tree below a steered name is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastResort {
+    /// NODATA with SOA.
+    NoData,
+    /// SERVFAIL.
+    ServFail,
+    /// As if all were healthy.
+    ServeAll,
+    /// The last usable sets there were.
+    LastKnown,
+    /// The usable members of this pool; NODATA when it is empty too.
+    Fallback(NodeId),
+}
+
+/// What a steered RRset points at.
+#[derive(Clone, Debug)]
+pub struct Steer {
+    /// The node that decides.
+    pub root: NodeId,
+    /// The TTLs handed out: the root's own `ttl`, or the default.
+    pub ttl: TtlRange,
+    /// What is answered when all is down.
+    pub on_all_down: LastResort,
+    /// The TTL of that answer, in seconds.
+    pub on_all_down_ttl_s: u32,
+}
+
+/// Pools, policies and what steered names point at. Children have smaller ids than their parents.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All pools.
+    pub pools: Table<PoolId, Pool>,
+    /// All nodes, children first.
+    pub nodes: Table<NodeId, Node>,
+    /// All roots that zones name.
+    pub steers: Table<SteerId, Steer>,
+    /// All compiled geographies, shared by content.
+    pub geo: Table<GeoTableId, GeoTable>,
+    /// The names of the sites.
+    pub sites: Table<SiteId, Arc<str>>,
+}

@@ -1,0 +1,126 @@
+//! The compiled whole: everything a config means, immutable and complete.
+
+use crate::health::Rules;
+use crate::ids::{Table, TargetId};
+use crate::policy::Graph;
+use crate::zone::Zones;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is served and probed. Plain data; nothing in it changes after the compiler made it.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What the shell needs to know: where to listen, where to keep state.
+    pub settings: Settings,
+    /// All zones, wire-ready.
+    pub zones: Zones,
+    /// Pools and policies.
+    pub graph: Graph,
+    /// Everything that is probed, each once.
+    pub targets: Table<TargetId, Target>,
+}
+
+/// One check of one address, merged over all members and monitors that want it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What makes it this target and no other: type, address, port, host, path, method, expectations, TLS. Stable over
+    /// reloads; readable, since status and the state file show it.
+    pub identity: Arc<str>,
+    /// The strictest rules of all who want it.
+    pub rules: Rules,
+    /// Where the probe connects to.
+    pub addr: SocketAddr,
+    /// What the probe says and expects.
+    pub check: Check,
+}
+
+/// A protocol to probe with.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Check {
+    /// A TCP connection is enough.
+    Tcp,
+    /// An HTTP request, over TLS or not.
+    Http(HttpCheck),
+}
+
+/// An HTTP request and what must come back.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HttpCheck {
+    /// Over TLS, with the certificate verified for `host`.
+    pub tls: bool,
+    /// Whether a certificate is verified; only meaningful with `tls`.
+    pub verify: bool,
+    /// The Host header and the TLS server name; the address itself when none was written.
+    pub host: Arc<str>,
+    /// Begins with a slash.
+    pub path: Arc<str>,
+    /// GET or HEAD.
+    pub method: Method,
+    /// Statuses that pass, as inclusive ranges.
+    pub expect: Vec<(u16, u16)>,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+}
+
+/// What the shell needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// UDP and TCP, both on each address.
+    pub listen: Vec<SocketAddr>,
+    /// DNS over TLS (RFC 7858), where wanted.
+    pub dot: Option<DotSettings>,
+    /// Where the admin interface listens, where wanted.
+    pub admin: Option<AdminAddr>,
+    /// Where verdicts survive a restart, where wanted. Created when missing.
+    pub state_dir: Option<PathBuf>,
+    /// Verdicts from the state file count at start when they are not older than this.
+    pub state_max_age: Duration,
+    /// Reload when a file changes.
+    pub watch: bool,
+    /// Threads that answer; at least 1.
+    pub workers: usize,
+    /// Serve after this, even when the first round of probes has not ended.
+    pub startup_deadline: Duration,
+    /// What one client, and all together, may hold open.
+    pub tcp: TcpLimits,
+}
+
+/// DNS over TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DotSettings {
+    /// Addresses; port 853 by custom.
+    pub listen: Vec<SocketAddr>,
+    /// PEM file of the certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+}
+
+/// Where the admin interface listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AdminAddr {
+    /// A TCP address; loopback unless the operator knows better.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// Limits of TCP and DoT (RFC 7766 section 6.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpLimits {
+    /// Connections open at once, over all workers.
+    pub connections: usize,
+    /// Connections open at once from one client address.
+    pub connections_per_client: usize,
+    /// A connection without a query for this long is closed.
+    pub idle: Duration,
+}

@@ -4,6 +4,8 @@
 //! read as text: comments, strings and test code are blanked first (tests may use whatever helps them; the arrows are
 //! about the program), then every path is collected, `use` trees written out. A fault names file, line and rule.
 
+#![allow(clippy::disallowed_methods, reason = "tests read the repository")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

@@ -12,7 +12,7 @@ use super::Code;
 use super::intern::Interner;
 use super::place::Place;
 use super::ranges::{Layer, NOTHING};
-use crate::prefix::Family;
+use crate::prefix::{Family, Prefix};
 use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions, path};
 use std::collections::HashMap;
 use std::fmt;
@@ -149,7 +149,7 @@ fn walk(bytes: &[u8], mut read: impl FnMut(&Record<'_, '_>) -> Result<u32, MaxMi
 fn append(layer: &mut Layer, record: &Record<'_, '_>, number: u32) -> Result<(), AtlasError> {
     let network = record.network().map_err(|error| unreadable(&error))?;
     let (addr, len) = (network.ip(), network.prefix());
-    let prefix = crate::prefix::Prefix::new(addr, len);
+    let prefix = Prefix::new(addr, len);
     layer.append(prefix.family(), prefix.range(), number);
     if is_all_of_ipv4(addr, len) {
         layer.append(Family::V4, (0, u128::from(u32::MAX)), number);
@@ -298,11 +298,13 @@ mod tests {
 
     #[test]
     fn flipped_bytes_are_an_error_or_an_atlas_but_never_a_panic() {
-        let city = database(IpVersion::V4, &[("192.0.2.0/24", land("EU", "DE", "BY")), ("10.0.0.0/8", land("NA", "US", "CA"))]);
-        for at in 0..city.len() {
-            let mut broken = city.clone();
-            broken[at] ^= 0x15;
-            let _ = Atlas::load(Some(&broken), None).map(|atlas| place_at(&atlas, "192.0.2.1"));
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let city = database(version, &[("192.0.2.0/24", land("EU", "DE", "BY")), ("10.0.0.0/8", land("NA", "US", "CA"))]);
+            for at in 0..city.len() {
+                let mut broken = city.clone();
+                broken[at] ^= 0x15;
+                let _ = Atlas::load(Some(&broken), None).map(|atlas| place_at(&atlas, "192.0.2.1"));
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// Codes that people write and that mean another country than they hope: exceptional reservations and the EU's own style.
+/// What people write for a country, and its code: a name in common use, the European Union's own style, a language.
 const MISTAKEN: [(Code, Code); 3] = [(Code(*b"UK"), Code(*b"GB")), (Code(*b"EL"), Code(*b"GR")), (Code(*b"EN"), Code(*b"GB"))];
 
 /// ISO 3166-1 alpha-2, officially assigned, and XK.

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex};
 /// The TLS configurations of all probes.
 #[derive(Debug)]
 pub struct Trust {
-    /// `None` until the roots of the system were read. Reading is tried again as long as it finds none.
+    /// Reads the roots; `None` when there are none.
+    read_roots: fn() -> Option<RootCertStore>,
+    /// `None` until the roots were read. Reading is tried again as long as it finds none.
     verifying: Mutex<Option<ClientConfig>>,
     trusting_all: ClientConfig,
 }
@@ -23,12 +25,12 @@ pub struct Trust {
 impl Trust {
     /// Trusts the roots of the system.
     pub fn of_system() -> Trust {
-        Trust { verifying: Mutex::new(None), trusting_all: trusting_all() }
+        Trust { read_roots: system_roots, verifying: Mutex::new(None), trusting_all: trusting_all() }
     }
 
     /// Trusts these roots only.
     pub fn of(roots: RootCertStore) -> Trust {
-        Trust { verifying: Mutex::new(Some(verifying(roots))), trusting_all: trusting_all() }
+        Trust { verifying: Mutex::new(Some(verifying(roots))), ..Trust::of_system() }
     }
 
     /// For checks that verify: the chain, the validity period and the name.
@@ -37,7 +39,7 @@ impl Trust {
         if let Some(config) = &*known {
             return Ok(config.clone());
         }
-        let config = verifying(system_roots().ok_or(Doubt::NoRoots)?);
+        let config = verifying((self.read_roots)().ok_or(Doubt::NoRoots)?);
         *known = Some(config.clone());
         Ok(config)
     }
@@ -48,8 +50,8 @@ impl Trust {
     }
 }
 
-/// The roots of this system; `None` when it has none. Single certificates that cannot be read are left out, as every
-/// other program on the system does.
+/// The roots of this system; `None` when it has none. Certificates that cannot be read are left out: one bad
+/// file must not cost the trust in all others.
 fn system_roots() -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -113,5 +115,21 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn without_roots_nothing_can_be_verified_until_somebody_installs_some() {
+        static INSTALLED: AtomicBool = AtomicBool::new(false);
+        let read_roots = || INSTALLED.load(Ordering::Relaxed).then(RootCertStore::empty);
+        let trust = Trust { read_roots, ..Trust::of_system() };
+        assert!(matches!(trust.verifying(), Err(Doubt::NoRoots)));
+        INSTALLED.store(true, Ordering::Relaxed);
+        assert!(trust.verifying().is_ok());
     }
 }

@@ -246,8 +246,11 @@ fn data(data: &RData) -> String {
 }
 
 fn generic(octets: &[u8]) -> String {
-    let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    format!("\\# {} {hex}", octets.len())
+    let mut text = format!("\\# {} ", octets.len());
+    for octet in octets {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 fn wire(data: &RData) -> Vec<u8> {

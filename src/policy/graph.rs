@@ -145,6 +145,9 @@ pub struct Steer {
     pub on_all_down: LastResort,
     /// The TTL of that answer, in seconds.
     pub on_all_down_ttl_s: u32,
+    /// By [`crate::prefix::Family::index`]: whether any pool below has a member of the family. A denial of a family that
+    /// none has may be kept long.
+    pub families: [bool; 2],
 }
 
 /// Pools, policies and what steered names point at. Children have smaller ids than their parents.
@@ -163,6 +166,19 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// By [`crate::prefix::Family::index`]: whether any pool at or below `root` has a member of the family.
+    pub fn families(&self, root: NodeId) -> [bool; 2] {
+        let mut families: Table<NodeId, [bool; 2]> = Table::new();
+        // Children come first, so each node is looked at once, however often it is shared.
+        for (_, node) in self.nodes.iter().take_while(|(id, _)| *id <= root) {
+            families.push([0, 1].map(|family| match node {
+                Node::Pool(pool) => self.pools[*pool].members.iter().any(|member| member.addresses[family].is_some()),
+                Node::Policy { children, .. } => children.iter().any(|&child| families[child][family]),
+            }));
+        }
+        families[root]
+    }
+
     /// How many nodes a survey of `root` visits at most, counting a node again for each way that leads to it. A query
     /// pays a few times this; the count saturates.
     pub fn visits(&self, root: NodeId) -> u64 {

@@ -299,7 +299,7 @@ mod tests {
     fn usable_are_those_up_then_those_unknown_and_never_those_down() {
         assert_eq!(usable("up down unknown"), [vec![0], vec![0]]);
         assert_eq!(usable("down unknown down unknown"), [vec![1, 3], vec![1, 3]]);
-        assert_eq!(usable("down down"), [vec![], vec![]]);
+        assert_eq!(usable("down down"), [Vec::<u16>::new(), Vec::new()]);
     }
 
     #[test]

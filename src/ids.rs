@@ -87,6 +87,11 @@ impl<I: Id, T> Table<I, T> {
         &self.rows
     }
 
+    /// All rows, in order, without the table.
+    pub fn into_rows(self) -> Vec<T> {
+        self.rows
+    }
+
     /// All rows with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.rows.iter().enumerate().map(|(index, row)| (I::new(index), row))

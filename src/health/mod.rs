@@ -4,6 +4,7 @@
 //! [`TargetVerdict`]s, which the [`Ledger`] folds into one verdict per member and family. Knows no address, no protocol
 //! and no socket: a target is an opaque identity. It is told the time and cannot fail.
 
+mod latency;
 mod ledger;
 mod monitor;
 mod observation;
@@ -11,7 +12,7 @@ mod schedule;
 mod verdict;
 
 pub use ledger::Ledger;
-pub use monitor::{Monitor, Rules};
+pub use monitor::{Change, Monitor, Rules};
 pub use observation::{Doubt, FailReason, Observation};
 pub use schedule::{ProbeOrder, Schedule, TargetVerdict, TargetView, Token};
-pub use verdict::{Status, Verdict};
+pub use verdict::{NotAStatus, Status, Verdict};

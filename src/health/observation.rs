@@ -1,5 +1,6 @@
 //! What one probe saw.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The result of one probe. A failed probe is data, not an error.
@@ -16,6 +17,27 @@ pub enum Observation {
     Fail(FailReason),
     /// This node could not look: says nothing about the target and never counts.
     Inconclusive(Doubt),
+}
+
+impl Observation {
+    /// A short word for metrics: `pass`, or that of the reason. One of a small, fixed set.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Observation::Pass { .. } => "pass",
+            Observation::Fail(reason) => reason.code(),
+            Observation::Inconclusive(doubt) => doubt.code(),
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Observation::Pass { connect, total } => write!(f, "passed in {total:.1?} (connected in {connect:.1?})"),
+            Observation::Fail(reason) => write!(f, "failed: {reason}"),
+            Observation::Inconclusive(doubt) => write!(f, "inconclusive: {doubt}"),
+        }
+    }
 }
 
 /// What was wrong with the target.
@@ -37,15 +59,111 @@ pub enum FailReason {
     Protocol(Box<str>),
 }
 
+impl FailReason {
+    /// A short word for metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            FailReason::Timeout => "timeout",
+            FailReason::Refused => "refused",
+            FailReason::Reset => "reset",
+            FailReason::Unreachable => "unreachable",
+            FailReason::Tls(_) => "tls",
+            FailReason::Status(_) => "status",
+            FailReason::Protocol(_) => "protocol",
+        }
+    }
+}
+
+impl fmt::Display for FailReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailReason::Timeout => f.write_str("timed out"),
+            FailReason::Refused => f.write_str("connection refused"),
+            FailReason::Reset => f.write_str("connection closed before the answer was complete"),
+            FailReason::Unreachable => f.write_str("host unreachable"),
+            FailReason::Tls(what) => write!(f, "TLS: {what}"),
+            FailReason::Status(status) => write!(f, "HTTP {status}"),
+            FailReason::Protocol(what) => write!(f, "not the expected protocol: {what}"),
+        }
+    }
+}
+
 /// Why this node could not look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Doubt {
-    /// ENETUNREACH: this node has no route.
+    /// ENETUNREACH, ENETDOWN, EACCES, EPERM: this node has no route, or a local rule forbids it.
     NoRoute,
     /// EADDRNOTAVAIL: no local address or port left.
     NoAddress,
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM: out of descriptors or memory.
     NoResources,
+    /// This node has no root certificates to verify anybody's with.
+    NoRoots,
+    /// The check cannot be put into a request: its host or path is not part of any URL.
+    Unaskable,
     /// The prober itself ran late.
     Lag,
+}
+
+impl Doubt {
+    /// A short word for metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Doubt::NoRoute => "no_route",
+            Doubt::NoAddress => "no_address",
+            Doubt::NoResources => "no_resources",
+            Doubt::NoRoots => "no_roots",
+            Doubt::Unaskable => "unaskable",
+            Doubt::Lag => "lag",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::NoRoute => "this node has no route to it",
+            Doubt::NoAddress => "this node has no local address or port left",
+            Doubt::NoResources => "this node is out of descriptors or memory",
+            Doubt::NoRoots => "this node has no root certificates to verify with",
+            Doubt::Unaskable => "the host or path of the check fits in no URL",
+            Doubt::Lag => "the prober ran late",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_reads_like_a_sentence() {
+        let pass = Observation::Pass { connect: Duration::from_micros(4_130), total: Duration::from_micros(12_340) };
+        assert_eq!(pass.to_string(), "passed in 12.3ms (connected in 4.1ms)");
+        assert_eq!(Observation::Fail(FailReason::Status(503)).to_string(), "failed: HTTP 503");
+        assert_eq!(Observation::Fail(FailReason::Refused).to_string(), "failed: connection refused");
+        assert_eq!(Observation::Inconclusive(Doubt::Lag).to_string(), "inconclusive: the prober ran late");
+    }
+
+    #[test]
+    fn no_two_reasons_share_a_metric_label() {
+        let observations = [
+            Observation::Pass { connect: Duration::ZERO, total: Duration::ZERO },
+            Observation::Fail(FailReason::Timeout),
+            Observation::Fail(FailReason::Refused),
+            Observation::Fail(FailReason::Reset),
+            Observation::Fail(FailReason::Unreachable),
+            Observation::Fail(FailReason::Tls("x".into())),
+            Observation::Fail(FailReason::Status(500)),
+            Observation::Fail(FailReason::Protocol("x".into())),
+            Observation::Inconclusive(Doubt::NoRoute),
+            Observation::Inconclusive(Doubt::NoAddress),
+            Observation::Inconclusive(Doubt::NoResources),
+            Observation::Inconclusive(Doubt::NoRoots),
+            Observation::Inconclusive(Doubt::Unaskable),
+            Observation::Inconclusive(Doubt::Lag),
+        ];
+        let codes: std::collections::BTreeSet<_> = observations.iter().map(Observation::code).collect();
+        assert_eq!(codes.len(), observations.len());
+    }
 }

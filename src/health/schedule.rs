@@ -1,12 +1,23 @@
 //! All targets: what is due next, and what came of it.
+//!
+//! Each target has a time slot in every interval, found from its identity alone, so that a thousand targets do not fire
+//! together and a restart or a reload moves nobody. Only the first probe of a new target is made at once. Orders leave
+//! by [`Schedule::poll_order`], observations enter by [`Schedule::handle_observation`].
+//!
+//! Targets are known by identity: [`Schedule::adopt`] gives out new ids by position and carries everything else over,
+//! also the tokens of probes under way. A prober that never reports back cannot stall a target: a while after the
+//! deadline the probe is given up as [`Doubt::Lag`], and the target takes its next slot.
 
-use super::{Observation, Rules, Status, Verdict};
+use super::{Change, Doubt, Monitor, Observation, Rules, Status, Verdict};
 use crate::clock::Moment;
-use crate::ids::TargetId;
+use crate::ids::{Table, TargetId};
+use crate::rng::mix;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names one probe; an observation with a token that is no longer under way is ignored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
 
 /// A probe to make now.
@@ -42,49 +53,527 @@ pub struct TargetView {
     pub streak: u32,
     /// The last observation, and when it came.
     pub last: Option<(Moment, Observation)>,
-    /// When the next probe starts.
+    /// When the next probe starts; of a target being probed now, when the one after that does.
     pub next: Moment,
 }
 
 /// All targets of the config in force.
 #[derive(Debug, Default)]
-pub struct Schedule {}
+pub struct Schedule {
+    seed: u64,
+    targets: Table<TargetId, Appointment>,
+    /// For look-up only, never iterated: its order is not the same twice.
+    by_identity: HashMap<Arc<str>, TargetId>,
+    /// Every target that is not being probed, by the start of its next probe.
+    waiting: BTreeSet<(Moment, TargetId)>,
+    /// Every probe under way.
+    under_way: BTreeMap<Token, TargetId>,
+    /// Every probe under way, by the moment it is given up.
+    given_up: BTreeSet<(Moment, Token)>,
+    /// The number of probes under way never exceeds this.
+    under_way_max: usize,
+    next_token: u64,
+    heartbeat: Option<Moment>,
+    /// When the set of targets was last taken over.
+    adopted: Moment,
+}
+
+/// One target and its next probe.
+#[derive(Debug)]
+struct Appointment {
+    identity: Arc<str>,
+    monitor: Monitor,
+    /// The start of the next probe.
+    due: Moment,
+    /// The probe under way, and when it is given up.
+    probe: Option<(Token, Moment)>,
+}
 
 impl Schedule {
     /// An empty schedule; `seed` decides the phases.
-    pub fn new(_seed: u64) -> Schedule {
-        Schedule {}
+    pub fn new(seed: u64) -> Schedule {
+        Schedule { seed, ..Schedule::default() }
     }
 
-    /// Takes over a new set of targets. Those known by identity keep their state; new ones start unknown and are due
-    /// at once; those gone are never probed again, and their late observations are ignored.
-    pub fn adopt(&mut self, _targets: &[(Arc<str>, Rules)], _now: Moment) {}
+    //--- The set of targets
 
-    /// Believes `status` of a target that has not been observed yet: what a state file said.
-    pub fn restore(&mut self, _identity: &str, _status: Status, _now: Moment) {}
-
-    /// The next probe that is due at `now`; `None` when none is, or enough are under way.
-    pub fn poll_order(&mut self, _now: Moment) -> Option<ProbeOrder> {
-        None
+    /// Takes over a new set of targets. Those known by identity keep their state, and a probe under way stays under way;
+    /// new ones start unknown and are due at once; those gone are never probed again, and their late observations are
+    /// ignored. The id of a target is its position in `targets`.
+    pub fn adopt(&mut self, targets: &[(Arc<str>, Rules)], now: Moment) {
+        let mut known: HashMap<Arc<str>, Appointment> = std::mem::take(&mut self.targets)
+            .into_rows()
+            .into_iter()
+            .map(|appointment| (appointment.identity.clone(), appointment))
+            .collect();
+        self.targets = targets
+            .iter()
+            .map(|(identity, rules)| match known.remove(identity) {
+                Some(appointment) => self.renewed(appointment, *rules, now),
+                None => Appointment { identity: identity.clone(), monitor: Monitor::new(*rules, now), due: now, probe: None },
+            })
+            .collect();
+        self.under_way_max = under_way_max(targets);
+        self.adopted = now;
+        self.index();
     }
 
-    /// When [`Schedule::poll_order`] has something next, if nothing else happens.
+    /// A kept appointment under the rules now in force. Another interval means other slots; a probe that is due sooner
+    /// than the new slot stays due.
+    fn renewed(&self, mut appointment: Appointment, rules: Rules, now: Moment) -> Appointment {
+        if appointment.monitor.rules().interval != rules.interval {
+            appointment.due = appointment.due.min(self.slot_after(now, &appointment.identity, rules.interval));
+        }
+        appointment.monitor.adopt(rules);
+        appointment
+    }
+
+    /// Builds all indexes anew from the targets.
+    fn index(&mut self) {
+        self.by_identity.clear();
+        self.waiting.clear();
+        self.under_way.clear();
+        self.given_up.clear();
+        for (target, appointment) in self.targets.iter() {
+            self.by_identity.insert(appointment.identity.clone(), target);
+            if let Some((token, gives_up)) = appointment.probe {
+                self.under_way.insert(token, target);
+                self.given_up.insert((gives_up, token));
+            } else {
+                self.waiting.insert((appointment.due, target));
+            }
+        }
+    }
+
+    /// Believes `status` of a target that has not been observed yet: what a state file said. Its observations then count
+    /// by rise and fall. Unknown identities are ignored.
+    pub fn restore(&mut self, identity: &str, status: Status, now: Moment) {
+        if let Some(&target) = self.by_identity.get(identity) {
+            self.targets[target].monitor.restore(status, now);
+        }
+    }
+
+    //--- Probes
+
+    /// The next probe that is due at `now`; `None` when none is, or enough are under way. Also gives up probes whose
+    /// observation is overdue, so that it must be called at [`Schedule::next_due`] even when nothing is expected of it.
+    pub fn poll_order(&mut self, now: Moment) -> Option<ProbeOrder> {
+        self.give_up_overdue(now);
+        if self.under_way.len() >= self.under_way_max {
+            return None;
+        }
+        let &(due, target) = self.waiting.first().filter(|(due, _)| *due <= now)?;
+        self.waiting.remove(&(due, target));
+        Some(self.order(target, now))
+    }
+
+    fn order(&mut self, target: TargetId, now: Moment) -> ProbeOrder {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        let rules = *self.targets[target].monitor.rules();
+        let deadline = now.after(rules.timeout);
+        let gives_up = deadline.after(GRACE);
+        let due = self.slot_after(now, &self.targets[target].identity, rules.interval);
+        let appointment = &mut self.targets[target];
+        appointment.due = due;
+        appointment.probe = Some((token, gives_up));
+        self.under_way.insert(token, target);
+        self.given_up.insert((gives_up, token));
+        ProbeOrder { target, token, deadline }
+    }
+
+    /// When [`Schedule::poll_order`] has something to do next, if nothing else happens. May lie in the past.
     pub fn next_due(&self) -> Option<Moment> {
-        None
+        let gives_up = self.given_up.first().map(|&(moment, _)| moment);
+        if self.under_way.len() >= self.under_way_max {
+            return gives_up;
+        }
+        let due = self.waiting.first().map(|&(moment, _)| moment);
+        [due, gives_up].into_iter().flatten().min()
     }
 
-    /// Takes the result of a probe.
-    pub fn handle_observation(&mut self, _token: Token, _observation: Observation, _now: Moment) -> Option<TargetVerdict> {
-        None
+    /// Takes the result of a probe. A token that is not under way any more is ignored: the probe was given up, or its
+    /// target is gone.
+    pub fn handle_observation(&mut self, token: Token, observation: Observation, now: Moment) -> Option<TargetVerdict> {
+        let target = *self.under_way.get(&token)?;
+        self.heartbeat = Some(now);
+        let Change { verdict, was } = self.conclude(target, observation, now)?;
+        Some(TargetVerdict { target, verdict, was })
     }
 
-    /// Whether every target has been observed, or restored, at least once.
+    fn give_up_overdue(&mut self, now: Moment) {
+        while let Some(&(moment, token)) = self.given_up.first() {
+            if moment > now {
+                return;
+            }
+            let target = self.under_way[&token];
+            let change = self.conclude(target, Observation::Inconclusive(Doubt::Lag), now);
+            debug_assert!(change.is_none(), "an inconclusive observation changes no verdict");
+        }
+    }
+
+    /// Ends the probe of `target` and lets it wait for its next slot. A slot that passed meanwhile is lost.
+    fn conclude(&mut self, target: TargetId, observation: Observation, now: Moment) -> Option<Change> {
+        let appointment = &self.targets[target];
+        let due = if appointment.due > now {
+            appointment.due
+        } else {
+            self.slot_after(now, &appointment.identity, appointment.monitor.rules().interval)
+        };
+        let appointment = &mut self.targets[target];
+        let (token, gives_up) = appointment.probe.take().expect("the caller found the target by its probe under way");
+        appointment.due = due;
+        self.under_way.remove(&token);
+        self.given_up.remove(&(gives_up, token));
+        self.waiting.insert((due, target));
+        appointment.monitor.handle_observation(observation, now)
+    }
+
+    /// The first slot of a target after `now`. Slots lie an interval apart, at a phase that only the identity and the
+    /// seed decide.
+    fn slot_after(&self, now: Moment, identity: &str, interval: Duration) -> Moment {
+        let interval = u64::try_from(interval.as_nanos()).unwrap_or(INTERVAL_NANOS_MAX).clamp(1, INTERVAL_NANOS_MAX);
+        let phase = mix(fnv1a(identity) ^ mix(self.seed)) % interval;
+        let since_slot = (now.as_nanos() % interval + (interval - phase)) % interval;
+        now.after(Duration::from_nanos(interval - since_slot))
+    }
+
+    //--- What is known
+
+    /// Whether every target has been tried, or restored, at least once. An inconclusive try counts: waiting longer
+    /// would not make this node see better.
     pub fn first_round_is_done(&self) -> bool {
-        true
+        self.targets.rows().iter().all(|appointment| appointment.monitor.is_seen())
+    }
+
+    /// When the last observation came in; `None` before the first. Probes given up do not count, so that a dead prober
+    /// shows. See [`Schedule::is_alive`].
+    pub const fn heartbeat(&self) -> Option<Moment> {
+        self.heartbeat
+    }
+
+    /// Whether observations still come in as they should at `now`: the last one is not older than two rounds of the
+    /// target that is probed most often, or the targets were only just adopted. True while there is nothing to probe.
+    pub fn is_alive(&self, now: Moment) -> bool {
+        let rounds = self.targets.rows().iter().map(|appointment| appointment.monitor.rules());
+        let Some(round) = rounds.map(|rules| rules.interval.saturating_add(rules.timeout)).min() else { return true };
+        let sign_of_life = self.heartbeat.map_or(self.adopted, |heartbeat| heartbeat.max(self.adopted));
+        now.since(sign_of_life) <= round.saturating_add(GRACE).saturating_mul(2)
+    }
+
+    /// The verdicts of all targets, in order: what a new [`super::Ledger`] starts from.
+    pub fn verdicts(&self) -> impl Iterator<Item = TargetVerdict> {
+        self.targets.iter().map(|(target, appointment)| TargetVerdict { target, verdict: appointment.monitor.verdict(), was: None })
     }
 
     /// One target, for people.
-    pub fn view(&self, _target: TargetId) -> TargetView {
-        TargetView { verdict: Verdict::UNKNOWN, since: Moment::START, streak: 0, last: None, next: Moment::START }
+    pub fn view(&self, target: TargetId) -> TargetView {
+        let Appointment { monitor, due, .. } = &self.targets[target];
+        TargetView {
+            verdict: monitor.verdict(),
+            since: monitor.since(),
+            streak: monitor.streak(),
+            last: monitor.last().cloned(),
+            next: *due,
+        }
+    }
+}
+
+/// How many probes may be under way at once: as many as there are when every target hangs until its timeout and still
+/// is probed in each of its slots, so that one dead region never delays the look at another.
+fn under_way_max(targets: &[(Arc<str>, Rules)]) -> usize {
+    let share = |rules: &Rules| rules.timeout.as_nanos() * 1_000 / rules.interval.as_nanos().max(1);
+    let hanging: u128 = targets.iter().map(|(_, rules)| share(rules)).sum();
+    usize::try_from(hanging.div_ceil(1_000)).unwrap_or(usize::MAX).max(UNDER_WAY_MAX_AT_LEAST)
+}
+
+/// A hash that is the same on every machine and in every version (FNV-1a, 64 bits).
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// How long after its deadline a probe is given up. Longer than any task takes to report on a machine that works.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The first round makes all probes at once; this many are a quarter of the 1024 descriptors that a process gets
+/// unasked, and enough for small configs.
+const UNDER_WAY_MAX_AT_LEAST: usize = 256;
+
+/// 146 years: a quarter of what a [`Moment`] can tell, so that a sum of two intervals still fits.
+const INTERVAL_NANOS_MAX: u64 = u64::MAX / 4;
+
+#[cfg(test)]
+mod tests {
+    use super::super::FailReason;
+    use super::*;
+    use crate::ids::Id;
+
+    const RULES: Rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 2 };
+    const PASS: Observation = Observation::Pass { connect: Duration::from_millis(1), total: Duration::from_millis(2) };
+    const FAIL: Observation = Observation::Fail(FailReason::Refused);
+
+    fn at(millis: u64) -> Moment {
+        Moment::START.after(Duration::from_millis(millis))
+    }
+
+    fn named(count: usize) -> Vec<(Arc<str>, Rules)> {
+        (0..count).map(|number| (format!("tcp 192.0.2.{}:{number}", number % 250).into(), RULES)).collect()
+    }
+
+    fn schedule(count: usize) -> Schedule {
+        let mut schedule = Schedule::new(7);
+        schedule.adopt(&named(count), Moment::START);
+        schedule
+    }
+
+    /// The prober of these tests: makes every probe that is ordered until `end`, each of which takes `duration` and then
+    /// passes, or never reports back. Returns the start of every probe.
+    fn run(schedule: &mut Schedule, from: Moment, end: Moment, duration: Option<Duration>) -> Vec<(TargetId, Moment)> {
+        let mut started = Vec::new();
+        let mut ending: BTreeSet<(Moment, Token)> = BTreeSet::new();
+        let mut now = from;
+        while now < end {
+            while ending.first().is_some_and(|&(moment, _)| moment <= now) {
+                let (_, token) = ending.pop_first().expect("it has a first");
+                schedule.handle_observation(token, PASS, now);
+            }
+            while let Some(order) = schedule.poll_order(now) {
+                assert_eq!(order.deadline, now.after(RULES.timeout));
+                started.push((order.target, now));
+                ending.extend(duration.map(|duration| (now.after(duration), order.token)));
+            }
+            let next = [schedule.next_due(), ending.first().map(|&(moment, _)| moment)];
+            now = next.into_iter().flatten().min().expect("there is always a next probe");
+        }
+        started
+    }
+
+    /// The only probe due now.
+    fn order(schedule: &mut Schedule, now: Moment) -> ProbeOrder {
+        let order = schedule.poll_order(now).expect("a probe is due");
+        assert_eq!(schedule.poll_order(now), None);
+        order
+    }
+
+    #[test]
+    fn the_first_round_is_made_at_once_but_never_more_than_the_limit_under_way() {
+        let mut schedule = schedule(1_000);
+        let orders: Vec<_> = std::iter::from_fn(|| schedule.poll_order(Moment::START)).collect();
+        // A thousand targets that hang for 2 s of every 5 s are 400 probes at any time.
+        assert_eq!(orders.len(), 400);
+        schedule.handle_observation(orders[0].token, PASS, at(3));
+        assert!(schedule.poll_order(at(3)).is_some());
+        assert!(schedule.poll_order(at(3)).is_none());
+    }
+
+    #[test]
+    fn a_small_config_may_have_256_probes_under_way_and_no_more() {
+        assert_eq!(under_way_max(&named(640)), 256);
+        assert_eq!(under_way_max(&named(643)), 258);
+    }
+
+    #[test]
+    fn every_target_is_probed_exactly_once_per_interval() {
+        let mut schedule = schedule(1_000);
+        let started = run(&mut schedule, Moment::START, at(60_000), Some(Duration::from_millis(30)));
+        let mut starts: BTreeMap<TargetId, Vec<Moment>> = BTreeMap::new();
+        for (target, moment) in started {
+            starts.entry(target).or_default().push(moment);
+        }
+        assert_eq!(starts.len(), 1_000);
+        for moments in starts.values() {
+            // The first is made at once, and the first round may crowd out a slot; from then on all slots are met.
+            let settled = &moments[moments.partition_point(|&moment| moment < at(1_000))..];
+            assert!(settled[0] < at(6_000));
+            assert!(settled.windows(2).all(|pair| pair[1].since(pair[0]) == RULES.interval), "{moments:?}");
+            assert!(settled.len() >= 11);
+        }
+    }
+
+    #[test]
+    fn probes_spread_evenly_over_the_interval() {
+        let mut schedule = schedule(1_000);
+        let started = run(&mut schedule, Moment::START, at(60_000), Some(Duration::from_millis(30)));
+        let mut per_second = [0u32; 60];
+        for (_, moment) in started {
+            per_second[usize::try_from(moment.as_nanos() / 1_000_000_000).expect("a minute")] += 1;
+        }
+        assert!(per_second[6..].iter().all(|&count| (160..=240).contains(&count)), "{per_second:?}");
+    }
+
+    #[test]
+    fn two_seeds_give_two_phases_and_one_seed_gives_one() {
+        let slot = |seed| Schedule::new(seed).slot_after(Moment::START, "tcp 192.0.2.1:80", RULES.interval);
+        assert_eq!(slot(1), slot(1));
+        assert_ne!(slot(1), slot(2));
+    }
+
+    #[test]
+    fn a_target_is_never_probed_twice_at_a_time() {
+        let mut schedule = schedule(50);
+        // Slower than the interval: only a prober that breaks its promise is.
+        let started = run(&mut schedule, Moment::START, at(60_000), None);
+        for target in (0..50).map(TargetId::new) {
+            let moments: Vec<_> = started.iter().filter(|(other, _)| *other == target).map(|(_, moment)| *moment).collect();
+            assert!(moments.windows(2).all(|pair| pair[1].since(pair[0]) >= RULES.timeout + GRACE), "{moments:?}");
+        }
+    }
+
+    #[test]
+    fn a_probe_that_never_reports_back_is_given_up_as_lag_and_the_target_goes_on() {
+        let mut schedule = schedule(1);
+        let lost = order(&mut schedule, Moment::START);
+        assert!(schedule.next_due().is_some_and(|due| due <= at(3_000)));
+        assert_eq!(schedule.poll_order(at(2_999)), None);
+        assert_eq!(schedule.view(lost.target).last, None);
+        schedule.poll_order(at(3_000));
+        assert_eq!(schedule.view(lost.target).last, Some((at(3_000), Observation::Inconclusive(Doubt::Lag))));
+        let again = run(&mut schedule, at(3_000), at(20_000), Some(Duration::from_millis(1)));
+        assert!(again.len() >= 3);
+    }
+
+    #[test]
+    fn an_observation_that_comes_after_the_probe_was_given_up_is_ignored() {
+        let mut schedule = schedule(1);
+        let lost = order(&mut schedule, Moment::START);
+        while let Some(due) = schedule.next_due().filter(|due| *due <= at(3_000)) {
+            schedule.poll_order(due);
+        }
+        assert!(schedule.handle_observation(lost.token, FAIL, at(3_001)).is_none());
+        assert_eq!(schedule.view(lost.target).verdict, Verdict::UNKNOWN);
+        assert_eq!(schedule.heartbeat(), None);
+    }
+
+    #[test]
+    fn a_late_caller_makes_one_probe_per_target_and_skips_what_it_missed() {
+        let mut schedule = schedule(20);
+        run(&mut schedule, Moment::START, at(10_000), Some(Duration::from_millis(1)));
+        let caught_up: Vec<_> = std::iter::from_fn(|| schedule.poll_order(at(60_000))).collect();
+        assert_eq!(caught_up.len(), 20);
+        for order in caught_up {
+            schedule.handle_observation(order.token, PASS, at(60_001));
+            let next = schedule.view(order.target).next;
+            assert!(next > at(60_000) && next <= at(65_000), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_observation_is_told_and_so_is_the_flip() {
+        let mut schedule = schedule(1);
+        let first = order(&mut schedule, Moment::START);
+        let told = schedule.handle_observation(first.token, PASS, at(1)).expect("the first observation decides");
+        assert_eq!((told.target, told.verdict.status, told.was), (first.target, Status::Up, Some(Status::Unknown)));
+        let mut flips = Vec::new();
+        for _ in 0..2 {
+            let due = schedule.next_due().expect("one target");
+            let order = order(&mut schedule, due);
+            flips.push(schedule.handle_observation(order.token, FAIL, due).expect("the streak grew").was);
+        }
+        assert_eq!(flips, [None, Some(Status::Up)]);
+        let view = schedule.view(first.target);
+        assert_eq!((view.verdict.status, view.streak), (Status::Down, 0));
+    }
+
+    #[test]
+    fn a_token_counts_once() {
+        let mut schedule = schedule(1);
+        let order = order(&mut schedule, Moment::START);
+        assert!(schedule.handle_observation(order.token, FAIL, at(1)).is_some());
+        assert!(schedule.handle_observation(order.token, FAIL, at(1)).is_none());
+        assert_eq!(schedule.view(order.target).verdict.status, Status::Down);
+    }
+
+    //--- Reloads
+
+    #[test]
+    fn a_kept_target_keeps_its_state_its_slot_and_its_probe_under_a_new_id() {
+        let mut schedule = schedule(3);
+        run(&mut schedule, Moment::START, at(20_000), Some(Duration::from_millis(1)));
+        let due = schedule.next_due().expect("three targets");
+        let order = order(&mut schedule, due);
+        let before = schedule.view(order.target);
+        let mut reversed = named(3);
+        reversed.reverse();
+        schedule.adopt(&reversed, due);
+        let renamed = TargetId::new(2 - order.target.index());
+        assert_eq!((schedule.view(renamed).next, schedule.view(renamed).verdict), (before.next, before.verdict));
+        let told = schedule.handle_observation(order.token, FAIL, due.after(RULES.timeout)).expect("the streak grew");
+        assert_eq!(told.target, renamed);
+    }
+
+    #[test]
+    fn a_target_that_is_gone_is_never_probed_again_and_its_observation_is_ignored() {
+        let mut schedule = schedule(2);
+        let orders: Vec<_> = std::iter::from_fn(|| schedule.poll_order(Moment::START)).collect();
+        schedule.adopt(&named(2)[1..], at(1));
+        assert!(schedule.handle_observation(orders[0].token, PASS, at(2)).is_none());
+        assert!(schedule.handle_observation(orders[1].token, PASS, at(2)).is_some());
+        let started = run(&mut schedule, at(2), at(60_000), Some(Duration::from_millis(1)));
+        assert!(started.len() >= 11 && started.iter().all(|(target, _)| target.index() == 0));
+    }
+
+    #[test]
+    fn a_new_target_is_due_at_once_beside_kept_ones_that_are_not() {
+        let mut schedule = schedule(2);
+        run(&mut schedule, Moment::START, at(1_000), Some(Duration::from_millis(1)));
+        let due = schedule.next_due().expect("two targets");
+        schedule.adopt(&named(3), Moment::from_nanos(due.as_nanos() - 1));
+        assert_eq!(order(&mut schedule, Moment::from_nanos(due.as_nanos() - 1)).target.index(), 2);
+        assert!(!schedule.first_round_is_done());
+    }
+
+    #[test]
+    fn a_shorter_interval_takes_effect_at_once() {
+        let slow = Rules { interval: Duration::from_hours(1), ..RULES };
+        let mut schedule = Schedule::new(7);
+        schedule.adopt(&[("a".into(), slow)], Moment::START);
+        run(&mut schedule, Moment::START, at(1), Some(Duration::ZERO));
+        schedule.adopt(&[("a".into(), RULES)], at(1_000));
+        assert!(schedule.next_due().is_some_and(|due| due <= at(6_000)));
+        assert_eq!(schedule.view(TargetId::new(0)).verdict.holds, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_restored_status_counts_for_the_first_round_and_gives_way_to_fall_failures() {
+        let mut schedule = schedule(1);
+        schedule.restore("nobody", Status::Up, Moment::START);
+        assert!(!schedule.first_round_is_done());
+        schedule.restore(&named(1)[0].0, Status::Up, Moment::START);
+        assert!(schedule.first_round_is_done());
+        let first = order(&mut schedule, Moment::START);
+        let told = schedule.handle_observation(first.token, FAIL, at(1)).expect("the streak grew");
+        assert_eq!((told.verdict.status, told.was), (Status::Up, None));
+    }
+
+    //--- Signs of life
+
+    #[test]
+    fn the_first_round_is_done_when_the_last_target_was_tried_even_in_vain() {
+        let mut schedule = schedule(2);
+        let orders: Vec<_> = std::iter::from_fn(|| schedule.poll_order(Moment::START)).collect();
+        schedule.handle_observation(orders[0].token, PASS, at(1));
+        assert!(!schedule.first_round_is_done());
+        schedule.handle_observation(orders[1].token, Observation::Inconclusive(Doubt::NoRoute), at(2));
+        assert!(schedule.first_round_is_done());
+    }
+
+    #[test]
+    fn a_schedule_is_alive_while_observations_come_in_and_for_two_rounds_after() {
+        let mut schedule = schedule(1);
+        let order = order(&mut schedule, Moment::START);
+        schedule.handle_observation(order.token, FAIL, at(1_000));
+        assert_eq!(schedule.heartbeat(), Some(at(1_000)));
+        assert!(schedule.is_alive(at(17_000)));
+        assert!(!schedule.is_alive(at(17_001)));
+        assert!(Schedule::new(1).is_alive(at(1_000_000)));
+    }
+
+    #[test]
+    fn all_verdicts_are_told_to_a_new_ledger_in_order() {
+        let mut schedule = schedule(3);
+        let orders: Vec<_> = std::iter::from_fn(|| schedule.poll_order(Moment::START)).collect();
+        schedule.handle_observation(orders[1].token, FAIL, at(1));
+        let told: Vec<_> = schedule.verdicts().map(|told| (told.target.index(), told.verdict.status)).collect();
+        assert_eq!(told, [(0, Status::Unknown), (1, Status::Down), (2, Status::Unknown)]);
     }
 }

@@ -10,6 +10,7 @@ pub mod packet;
 #[cfg(target_os = "linux")]
 pub mod packet_batch;
 pub mod port_holder;
+pub mod prober;
 pub mod stop;
 pub mod stream;
 pub mod tcp;

@@ -2,16 +2,25 @@
 //!
 //! A [`Graph`] holds pools and policies, children before parents, so that it cannot loop. When verdicts change,
 //! [`PoolView::prepare`] rebuilds the pools they touch; a query only calls [`evaluate`], which reads
-//! prepared views and writes a [`Selection`]. A node's result is a selection and a [`Grade`]: a parent takes, in its own
-//! order, the first child of the best grade there is. TTLs take the minimum on the way up, scopes the narrowest.
+//! prepared views and writes a [`Selection`]. A node's result is a selection and a [`Grade`]: a parent surveys its
+//! children, without dice, and takes, in its own order, the first of the best grade there is. TTLs take the minimum on
+//! the way up, scopes the narrowest.
 
 mod choose;
 mod evaluate;
 mod graph;
+mod picks;
 mod prepare;
+#[cfg(test)]
+mod properties;
+mod survey;
+#[cfg(test)]
+pub(crate) mod testing;
 mod trace;
 
-pub use evaluate::{Health, Picks, Question, Selection, evaluate};
+pub use evaluate::{Health, Question, Selection, evaluate};
 pub use graph::{Choose, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Steer, TtlRange};
-pub use prepare::{FamilyView, Grade, PoolView, Usable};
-pub use trace::{Step, Trace};
+pub use picks::{Pick, Picks};
+pub use prepare::{FamilyView, Grade, PoolView, Roster, Usable};
+pub use survey::Survey;
+pub use trace::{Fate, Step, Trace};

@@ -38,6 +38,14 @@ fn every_library_has_a_door() {
 }
 
 #[test]
+fn every_test_is_on_the_map() {
+    let page = text("docs/ARCHITECTURE.md");
+    let tests = sources("tests").into_iter().map(|source| source.path).filter(|path| path.matches('/').count() == 1);
+    let missing: Vec<_> = tests.filter(|path| !page.contains(&format!("| `{path}` |"))).collect();
+    assert!(missing.is_empty(), "docs/ARCHITECTURE.md does not say what these promise: {missing:?}");
+}
+
+#[test]
 fn no_test_is_ignored_and_no_file_is_too_long() {
     let mut all = sources("src");
     all.extend(sources("tests"));

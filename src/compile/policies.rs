@@ -46,15 +46,30 @@ enum Progress {
     Open,
     /// It was faulty; the reason is reported.
     Failed,
-    Done {
-        node: NodeId,
-        /// Policies from here down to the deepest pool.
-        height: usize,
-    },
+    Done(Compiled),
+}
+
+/// A node that stands in the graph.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Compiled {
+    node: NodeId,
+    /// Policies from here down to the deepest pool.
+    height: usize,
+    /// Nodes that a query looks at below here, itself included, each as often as ways lead to it.
+    visits: u64,
+}
+
+impl Compiled {
+    fn pool(index: usize) -> Compiled {
+        Compiled { node: NodeId::new(index), height: 0, visits: 1 }
+    }
 }
 
 /// Policies in policies: a path of this length nobody can follow any more.
 const HEIGHT_MAX: usize = 32;
+
+/// A survey of so many nodes takes some tens of microseconds: what a query may cost at most.
+const VISITS_MAX: u64 = 4096;
 
 impl<'a> GraphCompiler<'a> {
     /// Takes everything that policies refer to, and makes the node of each pool: its number is the pool's.
@@ -90,8 +105,8 @@ impl<'a> GraphCompiler<'a> {
     /// Compiles all policies, used or not.
     pub fn compile(&mut self, diagnostics: &mut Diagnostics) {
         let (pools, policies) = (self.pools, self.policies);
-        for index in 0..policies.len() {
-            self.policy(index, &policies[index].name, diagnostics);
+        for (index, policy) in policies.iter().enumerate() {
+            self.policy(index, &policy.name, diagnostics);
         }
         let steers = pools.iter().map(|pool| &pool.steer).chain(policies.iter().map(|policy| &policy.steer));
         for steer in steers {
@@ -114,6 +129,7 @@ impl<'a> GraphCompiler<'a> {
             // A fault in it was reported when all were compiled.
             on_all_down: self.last_resort(section, &mut Diagnostics::new())?,
             on_all_down_ttl_s: seconds(on_all_down_ttl),
+            families: self.graph.families(root),
         };
         let id = self.graph.steers.push(steer);
         self.steers.insert(named, id);
@@ -131,7 +147,7 @@ impl<'a> GraphCompiler<'a> {
         match named {
             Named::Pool(index) => Some(NodeId::new(index)),
             Named::Policy(index) => match self.progress[index] {
-                Progress::Done { node, .. } => Some(node),
+                Progress::Done(compiled) => Some(compiled.node),
                 Progress::New | Progress::Open | Progress::Failed => None,
             },
         }
@@ -152,7 +168,8 @@ impl<'a> GraphCompiler<'a> {
                         Some(LastResort::Fallback(NodeId::new(index)))
                     }
                     Named::Policy(_) => {
-                        let fault = Diagnostic::error("not-a-pool", &written.span, format!("`{pool}` is a policy, and a fallback is a pool"));
+                        let fault =
+                            Diagnostic::error("not-a-pool", &written.span, format!("`{pool}` is a policy, and a fallback is a pool"));
                         diagnostics.push(fault.help("name a pool; to steer by health through more of them, extend the policy itself"));
                         None
                     }
@@ -163,9 +180,9 @@ impl<'a> GraphCompiler<'a> {
 
     //--- Policies, children first
 
-    fn policy(&mut self, index: usize, reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<(NodeId, usize)> {
+    fn policy(&mut self, index: usize, reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
         match self.progress[index] {
-            Progress::Done { node, height } => return Some((node, height)),
+            Progress::Done(compiled) => return Some(compiled),
             Progress::Failed => return None,
             Progress::Open => {
                 diagnostics.push(self.cycle(index, reference));
@@ -180,64 +197,66 @@ impl<'a> GraphCompiler<'a> {
         }
         self.progress[index] = Progress::Open;
         self.path.push(index);
-        let compiled = self.compile_policy(&self.policies[index], diagnostics);
+        let made = self.compile_policy(&self.policies[index], diagnostics);
         self.path.pop();
-        let compiled = match compiled {
-            Some((_, height)) if height > HEIGHT_MAX => {
-                diagnostics.push(too_deep(reference));
-                None
-            }
-            Some((node, height)) => Some((self.graph.nodes.push(node), height)),
-            None => None,
-        };
-        self.progress[index] = compiled.map_or(Progress::Failed, |(node, height)| Progress::Done { node, height });
+        let compiled = made.and_then(|(node, children)| self.admit(node, &children, reference, diagnostics));
+        self.progress[index] = compiled.map_or(Progress::Failed, Progress::Done);
         compiled
     }
 
-    fn compile_policy(&mut self, section: &'a PolicySection, diagnostics: &mut Diagnostics) -> Option<(Node, usize)> {
+    /// Puts a node into the graph, unless a query could get lost in it.
+    fn admit(&mut self, node: Node, children: &[Compiled], reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
+        let height = 1 + children.iter().map(|child| child.height).max().unwrap_or(0);
+        let visits = children.iter().fold(1u64, |sum, child| sum.saturating_add(child.visits));
+        if height > HEIGHT_MAX {
+            diagnostics.push(too_deep(reference));
+            return None;
+        }
+        if visits > VISITS_MAX {
+            let message = format!("a query to `{}` would look at {visits} pools and policies; {VISITS_MAX} is the most", reference.value);
+            diagnostics.push(Diagnostic::error("too-wide", &reference.span, message).help("split it, or repeat fewer policies below it"));
+            return None;
+        }
+        Some(Compiled { node: self.graph.nodes.push(node), height, visits })
+    }
+
+    fn compile_policy(&mut self, section: &'a PolicySection, diagnostics: &mut Diagnostics) -> Option<(Node, Vec<Compiled>)> {
         let (policy, children) = match &section.rule {
             PolicyRule::Failover(uses) => (Some(Policy::Failover), self.children(uses.iter(), diagnostics)),
             PolicyRule::Weighted(uses) => {
                 let weights = uses.iter().map(|used| used.weight).collect();
                 (Some(Policy::Weighted(weights)), self.children(uses.iter().map(|used| &used.to), diagnostics))
             }
-            PolicyRule::RoundRobin { uses, pick } => {
-                (Some(Policy::RoundRobin { pick: *pick }), self.children(uses.iter(), diagnostics))
-            }
+            PolicyRule::RoundRobin { uses, pick } => (Some(Policy::RoundRobin { pick: *pick }), self.children(uses.iter(), diagnostics)),
             PolicyRule::Latency { uses, tolerance } => {
                 (Some(Policy::Latency { tolerance: *tolerance }), self.children(uses.iter(), diagnostics))
             }
             PolicyRule::Geo(rules) => self.geo(rules, diagnostics),
         };
         let children = children?;
-        let height = 1 + children.iter().map(|(_, height)| *height).max().unwrap_or(0);
         let node = Node::Policy {
             name: Arc::from(section.name.value.as_str()),
             policy: policy?,
-            children: children.into_iter().map(|(node, _)| node).collect(),
+            children: children.iter().map(|child| child.node).collect(),
             ttl: section.steer.ttl.as_ref().map(ttl_range),
         };
-        Some((node, height))
+        Some((node, children))
     }
 
-    /// The nodes of `uses` with their heights; `None` when any is faulty, but all are looked at.
-    fn children<'u>(
-        &mut self,
-        uses: impl Iterator<Item = &'u Spanned<String>>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Vec<(NodeId, usize)>> {
-        let found: Vec<Option<(NodeId, usize)>> = uses.map(|used| self.child(used, diagnostics)).collect();
+    /// The nodes of `uses`; `None` when any is faulty, but all are looked at.
+    fn children<'u>(&mut self, uses: impl Iterator<Item = &'u Spanned<String>>, diagnostics: &mut Diagnostics) -> Option<Vec<Compiled>> {
+        let found: Vec<Option<Compiled>> = uses.map(|used| self.child(used, diagnostics)).collect();
         found.into_iter().collect()
     }
 
-    fn child(&mut self, used: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<(NodeId, usize)> {
+    fn child(&mut self, used: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
         match self.names.resolve(used, diagnostics)? {
-            Named::Pool(index) => Some((NodeId::new(index), 0)),
+            Named::Pool(index) => Some(Compiled::pool(index)),
             Named::Policy(index) => self.policy(index, used, diagnostics),
         }
     }
 
-    fn geo(&mut self, section: &GeoRules, diagnostics: &mut Diagnostics) -> (Option<Policy>, Option<Vec<(NodeId, usize)>>) {
+    fn geo(&mut self, section: &GeoRules, diagnostics: &mut Diagnostics) -> (Option<Policy>, Option<Vec<Compiled>>) {
         // Every child once, in the order in which it is first named; the rules number them.
         let mut uses: Vec<&Spanned<String>> = Vec::new();
         let mut numbers = Vec::new();

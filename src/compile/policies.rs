@@ -260,7 +260,7 @@ impl<'a> GraphCompiler<'a> {
         // Every child once, in the order in which it is first named; the rules number them.
         let mut uses: Vec<&Spanned<String>> = Vec::new();
         let mut numbers = Vec::new();
-        for to in section.rules.iter().map(|rule| &rule.to).chain(std::iter::once(&section.default)) {
+        for to in section.rules.iter().map(|rule| &rule.to).chain(&section.default) {
             let number = uses.iter().position(|known| known.value == to.value).unwrap_or(uses.len());
             if number == uses.len() {
                 uses.push(to);
@@ -270,9 +270,11 @@ impl<'a> GraphCompiler<'a> {
         let numbers: Option<Vec<u16>> = numbers.into_iter().collect();
         let rules: Vec<_> = section.rules.iter().map(|rule| self.geography.condition(&rule.when, diagnostics)).collect();
         let children = self.children(uses.into_iter(), diagnostics);
+        // Without a default there is no table, but all that the rules name has been looked at.
+        let Some(last) = &section.default else { return (None, children) };
         let Some((default, numbers)) = numbers.as_ref().and_then(|numbers| numbers.split_last()) else {
             let message = "a geo policy can name at most 65,536 different pools and policies";
-            diagnostics.push(Diagnostic::error("out-of-range", &section.default.span, message).help("group them in policies"));
+            diagnostics.push(Diagnostic::error("out-of-range", &last.span, message).help("group them in policies"));
             return (None, children);
         };
         let rules = rules.into_iter().zip(numbers).map(|(when, &child)| Rule { when, child }).collect();
@@ -304,12 +306,12 @@ impl<'a> GraphCompiler<'a> {
 
     //--- What is served but probably not meant
 
-    /// The finished graph; what looks unintended is reported.
-    pub fn finish(mut self, diagnostics: &mut Diagnostics) -> Graph {
-        // Behind an error half of this would be untrue.
-        if !diagnostics.has_errors() {
-            self.warn_of_the_unreachable(diagnostics);
-            self.warn_of_unread_keys(diagnostics);
+    /// The finished graph. What looks unintended is reported when the config is sound: behind an error half would be untrue.
+    pub fn finish(mut self, sound: bool, diagnostics: &mut Diagnostics) -> Graph {
+        if sound {
+            let reachable = self.in_use();
+            self.warn_of_the_unreachable(&reachable, diagnostics);
+            self.warn_of_unread_keys(&reachable, diagnostics);
             self.warn_of_mixed_families(diagnostics);
             self.warn_of_unfit_pools(diagnostics);
         }
@@ -337,13 +339,17 @@ impl<'a> GraphCompiler<'a> {
         pools.chain(self.policies.iter().enumerate().map(|(index, policy)| (Named::Policy(index), &policy.name)))
     }
 
-    fn warn_of_the_unreachable(&self, diagnostics: &mut Diagnostics) {
+    fn in_use(&self) -> HashSet<NodeId> {
         let fallbacks = self.fallbacks.iter().map(|&pool| NodeId::new(pool));
-        let reachable = self.reachable(self.graph.steers.rows().iter().map(|steer| steer.root).chain(fallbacks));
-        for (named, name) in self.all_named() {
-            if self.node_of(named).is_some_and(|node| reachable.contains(&node)) {
-                continue;
-            }
+        self.reachable(self.graph.steers.rows().iter().map(|steer| steer.root).chain(fallbacks))
+    }
+
+    fn is_in(&self, reachable: &HashSet<NodeId>, named: Named) -> bool {
+        self.node_of(named).is_some_and(|node| reachable.contains(&node))
+    }
+
+    fn warn_of_the_unreachable(&self, reachable: &HashSet<NodeId>, diagnostics: &mut Diagnostics) {
+        for (named, name) in self.all_named().filter(|(named, _)| !self.is_in(reachable, *named)) {
             let what = match named {
                 Named::Pool(_) => "pool",
                 Named::Policy(_) => "policy",
@@ -353,8 +359,9 @@ impl<'a> GraphCompiler<'a> {
         }
     }
 
-    fn warn_of_unread_keys(&self, diagnostics: &mut Diagnostics) {
-        for (named, name) in self.all_named().filter(|(named, _)| !self.steers.contains_key(named)) {
+    fn warn_of_unread_keys(&self, reachable: &HashSet<NodeId>, diagnostics: &mut Diagnostics) {
+        let inner = |named: &Named| self.is_in(reachable, *named) && !self.steers.contains_key(named);
+        for (named, name) in self.all_named().filter(|(named, _)| inner(named)) {
             let SteerSection { ttl, on_all_down, on_all_down_ttl } = self.steer_section(named);
             // A policy's `ttl` bounds what passes through it; a pool has no such part.
             let ttl = ttl.as_ref().filter(|_| matches!(named, Named::Pool(_))).map(|ttl| ("ttl", &ttl.span));
@@ -404,7 +411,8 @@ impl<'a> GraphCompiler<'a> {
                 let fault = Diagnostic::warning("empty-pool", &section.name.span, format!("all members of `{}` are disabled", pool.name));
                 diagnostics.push(fault.help("remove `disabled: true` from one of them"));
             } else if matches!(pool.min_healthy, crate::policy::MinHealthy::Count(count) if count as usize > enabled) {
-                let message = format!("`{}` can never be healthy: `min_healthy` is above its {enabled} enabled members", pool.name);
+                let message =
+                    format!("`{}` can never be healthy: `min_healthy` asks for more members than are enabled ({enabled})", pool.name);
                 let fault = Diagnostic::warning("never-healthy", &section.name.span, message);
                 diagnostics.push(fault.help(format!("write at most `min_healthy: {enabled}`, or a share such as `50%`")));
             }

@@ -68,11 +68,11 @@ impl Name {
                 _ => label.push(byte),
             }
         }
-        if !ended {
+        if ended {
+            wire.push(0);
+        } else {
             push_label(&mut wire, &mut label)?;
             wire.extend_from_slice(&origin.0);
-        } else {
-            wire.push(0);
         }
         if wire.len() > 255 { Err(NameError::NameTooLong) } else { Ok(Name(wire.into())) }
     }

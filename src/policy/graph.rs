@@ -93,6 +93,14 @@ pub struct TtlRange {
     pub max_s: u32,
 }
 
+impl TtlRange {
+    /// The TTL that may be handed out for a decision that is sure to hold for `nominal_s` seconds: never above the greater of
+    /// that and `min_s`.
+    pub fn clamp(self, nominal_s: u32) -> u32 {
+        nominal_s.min(self.max_s).max(self.min_s)
+    }
+}
+
 /// A node of the graph.
 #[derive(Clone, Debug)]
 pub enum Node {

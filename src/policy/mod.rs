@@ -8,10 +8,18 @@
 mod choose;
 mod evaluate;
 mod graph;
+mod picks;
 mod prepare;
+#[cfg(test)]
+mod properties;
+mod survey;
+#[cfg(test)]
+pub(crate) mod testing;
 mod trace;
 
-pub use evaluate::{Health, Picks, Question, Selection, evaluate};
+pub use evaluate::{Health, Question, Selection, evaluate};
 pub use graph::{Choose, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Steer, TtlRange};
-pub use prepare::{FamilyView, Grade, PoolView, Usable};
-pub use trace::{Step, Trace};
+pub use picks::{Pick, Picks};
+pub use prepare::{FamilyView, Grade, PoolView, Roster, Usable};
+pub use survey::Survey;
+pub use trace::{Fate, Step, Trace};

@@ -1,19 +1,54 @@
 //! A pool, prepared for queries each time its health changes.
+//!
+//! The config's [`Pool`] and one verdict per member and family enter [`PoolView::prepare`]; what leaves is everything a
+//! query needs, already sorted out: who may be answered, with what share, how fit the pool is and how soon that may
+//! change. Knows no client, and does not remember more than the last sets that were not empty.
 
-use super::Pool;
-use crate::health::Verdict;
+use super::choose::Shares;
+use super::{Choose, Health, Member, MinHealthy, Pool};
+use crate::health::{Status, Verdict};
+use crate::prefix::Family;
+use crate::rng::Dice;
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
-/// How fit a node is. Ordered: better is greater.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Grade {
-    /// Nothing usable.
-    Empty,
-    /// Some usable, but less than `min_healthy`.
-    Degraded,
-    /// As much usable as `min_healthy` asks for.
-    Healthy,
+/// A pool as queries read it: a pure function of the pool and its verdicts.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PoolView {
+    /// By [`crate::prefix::Family::index`].
+    pub families: [FamilyView; 2],
+    /// How fit the pool is; families are folded, because the choice of pool ignores the family.
+    pub grade: Grade,
+    /// How soon a better grade, or another member, could come back, in seconds; `u32::MAX` when nothing is down.
+    pub recovers_s: u32,
+    /// Mean connect time of the usable members, where known; rounded to 0.1 ms.
+    pub latency: Option<Duration>,
+}
+
+/// The usable members of one family.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FamilyView {
+    /// Whether any member of the pool has an address of this family at all.
+    pub configured: bool,
+    /// In config order; standbys only when nothing else is usable.
+    pub usable: Roster,
+    /// All members of the family as if they were up, for `serve_all`: disabled ones excepted, standbys only when there is
+    /// nothing else.
+    pub all: Roster,
+    /// The last non-empty usable set, for `last_known`.
+    pub last_known: Roster,
+    /// How soon another member could join the usable ones of this family, in seconds; `u32::MAX` when none can.
+    pub recovers_s: u32,
+}
+
+/// Members that may be answered, with the share of each worked out. Reads as a slice of [`Usable`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Roster {
+    members: Box<[Usable]>,
+    /// One share per member.
+    shares: Shares,
 }
 
 /// A member that may be answered now.
@@ -29,36 +64,386 @@ pub struct Usable {
     pub weight: u32,
 }
 
-/// The usable members of one family.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct FamilyView {
-    /// Whether any member of the pool has an address of this family at all.
-    pub configured: bool,
-    /// In config order; standbys only when nothing else is usable.
-    pub usable: Box<[Usable]>,
-    /// All members of the family, health ignored, for `serve_all` (disabled ones excepted).
-    pub all: Box<[Usable]>,
-    /// The last non-empty usable set, for `last_known`.
-    pub last_known: Box<[Usable]>,
-}
-
-/// A pool as queries read it: a pure function of the pool and its verdicts.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PoolView {
-    /// By [`crate::prefix::Family::index`].
-    pub families: [FamilyView; 2],
-    /// How fit the pool is; families are folded, because the choice of pool ignores the family.
-    pub grade: Grade,
-    /// How soon a better grade, or another member, could come back, in seconds; `u32::MAX` when nothing is down.
-    pub recovers_s: u32,
-    /// Mean connect time of the usable members, where known; rounded to 0.1 ms.
-    pub latency: Option<Duration>,
+/// How fit a node is. Ordered: better is greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Grade {
+    /// Nothing usable.
+    Empty,
+    /// Some usable, but less than `min_healthy`.
+    Degraded,
+    /// As much usable as `min_healthy` asks for.
+    Healthy,
 }
 
 impl PoolView {
     /// Prepares a pool. `verdicts` has one verdict per member and family, in member order; `before` is the view that
     /// this one replaces, whose last non-empty usable sets are carried over.
-    pub fn prepare(_pool: &Pool, _verdicts: &[[Verdict; 2]], _before: Option<&PoolView>) -> PoolView {
-        PoolView { families: [FamilyView::default(), FamilyView::default()], grade: Grade::Empty, recovers_s: u32::MAX, latency: None }
+    pub fn prepare(pool: &Pool, verdicts: &[[Verdict; 2]], before: Option<&PoolView>) -> PoolView {
+        debug_assert_eq!(pool.members.len(), verdicts.len(), "every member has a verdict");
+        let families = Family::BOTH.map(|family| {
+            let last_known = before.map(|view| &view.family(family).last_known);
+            FamilyView::prepare(&entries(pool, verdicts, family), last_known)
+        });
+        let standings = standings(pool, verdicts);
+        PoolView {
+            grade: grade(&standings, pool.min_healthy),
+            recovers_s: recovers_s(&standings),
+            latency: mean_latency(&families, verdicts),
+            families,
+        }
+    }
+
+    /// What is known of one family.
+    pub fn family(&self, family: Family) -> &FamilyView {
+        &self.families[family.index()]
+    }
+
+    /// Makes the members of `pool` that `was_usable` names the last known ones of `family`: what a state file says, or
+    /// the view that an older config's pool of this name had. Does nothing while a member of the family is usable, since
+    /// that is fresher, or when no such member is left.
+    pub fn recall(&mut self, pool: &Pool, family: Family, was_usable: impl Fn(&str) -> bool) {
+        let view = &mut self.families[family.index()];
+        let named = addresses(pool, family).filter(|(_, member, _)| was_usable(&member.name));
+        let recalled: Vec<Usable> =
+            named.map(|(index, member, addr)| Usable { member: index, addr, holds_s: 0, weight: member.weight }).collect();
+        if view.usable.is_empty() && !recalled.is_empty() {
+            view.last_known = Roster::on_duty(recalled);
+        }
+    }
+}
+
+impl FamilyView {
+    /// The members that count under `health`.
+    pub fn roster(&self, health: Health) -> &Roster {
+        match health {
+            Health::Live => &self.usable,
+            Health::Ignored => &self.all,
+            Health::LastKnown => &self.last_known,
+        }
+    }
+
+    fn prepare(entries: &[(Usable, Status)], before: Option<&Roster>) -> FamilyView {
+        let serving = serving(entries.iter().map(|(_, status)| *status));
+        let fit = entries.iter().filter(|(_, status)| *status == serving).map(|(usable, _)| *usable);
+        let usable = Roster::on_duty(fit.collect());
+        let standing_in = usable.is_standing_in();
+        let unfit = entries.iter().filter(|(usable, status)| *status != serving && (usable.weight > 0 || standing_in));
+        FamilyView {
+            configured: !entries.is_empty(),
+            all: Roster::on_duty(entries.iter().map(|(usable, _)| *usable).collect()),
+            last_known: if usable.is_empty() { before.cloned().unwrap_or_default() } else { usable.clone() },
+            recovers_s: unfit.map(|(usable, _)| usable.holds_s).min().unwrap_or(u32::MAX),
+            usable,
+        }
+    }
+}
+
+impl Roster {
+    /// Those of `members` who are on duty: standbys only when there is nobody else.
+    fn on_duty(mut members: Vec<Usable>) -> Roster {
+        if members.iter().any(|usable| usable.weight > 0) {
+            members.retain(|usable| usable.weight > 0);
+        }
+        let shares = Shares::of(members.iter().map(|usable| usable.weight));
+        Roster { members: members.into(), shares }
+    }
+
+    /// Whether nobody with a positive weight is on duty, so that such a member's return would change the set.
+    pub(super) fn is_standing_in(&self) -> bool {
+        self.first().is_none_or(|usable| usable.weight == 0)
+    }
+
+    /// Hands at most `count` members to `each`, in the order of the answer. Does not allocate.
+    pub(super) fn choose(&self, how: Choose, count: usize, dice: Dice, mut each: impl FnMut(&Usable)) {
+        self.shares.choose(how, count, dice, |position| each(&self.members[position]));
+    }
+
+    /// The chance of the member at `position`, in parts per million; for a weighted choice that of the first draw.
+    pub(super) fn chance_ppm(&self, how: Choose, count: usize, position: usize) -> u32 {
+        self.shares.chance_ppm(how, count, position)
+    }
+}
+
+impl Deref for Roster {
+    type Target = [Usable];
+    fn deref(&self) -> &[Usable] {
+        &self.members
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Grade::Empty => "empty",
+            Grade::Degraded => "degraded",
+            Grade::Healthy => "healthy",
+        })
+    }
+}
+
+//--- One family
+
+/// The members that have an address of `family` and are not disabled, in config order.
+fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = (u16, &Member, IpAddr)> {
+    let members = pool.members.iter().zip(0u16..).filter(|(member, _)| !member.disabled);
+    members.filter_map(move |(member, index)| Some((index, member, member.addresses[family.index()]?)))
+}
+
+fn entries(pool: &Pool, verdicts: &[[Verdict; 2]], family: Family) -> Vec<(Usable, Status)> {
+    let entry = |(index, member, addr): (u16, &Member, IpAddr)| {
+        let verdict = verdicts[usize::from(index)][family.index()];
+        (Usable { member: index, addr, holds_s: whole_seconds(verdict.holds), weight: member.weight }, verdict.status)
+    };
+    addresses(pool, family).map(entry).collect()
+}
+
+/// The status that makes usable: up, or unknown when nothing is up; never down.
+fn serving(mut statuses: impl Iterator<Item = Status>) -> Status {
+    if statuses.any(|status| status == Status::Up) { Status::Up } else { Status::Unknown }
+}
+
+//--- Families folded
+
+/// A member that is not disabled, with its families folded.
+struct Standing {
+    /// Its share of what `min_healthy` measures; 1 for everybody in a pool of standbys only.
+    weight: u64,
+    /// Whether it is usable in at least one family.
+    usable: bool,
+    /// How soon any of its families could change.
+    holds_s: u32,
+}
+
+fn standings(pool: &Pool, verdicts: &[[Verdict; 2]]) -> Vec<Standing> {
+    let members = || pool.members.iter().zip(verdicts).filter(|(member, _)| !member.disabled);
+    let only_standbys = members().all(|(member, _)| member.weight == 0);
+    let serving = serving(members().flat_map(|(member, verdicts)| of_addresses(member, verdicts)).map(|verdict| verdict.status));
+    let standing = |(member, verdicts): (&Member, &[Verdict; 2])| Standing {
+        weight: if only_standbys { 1 } else { u64::from(member.weight) },
+        usable: of_addresses(member, verdicts).any(|verdict| verdict.status == serving),
+        holds_s: of_addresses(member, verdicts).map(|verdict| whole_seconds(verdict.holds)).min().unwrap_or(u32::MAX),
+    };
+    members().map(standing).collect()
+}
+
+/// The verdicts on those addresses that the member has.
+fn of_addresses(member: &Member, verdicts: &[Verdict; 2]) -> impl Iterator<Item = Verdict> {
+    member.addresses.iter().zip(verdicts).filter_map(|(addr, verdict)| addr.map(|_| *verdict))
+}
+
+/// | usable                        | grade    |
+/// |-------------------------------|----------|
+/// | nobody                        | empty    |
+/// | standbys only                 | degraded |
+/// | less than `min_healthy` asks  | degraded |
+/// | as much as it asks, or more   | healthy  |
+fn grade(standings: &[Standing], min_healthy: MinHealthy) -> Grade {
+    let usable = || standings.iter().filter(|member| member.usable);
+    if usable().next().is_none() {
+        return Grade::Empty;
+    }
+    let serving = usable().filter(|member| member.weight > 0).count() as u64;
+    let enough = match min_healthy {
+        MinHealthy::Percent(percent) => {
+            let configured: u64 = standings.iter().map(|member| member.weight).sum();
+            let usable: u64 = usable().map(|member| member.weight).sum();
+            usable >= (configured * u64::from(percent)).div_ceil(100)
+        }
+        MinHealthy::Count(members) => serving >= u64::from(members),
+    };
+    if serving > 0 && enough { Grade::Healthy } else { Grade::Degraded }
+}
+
+/// How soon an unusable member could come back. A standby counts only while nobody else serves: until then its return
+/// changes nothing.
+fn recovers_s(standings: &[Standing]) -> u32 {
+    let standing_in = !standings.iter().any(|member| member.usable && member.weight > 0);
+    let unfit = standings.iter().filter(|member| !member.usable && (member.weight > 0 || standing_in));
+    unfit.map(|member| member.holds_s).min().unwrap_or(u32::MAX)
+}
+
+/// A plain mean: clients are spread by weight, but the question here is how far away the pool is.
+fn mean_latency(families: &[FamilyView; 2], verdicts: &[[Verdict; 2]]) -> Option<Duration> {
+    let of_family = |family: Family| {
+        let usable = families[family.index()].usable.iter();
+        usable.filter_map(move |usable| verdicts[usize::from(usable.member)][family.index()].latency)
+    };
+    let known = || Family::BOTH.into_iter().flat_map(of_family);
+    let sum: u128 = known().map(|latency| latency.as_nanos()).sum();
+    let mean = sum.checked_div(known().count() as u128)?;
+    let steps = (mean + LATENCY_STEP_NS / 2) / LATENCY_STEP_NS;
+    Some(Duration::from_nanos(u64::try_from(steps * LATENCY_STEP_NS).unwrap_or(u64::MAX)))
+}
+
+/// 0.1 ms: finer differences are noise, and would make a new view of every observation.
+const LATENCY_STEP_NS: u128 = 100_000;
+
+fn whole_seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{pool, view};
+    use super::*;
+
+    fn members(roster: &Roster) -> Vec<u16> {
+        roster.iter().map(|usable| usable.member).collect()
+    }
+
+    fn usable(text: &str) -> [Vec<u16>; 2] {
+        view(text).families.map(|family| members(&family.usable))
+    }
+
+    #[test]
+    fn usable_are_those_up_then_those_unknown_and_never_those_down() {
+        assert_eq!(usable("up down unknown"), [vec![0], vec![0]]);
+        assert_eq!(usable("down unknown down unknown"), [vec![1, 3], vec![1, 3]]);
+        assert_eq!(usable("down down"), [vec![], vec![]]);
+    }
+
+    #[test]
+    fn a_family_is_sorted_out_for_itself() {
+        assert_eq!(usable("up/4 unknown/6 down/6"), [vec![0], vec![1]]);
+        assert_eq!(usable("up/4 down/6"), [vec![0], vec![]]);
+        let one_family = view("up/4 up/4");
+        assert!(one_family.family(Family::V4).configured && !one_family.family(Family::V6).configured);
+    }
+
+    #[test]
+    fn standbys_serve_only_when_nobody_else_does() {
+        assert_eq!(usable("up*0 up*3"), [vec![1], vec![1]]);
+        assert_eq!(usable("up*0 down*3 up*0"), [vec![0, 2], vec![0, 2]]);
+        assert_eq!(usable("up*0 up*3/4"), [vec![1], vec![0]]);
+    }
+
+    #[test]
+    fn disabled_members_are_never_there() {
+        let view = view("off up off");
+        assert_eq!(members(&view.family(Family::V4).usable), [1]);
+        assert_eq!(members(&view.family(Family::V4).all), [1]);
+        assert!(!super::super::testing::view("off off").family(Family::V4).configured);
+    }
+
+    #[test]
+    fn all_ignores_health_but_not_standby() {
+        let view = view("down*2 up unknown up*0");
+        assert_eq!(members(&view.family(Family::V4).all), [0, 1, 2]);
+        assert_eq!(members(&super::super::testing::view("down*0 up*0").family(Family::V4).all), [0, 1]);
+    }
+
+    #[test]
+    fn the_grade_follows_the_usable_weight_and_rounds_the_need_up() {
+        use Grade::{Degraded, Empty, Healthy};
+        for (members, percent, expected) in [
+            ("up up", 50, Healthy),
+            ("up down", 50, Healthy),
+            ("up down down", 50, Degraded),
+            ("up*3 down*4", 50, Degraded),
+            ("up*4 down*3", 50, Healthy),
+            ("up*4 down*4", 51, Degraded),
+            ("up down", 100, Degraded),
+            ("up down down down", 0, Healthy),
+            ("down down", 0, Empty),
+            ("up off off off", 100, Healthy),
+            ("off off", 50, Empty),
+            ("unknown unknown", 100, Healthy),
+            ("unknown up", 100, Degraded),
+            ("unknown down", 100, Degraded),
+            ("up*0 down", 0, Degraded),
+            ("up*0 up", 100, Healthy),
+            ("up*0 down*0", 50, Healthy),
+            ("up*0 down*0 down*0", 50, Degraded),
+            ("up*0 down*0 off*9", 50, Healthy),
+            ("up/4 down/6", 50, Healthy),
+            ("up/4 up/6 up", 100, Healthy),
+            ("up/4 unknown/6", 100, Degraded),
+        ] {
+            let (mut pool, verdicts) = pool(members);
+            pool.min_healthy = MinHealthy::Percent(percent);
+            assert_eq!(PoolView::prepare(&pool, &verdicts, None).grade, expected, "{members} at {percent}%");
+        }
+    }
+
+    #[test]
+    fn the_grade_can_follow_a_count_of_members() {
+        use Grade::{Degraded, Empty, Healthy};
+        for (members, count, expected) in [
+            ("up*9 down down", 2, Degraded),
+            ("up up down", 2, Healthy),
+            ("up up down", 3, Degraded),
+            ("up down", 0, Healthy),
+            ("down down", 0, Empty),
+            ("up*0 up*0 down", 1, Degraded),
+            ("up*0 up*0 up", 2, Degraded),
+        ] {
+            let (mut pool, verdicts) = pool(members);
+            pool.min_healthy = MinHealthy::Count(count);
+            assert_eq!(PoolView::prepare(&pool, &verdicts, None).grade, expected, "{members} at {count}");
+        }
+    }
+
+    #[test]
+    fn the_heaviest_pool_does_not_overflow() {
+        let (mut pool, mut verdicts) = pool("up*1000000");
+        pool.members = vec![pool.members[0].clone(); 65_535];
+        verdicts = vec![verdicts[0]; 65_535];
+        pool.min_healthy = MinHealthy::Percent(100);
+        let view = PoolView::prepare(&pool, &verdicts, None);
+        assert_eq!((view.grade, view.family(Family::V6).usable.len()), (Grade::Healthy, 65_535));
+    }
+
+    #[test]
+    fn a_pool_recovers_when_the_first_of_its_unusable_members_may() {
+        assert_eq!(view("up@15 down@10 down@20").recovers_s, 10);
+        assert_eq!(view("up@15 up@3").recovers_s, u32::MAX);
+        assert_eq!(view("up@15 unknown").recovers_s, 0);
+        assert_eq!(view("up@15 down@10 down*0@1").recovers_s, 10, "a standby's return changes nothing");
+        assert_eq!(view("up*0@15 down@10").recovers_s, 10, "a standby serves until then");
+        assert_eq!(view("down*0@4 down@10").recovers_s, 4);
+        assert_eq!(view("off down").recovers_s, u32::MAX, "down for good");
+    }
+
+    #[test]
+    fn a_family_recovers_for_itself() {
+        let view = view("up@15 down@10/6 down@5/4");
+        assert_eq!([view.families[0].recovers_s, view.families[1].recovers_s], [5, 10]);
+    }
+
+    #[test]
+    fn latency_is_the_mean_of_the_usable_to_a_tenth_of_a_millisecond() {
+        let (pool, mut verdicts) = pool("up/4 up/4 down/4 up/4");
+        verdicts[0][0].latency = Some(Duration::from_micros(10_000));
+        verdicts[1][0].latency = Some(Duration::from_micros(10_110));
+        verdicts[2][0].latency = Some(Duration::from_secs(9));
+        let view = PoolView::prepare(&pool, &verdicts, None);
+        assert_eq!(view.latency, Some(Duration::from_micros(10_100)));
+        assert_eq!(super::super::testing::view("up").latency, None);
+    }
+
+    #[test]
+    fn the_last_usable_set_outlives_any_number_of_empty_views() {
+        let before = view("up down up");
+        let (pool, verdicts) = pool("down down down");
+        let empty = PoolView::prepare(&pool, &verdicts, Some(&before));
+        let still = PoolView::prepare(&pool, &verdicts, Some(&empty));
+        assert!(still.family(Family::V4).usable.is_empty());
+        assert_eq!(members(&still.family(Family::V4).last_known), [0, 2]);
+        let (pool, verdicts) = super::super::testing::pool("down up down");
+        let back = PoolView::prepare(&pool, &verdicts, Some(&still));
+        assert_eq!(members(&back.family(Family::V4).last_known), [1]);
+    }
+
+    #[test]
+    fn what_a_state_file_says_counts_only_where_nothing_is_usable() {
+        let (pool, verdicts) = pool("down up/6 down");
+        let mut view = PoolView::prepare(&pool, &verdicts, None);
+        for family in Family::BOTH {
+            view.recall(&pool, family, |name| name == "m2");
+        }
+        assert_eq!(members(&view.families[0].last_known), [2]);
+        assert_eq!(members(&view.families[1].last_known), [1]);
+        view.recall(&pool, Family::V4, |_| false);
+        assert_eq!(members(&view.families[0].last_known), [2], "names that are gone recall nothing");
     }
 }

@@ -1,0 +1,128 @@
+//! A name on its way through a look-up: lower case, with its labels found, in a buffer that is reused.
+
+use super::Name;
+
+/// The most labels a name of 255 octets can have, the root not counted.
+const LABELS_MAX: usize = 127;
+
+/// A lower-cased name in wire form and where its labels start. Lives in a worker's scratch; nothing is allocated.
+#[derive(Clone)]
+pub struct FoldedName {
+    wire: [u8; 255],
+    len: usize,
+    starts: [u8; LABELS_MAX + 1],
+    labels: usize,
+}
+
+impl FoldedName {
+    /// The root.
+    pub const fn new() -> FoldedName {
+        FoldedName { wire: [0; 255], len: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+    }
+
+    /// Takes over the uncompressed name at the front of `bytes`, and returns its length; `None` when there is none:
+    /// cut off, a compression pointer, or too long. The name is then undefined.
+    pub fn read(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        self.labels = 0;
+        loop {
+            let len = usize::from(*bytes.get(at)?);
+            // 255 octets in all (RFC 1035 section 2.3.4): a start above 254 could not hold even the root.
+            *self.starts.get_mut(self.labels)? = u8::try_from(at).ok()?;
+            match len {
+                0 => break,
+                1..=63 => at += 1 + len,
+                // No compression in a question: there is nothing before it to point to.
+                _ => return None,
+            }
+            self.labels += 1;
+        }
+        self.len = at + 1;
+        let (to, from) = (self.wire.get_mut(..self.len)?, bytes.get(..self.len)?);
+        to.copy_from_slice(from);
+        // Length octets are at most 63 and so below 'A': folding the whole never touches them.
+        to.make_ascii_lowercase();
+        Some(self.len)
+    }
+
+    /// Takes over a name that is known to be well-formed.
+    pub fn set(&mut self, name: &[u8]) {
+        let read = self.read(name);
+        debug_assert_eq!(read, Some(name.len()), "stored names are well-formed");
+    }
+
+    /// The number of labels, the root not counted.
+    pub fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// The name that is left after the leftmost `skip` labels, in wire form.
+    pub fn suffix(&self, skip: usize) -> &[u8] {
+        &self.wire[usize::from(self.starts[skip.min(self.labels)])..self.len]
+    }
+
+    /// Where that suffix starts, in octets from the name's own start.
+    pub fn offset(&self, skip: usize) -> usize {
+        usize::from(self.starts[skip.min(self.labels)])
+    }
+
+    /// The whole, in wire form.
+    pub fn wire(&self) -> &[u8] {
+        &self.wire[..self.len]
+    }
+}
+
+impl Default for FoldedName {
+    fn default() -> Self {
+        FoldedName::new()
+    }
+}
+
+impl std::fmt::Debug for FoldedName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", Name::from_wire(self.wire()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_folded_and_its_suffixes_are_found() {
+        let mut name = FoldedName::new();
+        assert_eq!(name.read(b"\x03WwW\x02Ex\x00rest"), Some(8));
+        assert_eq!(name.wire(), b"\x03www\x02ex\x00");
+        assert_eq!(
+            (name.labels(), name.suffix(0), name.suffix(1), name.suffix(2)),
+            (2, &b"\x03www\x02ex\0"[..], &b"\x02ex\0"[..], &b"\0"[..])
+        );
+        assert_eq!((name.offset(1), name.offset(2)), (4, 7));
+    }
+
+    #[test]
+    fn pointers_overlong_and_cut_names_are_no_names() {
+        let mut name = FoldedName::new();
+        assert_eq!(name.read(b"\xc0\x0c"), None);
+        assert_eq!(name.read(b"\x40a"), None);
+        assert_eq!(name.read(b"\x03ww"), None);
+        assert_eq!(name.read(b""), None);
+        assert_eq!(name.read(b"\x00"), Some(1));
+    }
+
+    #[test]
+    fn a_name_of_255_octets_is_read_and_one_of_256_is_not() {
+        let mut wire = b"\x01a".repeat(127);
+        wire.push(0);
+        let mut name = FoldedName::new();
+        assert_eq!(name.read(&wire), Some(255));
+        assert_eq!(name.labels(), 127);
+        let mut long = b"\x01a".repeat(126);
+        long.extend_from_slice(b"\x02aa\x00");
+        assert_eq!(long.len(), 256);
+        assert_eq!(name.read(&long), None);
+        let mut longer = b"\x01a".repeat(128);
+        longer.push(0);
+        assert_eq!(name.read(&longer), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! Record data from text to wire form, mostly by hickory-proto.
+
+use crate::dns::{Field, Name, NameError, Rtype};
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use hickory_proto::serialize::txt::Parser;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why a text is no data of its type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RdataError {
+    /// No address at all.
+    NotAnAddress,
+    /// An address of the other family; holds the type that takes it.
+    WrongFamily(Rtype),
+    /// A name in it is malformed.
+    BadName(NameError),
+    /// A number is missing or out of range; holds what it is.
+    BadNumber(&'static str),
+    /// More or fewer fields than the type has; holds what they are.
+    Fields(&'static str),
+    /// The generic form is `\# LENGTH HEX` (RFC 3597 section 5), and its length must agree.
+    BadGeneric,
+    /// Longer than a record can be.
+    TooLong,
+    /// What hickory-proto says of it.
+    Unreadable(String),
+    /// Only made by servers, never written by hand.
+    NotForZones,
+}
+
+impl fmt::Display for RdataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RdataError::NotAnAddress => f.write_str("not an IP address"),
+            RdataError::WrongFamily(rtype) => write!(f, "an address of the other family; it belongs under {rtype}"),
+            RdataError::BadName(error) => write!(f, "{error}"),
+            RdataError::BadNumber(what) => write!(f, "{what} must be a number from 0 to 65535"),
+            RdataError::Fields(what) => write!(f, "expected `{what}`"),
+            RdataError::BadGeneric => f.write_str("expected `\\# LENGTH HEX` with as many octets as the length says"),
+            RdataError::TooLong => f.write_str("longer than the 65535 octets that a record can hold"),
+            RdataError::Unreadable(text) => f.write_str(text),
+            RdataError::NotForZones => f.write_str("a type that only servers make; it cannot be written into a zone"),
+        }
+    }
+}
+
+impl From<NameError> for RdataError {
+    fn from(error: NameError) -> RdataError {
+        RdataError::BadName(error)
+    }
+}
+
+/// Reads the master file text of one record's data; names without a dot at their end are relative to `origin`.
+///
+/// TXT is lenient, since YAML has quotes of its own: a text that does not begin with `"` is one string as it stands.
+///
+/// # Errors
+/// Which rule the text breaks.
+pub fn parse_rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, RdataError> {
+    if let Some(generic) = text.trim().strip_prefix("\\#") {
+        return parse_generic(generic);
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match (rtype, words.as_slice()) {
+        (Rtype::A | Rtype::AAAA, _) => parse_address(rtype, text.trim()),
+        (Rtype::NS | Rtype::CNAME | Rtype::PTR, [name]) => Ok(vec![Field::Name(Name::parse(name, origin)?)]),
+        (Rtype::NS | Rtype::CNAME | Rtype::PTR, _) => Err(RdataError::Fields("one name")),
+        (Rtype::MX, [preference, name]) => {
+            Ok(vec![Field::Bytes(number(preference, "the preference")?.to_vec()), Field::Name(Name::parse(name, origin)?)])
+        }
+        (Rtype::MX, _) => Err(RdataError::Fields("PREFERENCE NAME")),
+        (Rtype::TXT, _) if !text.trim_start().starts_with('"') => Ok(vec![Field::Bytes(strings(text))]),
+        (rtype, _) if rtype.is_meta() || rtype == Rtype::SOA => Err(RdataError::NotForZones),
+        _ => by_hickory(rtype, text, origin),
+    }
+}
+
+/// The RDATA of an SOA record (RFC 1035 section 3.3.13): serial, refresh, retry, expire and minimum, the last four in
+/// seconds.
+pub fn soa_rdata(mname: Name, rname: Name, numbers: [u32; 5]) -> Vec<Field> {
+    vec![Field::Name(mname), Field::Name(rname), Field::Bytes(numbers.iter().flat_map(|n| n.to_be_bytes()).collect())]
+}
+
+fn parse_address(rtype: Rtype, text: &str) -> Result<Vec<Field>, RdataError> {
+    match (rtype, text.parse::<IpAddr>().map_err(|_| RdataError::NotAnAddress)?) {
+        (Rtype::A, IpAddr::V4(addr)) => Ok(vec![Field::Bytes(Ipv4Addr::octets(&addr).to_vec())]),
+        (Rtype::AAAA, IpAddr::V6(addr)) => Ok(vec![Field::Bytes(Ipv6Addr::octets(&addr).to_vec())]),
+        (_, IpAddr::V4(_)) => Err(RdataError::WrongFamily(Rtype::A)),
+        (_, IpAddr::V6(_)) => Err(RdataError::WrongFamily(Rtype::AAAA)),
+    }
+}
+
+fn number(text: &str, what: &'static str) -> Result<[u8; 2], RdataError> {
+    text.parse::<u16>().map(u16::to_be_bytes).map_err(|_| RdataError::BadNumber(what))
+}
+
+/// Character strings of at most 255 octets each (RFC 1035 section 3.3); at least one.
+fn strings(text: &str) -> Vec<u8> {
+    if text.is_empty() {
+        return vec![0];
+    }
+    let chunk = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap_or(255)], bytes].concat();
+    text.as_bytes().chunks(255).flat_map(chunk).collect()
+}
+
+fn parse_generic(text: &str) -> Result<Vec<Field>, RdataError> {
+    let mut words = text.split_whitespace();
+    let length: usize = words.next().and_then(|word| word.parse().ok()).ok_or(RdataError::BadGeneric)?;
+    let hex: Vec<u8> = words.flat_map(str::bytes).collect();
+    let (pairs, rest) = hex.as_chunks::<2>();
+    let octet = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let octets: Option<Vec<u8>> = pairs.iter().map(octet).collect();
+    match octets {
+        Some(octets) if rest.is_empty() && octets.len() == length => checked(octets),
+        _ => Err(RdataError::BadGeneric),
+    }
+}
+
+/// Everything else goes through the zone parser of hickory-proto, as one line of a master file.
+fn by_hickory(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, RdataError> {
+    // One line in, one record out: a line break or a comment sign outside quotes would smuggle in another.
+    if text.contains(['\n', '\r']) {
+        return Err(RdataError::Unreadable("a record is one line".to_owned()));
+    }
+    let zone = hickory_proto::rr::Name::from_ascii(origin.to_string()).map_err(|e| RdataError::Unreadable(e.to_string()))?;
+    let line = format!("@ 0 IN {rtype} {text}\n");
+    let unreadable = |error: &dyn fmt::Display| RdataError::Unreadable(error.to_string());
+    let (_, sets) = Parser::new(line, None, Some(zone)).parse().map_err(|e| unreadable(&e))?;
+    let data: Vec<&RData> = sets.values().flat_map(|set| set.records_without_rrsigs()).map(|record| &record.data).collect();
+    match data.as_slice() {
+        [data] if data.record_type() == RecordType::from(rtype.0) => checked(encode(data).map_err(|e| unreadable(&e))?),
+        _ => Err(RdataError::Unreadable(format!("no {rtype} data"))),
+    }
+}
+
+fn encode(data: &RData) -> Result<Vec<u8>, hickory_proto::ProtoError> {
+    let mut wire = Vec::new();
+    let mut encoder = BinEncoder::new(&mut wire);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder)?;
+    Ok(wire)
+}
+
+fn checked(octets: Vec<u8>) -> Result<Vec<Field>, RdataError> {
+    if octets.len() > usize::from(u16::MAX) { Err(RdataError::TooLong) } else { Ok(vec![Field::Bytes(octets)]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Name {
+        Name::parse("example.com.", &Name::root()).unwrap()
+    }
+
+    fn wire(rtype: Rtype, text: &str) -> Result<Vec<u8>, RdataError> {
+        let fields = parse_rdata(rtype, text, &origin())?;
+        Ok(fields
+            .iter()
+            .flat_map(|field| match field {
+                Field::Bytes(bytes) => bytes.clone(),
+                Field::Name(name) => name.wire().to_vec(),
+            })
+            .collect())
+    }
+
+    #[test]
+    fn addresses_of_the_wrong_family_name_the_type_that_takes_them() {
+        assert_eq!(wire(Rtype::A, "192.0.2.1"), Ok(vec![192, 0, 2, 1]));
+        assert_eq!(wire(Rtype::A, "2001:db8::1"), Err(RdataError::WrongFamily(Rtype::AAAA)));
+        assert_eq!(wire(Rtype::AAAA, "192.0.2.1"), Err(RdataError::WrongFamily(Rtype::A)));
+        assert_eq!(wire(Rtype::A, "fra-1"), Err(RdataError::NotAnAddress));
+    }
+
+    #[test]
+    fn names_are_relative_to_the_origin_unless_they_end_in_a_dot() {
+        assert_eq!(wire(Rtype::MX, "10 mail"), Ok(b"\x00\x0a\x04mail\x07example\x03com\x00".to_vec()));
+        assert_eq!(wire(Rtype::CNAME, "a.b."), Ok(b"\x01a\x01b\x00".to_vec()));
+        assert_eq!(wire(Rtype::SRV, "1 2 443 www"), Ok(b"\x00\x01\x00\x02\x01\xbb\x03www\x07example\x03com\x00".to_vec()));
+        assert_eq!(wire(Rtype::MX, "mail"), Err(RdataError::Fields("PREFERENCE NAME")));
+        assert_eq!(wire(Rtype::MX, "70000 mail"), Err(RdataError::BadNumber("the preference")));
+    }
+
+    #[test]
+    fn text_without_quotes_is_one_string_and_long_text_is_split_at_255() {
+        assert_eq!(wire(Rtype::TXT, "v=spf1 -all"), Ok(b"\x0bv=spf1 -all".to_vec()));
+        assert_eq!(wire(Rtype::TXT, r#""a b" "c""#), Ok(b"\x03a b\x01c".to_vec()));
+        assert_eq!(wire(Rtype::TXT, ""), Ok(vec![0]));
+        let long = wire(Rtype::TXT, &"x".repeat(256)).unwrap();
+        assert_eq!((long.len(), long[0], long[256]), (258, 255, 1));
+    }
+
+    #[test]
+    fn newer_and_unknown_types_are_read_too() {
+        assert_eq!(wire(Rtype(257), r#"0 issue "ca.example""#), Ok(b"\x00\x05issueca.example".to_vec()));
+        assert_eq!(wire(Rtype(65280), r"\# 3 010203"), Ok(vec![1, 2, 3]));
+        assert_eq!(wire(Rtype(65280), r"\# 2 010203"), Err(RdataError::BadGeneric));
+        assert_eq!(wire(Rtype(65280), r"\# 2 01zz"), Err(RdataError::BadGeneric));
+        assert!(wire(Rtype(65), "1 . alpn=h2").is_ok());
+        assert_eq!(wire(Rtype::AXFR, "x"), Err(RdataError::NotForZones));
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_in_a_second_record() {
+        assert!(matches!(wire(Rtype::SRV, "1 2 443 www\n@ 0 IN A 192.0.2.1"), Err(RdataError::Unreadable(_))));
+    }
+}

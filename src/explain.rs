@@ -1,1 +1,260 @@
-//! The same `respond`, with a recording trace.
+//! Why a client gets what it gets, by the code that gives it: [`crate::answer::respond_traced`] with somebody listening.
+//!
+//! A [`Case`] is a question and who asks; [`explain`] answers it as the server would, and [`Explanation::render`] tells the
+//! story. Has no second implementation of anything, and knows no socket: the shell hands in the [`Live`] view.
+
+use crate::answer::{Client, Disposition, STREAM_PAYLOAD_MAX, Scratch, Transport, respond_traced};
+use crate::dns::{Name, Rtype};
+use crate::ids::{NodeId, PoolId};
+use crate::live::Live;
+use crate::policy::{Node, Step};
+use crate::prefix::Prefix;
+use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
+use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// A question, and who asks.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The name asked for.
+    pub name: Name,
+    /// The type asked for.
+    pub qtype: Rtype,
+    /// Where the query comes from: the resolver.
+    pub client: IpAddr,
+    /// The client's prefix as the resolver announces it (RFC 7871).
+    pub subnet: Option<Prefix>,
+    /// From which all chance follows.
+    pub seed: u64,
+}
+
+/// An answer, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The steps of the steering decision; none for static data.
+    pub steps: Vec<Step>,
+    /// What the shell would do.
+    pub disposition: Disposition,
+    /// The message; empty when the query is dropped.
+    pub response: Vec<u8>,
+}
+
+/// Answers `case` as the server would, over a stream, so that nothing is cut.
+pub fn explain(live: &Live, case: &Case) -> Explanation {
+    let client = Client { source: case.client, transport: Transport::Tcp };
+    let mut scratch = Scratch::new(case.seed);
+    let mut out = vec![0; STREAM_PAYLOAD_MAX];
+    let mut steps = Vec::new();
+    let disposition = respond_traced(live, &client, &case.query(), &mut scratch, &mut out, &mut steps);
+    match disposition {
+        Disposition::Send { len, .. } => out.truncate(len),
+        Disposition::Drop(_) => out.clear(),
+    }
+    Explanation { steps, disposition, response: out }
+}
+
+impl Case {
+    /// The query on the wire, EDNS included.
+    pub fn query(&self) -> Vec<u8> {
+        let mut wire = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        wire.extend(self.name.wire());
+        wire.extend(self.qtype.0.to_be_bytes());
+        wire.extend([0, 1]);
+        let option = self.subnet.map(subnet_option).unwrap_or_default();
+        // OPT (RFC 6891 section 6.1.2): root, type 41, 1232 octets, no flags, and how long the option is.
+        wire.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, u8::try_from(option.len()).unwrap_or(0)]);
+        wire.extend(option);
+        wire
+    }
+}
+
+/// The client subnet option (RFC 7871 section 6).
+fn subnet_option(prefix: Prefix) -> Vec<u8> {
+    let (family, octets) = match prefix.addr() {
+        IpAddr::V4(addr) => (1, addr.octets().to_vec()),
+        IpAddr::V6(addr) => (2, addr.octets().to_vec()),
+    };
+    let used = usize::from(prefix.len().div_ceil(8));
+    let mut option = vec![0, 8, 0, u8::try_from(4 + used).unwrap_or(0), 0, family, prefix.len(), 0];
+    option.extend(&octets[..used]);
+    option
+}
+
+//--- The story
+
+impl Explanation {
+    /// The story, for people.
+    pub fn render(&self, live: &Live, case: &Case) -> String {
+        let mut story = Story { live, text: String::new() };
+        story.head(case);
+        for step in &self.steps {
+            story.step(step);
+        }
+        if self.response.is_empty() {
+            story.line(0, "dropped without an answer");
+        } else {
+            story.text.push('\n');
+            story.text.push_str(&presentation(&self.response));
+        }
+        story.text
+    }
+}
+
+struct Story<'a> {
+    live: &'a Live,
+    text: String,
+}
+
+impl Story<'_> {
+    fn line(&mut self, depth: u8, text: &str) {
+        let _ = writeln!(self.text, "{:indent$}{text}", "", indent = usize::from(depth) * 4);
+    }
+
+    fn head(&mut self, case: &Case) {
+        let subnet = case.subnet.map(|subnet| format!(", for a client in {subnet}")).unwrap_or_default();
+        self.line(0, &format!("{} {} asked by {}{subnet}", case.name, case.qtype, case.client));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Located { node, depth, addr, by_subnet, scope } => {
+                let by = if by_subnet { "client subnet" } else { "resolver address" };
+                self.line(depth, &format!("{} looks at {addr} ({by}): the same place for all of /{scope}", self.node(node)));
+            }
+            Step::Surveyed { node, depth, child, survey, fate } => {
+                let fitness = survey.map(|survey| format!("{:?}, ", survey.grade).to_lowercase()).unwrap_or_default();
+                self.line(depth, &format!("{}: {} is {fitness}{fate}", self.node(node), self.node(child)));
+            }
+            Step::Took { node, depth, child } => self.line(depth, &format!("{} takes {}", self.node(node), self.node(child))),
+            Step::Weighed { pool, depth, member, chance_ppm, holds_s, chosen } => {
+                let mark = if chosen { "answered" } else { "not this time" };
+                let member = self.member(pool, member);
+                let chance = format!("{}.{}%", chance_ppm / 10_000, chance_ppm / 1_000 % 10);
+                self.line(depth, &format!("{member}: chance {chance}, sure for {}; {mark}", seconds(holds_s)));
+            }
+            Step::Timed { node, depth, members_s, returns_s, ttl_s } => {
+                let returns =
+                    if returns_s == u32::MAX { String::new() } else { format!("; a preferred one could be back in {returns_s} s") };
+                let text = format!("{} holds for {} (members {}{returns})", self.node(node), seconds(ttl_s), seconds(members_s));
+                self.line(depth, &text);
+            }
+        }
+    }
+
+    fn node(&self, node: NodeId) -> String {
+        let graph = &self.live.snapshot.graph;
+        match &graph.nodes[node] {
+            Node::Pool(pool) => format!("pool `{}`", graph.pools[*pool].name),
+            Node::Policy { name, .. } => format!("policy `{name}`"),
+        }
+    }
+
+    fn member(&self, pool: PoolId, member: u16) -> String {
+        let pool = &self.live.snapshot.graph.pools[pool];
+        let name = pool.members.get(usize::from(member)).map_or("?", |member| &member.name);
+        format!("member `{name}` of `{}`", pool.name)
+    }
+}
+
+fn seconds(seconds: u32) -> String {
+    if seconds == u32::MAX { "good".to_owned() } else { format!("{seconds} s") }
+}
+
+//--- Messages as dig prints them
+
+/// A response in the manner of dig: status, flags, EDNS, and the records of each section.
+pub fn presentation(response: &[u8]) -> String {
+    match Message::from_vec(response) {
+        Ok(message) => present(&message, response),
+        Err(error) => format!("unreadable response: {error}\n"),
+    }
+}
+
+fn present(message: &Message, wire: &[u8]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "status: {}; flags: {}", status(message), flags(wire));
+    if let Some(edns) = &message.edns {
+        let _ = writeln!(text, "{}", edns_line(edns));
+    }
+    for query in &message.queries {
+        let _ = writeln!(text, "question: {}", question(query));
+    }
+    for (section, records) in [("answer", &message.answers), ("authority", &message.authorities), ("additional", &message.additionals)] {
+        for record in records {
+            let _ = writeln!(text, "{section}: {}", line(record));
+        }
+    }
+    text
+}
+
+/// The RCODE, high bits of OPT included.
+fn status(message: &Message) -> String {
+    let low = u16::from(message.metadata.response_code.low());
+    let high = message.edns.as_ref().map_or(0, |edns| u16::from(edns.rcode_high()));
+    let code = match high << 4 | low & 0xf {
+        0 => "NOERROR",
+        1 => "FORMERR",
+        2 => "SERVFAIL",
+        3 => "NXDOMAIN",
+        4 => "NOTIMP",
+        5 => "REFUSED",
+        16 => "BADVERS",
+        other => return format!("RCODE{other}"),
+    };
+    code.to_owned()
+}
+
+fn flags(wire: &[u8]) -> String {
+    const NAMES: [(usize, u8, &str); 7] =
+        [(2, 0x80, "qr"), (2, 0x04, "aa"), (2, 0x02, "tc"), (2, 0x01, "rd"), (3, 0x80, "ra"), (3, 0x20, "ad"), (3, 0x10, "cd")];
+    let set = NAMES.iter().filter(|(at, bit, _)| wire.get(*at).is_some_and(|octet| octet & bit != 0));
+    set.map(|(_, _, name)| *name).collect::<Vec<_>>().join(" ")
+}
+
+fn edns_line(edns: &Edns) -> String {
+    let dnssec_ok = if edns.flags().dnssec_ok { ", do" } else { "" };
+    let subnet = match edns.option(EdnsCode::Subnet) {
+        Some(EdnsOption::Subnet(subnet)) => subnet_text(subnet),
+        _ => String::new(),
+    };
+    format!("edns: version {}, udp {}{dnssec_ok}{subnet}", edns.version(), edns.max_payload())
+}
+
+fn subnet_text(subnet: &ClientSubnet) -> String {
+    format!("; client subnet {}/{}/{}", subnet.addr(), subnet.source_prefix(), subnet.scope_prefix())
+}
+
+fn question(query: &Query) -> String {
+    let class = if query.query_class == DNSClass::IN { String::new() } else { format!("{} ", query.query_class) };
+    format!("{} {class}{}", query.name, query.query_type)
+}
+
+fn line(record: &Record) -> String {
+    format!("{} {} {} {}", record.name, record.ttl, record.record_type(), data(&record.data))
+}
+
+/// RDATA as text; in the generic form of RFC 3597 where hickory-proto has no text for it.
+fn data(data: &RData) -> String {
+    match data {
+        RData::Unknown { code, rdata } if *code != RecordType::OPT => generic(rdata.anything.as_slice()),
+        RData::NULL(_) => generic(&wire(data)),
+        known => known.to_string(),
+    }
+}
+
+fn generic(octets: &[u8]) -> String {
+    let mut text = format!("\\# {} ", octets.len());
+    for octet in octets {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+fn wire(data: &RData) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let _ = data.emit(&mut BinEncoder::new(&mut wire));
+    wire
+}

@@ -1,112 +1,75 @@
 //! The data plane's one function: a query in, a response out.
+//!
+//! [`respond`] reads as the answer is made: read the query, refuse what is not a look-up, find the name, steer or copy,
+//! finish. Everything it needs is handed in: the [`Live`] view, the [`Client`], a worker's [`Scratch`] (which holds the
+//! dice) and two buffers. It knows no socket and no clock.
 
+mod classify;
+mod outcome;
+mod scratch;
+mod sections;
+mod steer;
+
+pub use outcome::{Client, Disposition, DropReason, Outcome, Transport};
+pub use scratch::Scratch;
+
+use crate::dns::{HEADER_LEN, Opt, Query, Rcode, ResponseWriter};
 use crate::live::Live;
-use std::net::IpAddr;
+use crate::policy::Trace;
 
-/// How a query came.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Transport {
-    /// UDP: answers are cut to what the client can take.
-    Udp,
-    /// TCP: up to 65,535 octets.
-    Tcp,
-    /// DNS over TLS (RFC 7858): as TCP.
-    Tls,
-}
-
-/// Who asks, as far as the transport knows.
-#[derive(Clone, Copy, Debug)]
-pub struct Client {
-    /// The address the query came from.
-    pub source: IpAddr,
-    /// How it came.
-    pub transport: Transport,
-}
-
-/// What became of a query; what the counters count.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Outcome {
-    /// NOERROR with static data.
-    Static,
-    /// NOERROR with members that a policy chose.
-    Steered,
-    /// NOERROR without data (RFC 2308 section 2.2).
-    NoData,
-    /// A steered name with nothing left to answer: NODATA or SERVFAIL, as `on_all_down` says.
-    AllDown,
-    /// NXDOMAIN.
-    NameError,
-    /// A referral to a delegated zone.
-    Referral,
-    /// REFUSED: not our name, or a question we do not take.
-    Refused,
-    /// FORMERR.
-    FormatError,
-    /// NOTIMP.
-    NotImplemented,
-    /// BADVERS (RFC 6891 section 6.1.3).
-    BadVersion,
-}
-
-impl Outcome {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Outcome; 10] = [
-        Outcome::Static,
-        Outcome::Steered,
-        Outcome::NoData,
-        Outcome::AllDown,
-        Outcome::NameError,
-        Outcome::Referral,
-        Outcome::Refused,
-        Outcome::FormatError,
-        Outcome::NotImplemented,
-        Outcome::BadVersion,
-    ];
-}
-
-/// Why a packet gets no answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum DropReason {
-    /// Shorter than a header.
-    Short,
-    /// A response: answering it could start a loop.
-    Response,
-}
-
-/// What the shell does next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Disposition {
-    /// Send the first `len` octets of `out`.
-    Send {
-        /// Octets written.
-        len: usize,
-        /// What the counters count.
-        outcome: Outcome,
-        /// Whether TC is set.
-        truncated: bool,
-    },
-    /// Send nothing.
-    Drop(DropReason),
-}
-
-/// What a worker keeps between queries; all else lives for one query.
-#[derive(Clone, Debug)]
-pub struct Scratch {}
-
-impl Scratch {
-    /// A worker's scratch; every choice it will ever make follows from `seed`.
-    pub fn new(_seed: u64) -> Scratch {
-        Scratch {}
-    }
-}
-
-/// The largest response over UDP, and the size we announce (DNS flag day 2020: no fragments).
+/// The largest response over UDP, and the size we announce: DNS flag day 2020 recommends it against fragments.
 pub const UDP_PAYLOAD_MAX: usize = 1232;
+/// The largest response over UDP to a client without EDNS (RFC 1035 section 4.2.1); `out` must never be shorter.
+pub const PLAIN_PAYLOAD_MAX: usize = 512;
+/// The largest response over a stream.
+pub const STREAM_PAYLOAD_MAX: usize = 65_535;
 
 /// Answers one query.
 ///
-/// Reads `query`, writes the response to the front of `out` (65,535 octets for streams, [`UDP_PAYLOAD_MAX`] for UDP). Does
-/// not allocate, lock, log or ask the time, and never fails: what cannot be answered is refused by an RCODE, or dropped.
-pub fn respond(_live: &Live, _client: &Client, _query: &[u8], _scratch: &mut Scratch, _out: &mut [u8]) -> Disposition {
-    Disposition::Drop(DropReason::Short)
+/// Reads `query`, writes the response to the front of `out`: at least [`PLAIN_PAYLOAD_MAX`] octets, [`UDP_PAYLOAD_MAX`] for
+/// UDP or [`STREAM_PAYLOAD_MAX`] for streams to make use of the whole. Does not allocate, lock, log or ask the time, and
+/// never fails: what cannot be answered is refused by an RCODE, or dropped.
+pub fn respond(live: &Live, client: &Client, query: &[u8], scratch: &mut Scratch, out: &mut [u8]) -> Disposition {
+    respond_traced(live, client, query, scratch, out, &mut ())
 }
+
+/// [`respond`], with somebody listening to the steps of the decision. This is how `explain` works.
+pub fn respond_traced<T: Trace>(
+    live: &Live,
+    client: &Client,
+    packet: &[u8],
+    scratch: &mut Scratch,
+    out: &mut [u8],
+    trace: &mut T,
+) -> Disposition {
+    let query = match Query::read(packet, &mut scratch.name) {
+        Ok(query) => query,
+        Err(error) => return classify::unreadable(error, packet, out),
+    };
+    let opt = query.edns.as_ref().map(Opt::answering);
+    let limit = payload_max(client.transport, &query);
+    let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question, opt, limit, announced(), out);
+    let (rcode, outcome) = match classify::refusal(&query) {
+        Some(refusal) => refusal,
+        None => sections::answer(live, client, &query, scratch, &mut response, trace),
+    };
+    let truncated = response.is_truncated();
+    Disposition::Send { len: response.finish(rcode), outcome, truncated }
+}
+
+/// How large the response may get.
+fn payload_max(transport: Transport, query: &Query<'_>) -> usize {
+    match (transport, query.edns) {
+        (Transport::Tcp | Transport::Tls, _) => STREAM_PAYLOAD_MAX,
+        (Transport::Udp, None) => PLAIN_PAYLOAD_MAX,
+        // RFC 6891 section 6.2.3: values below 512 are treated as 512.
+        (Transport::Udp, Some(edns)) => usize::from(edns.payload).clamp(PLAIN_PAYLOAD_MAX, UDP_PAYLOAD_MAX),
+    }
+}
+
+fn announced() -> u16 {
+    u16::try_from(UDP_PAYLOAD_MAX).unwrap_or(u16::MAX)
+}
+
+/// What a failed look-up or a full message leads to: the RCODE and what the counters count.
+type Verdict = (Rcode, Outcome);

@@ -190,12 +190,10 @@ impl State {
     /// ```
     const fn after(self, sight: Sight, rules: &Rules) -> State {
         match (self, sight) {
-            (State::Unknown | State::Up { .. }, Sight::Passed) => State::Up { failures: 0 },
-            (State::Unknown | State::Down { .. }, Sight::Failed) => State::Down { passes: 0 },
             (State::Up { failures }, Sight::Failed) if failures + 1 < rules.fall => State::Up { failures: failures + 1 },
-            (State::Up { .. }, Sight::Failed) => State::Down { passes: 0 },
             (State::Down { passes }, Sight::Passed) if passes + 1 < rules.rise => State::Down { passes: passes + 1 },
-            (State::Down { .. }, Sight::Passed) => State::Up { failures: 0 },
+            (State::Unknown | State::Up { .. } | State::Down { .. }, Sight::Passed) => State::Up { failures: 0 },
+            (State::Unknown | State::Up { .. } | State::Down { .. }, Sight::Failed) => State::Down { passes: 0 },
         }
     }
 }

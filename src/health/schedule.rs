@@ -524,7 +524,7 @@ mod tests {
 
     #[test]
     fn a_shorter_interval_takes_effect_at_once() {
-        let slow = Rules { interval: Duration::from_secs(3_600), ..RULES };
+        let slow = Rules { interval: Duration::from_hours(1), ..RULES };
         let mut schedule = Schedule::new(7);
         schedule.adopt(&[("a".into(), slow)], Moment::START);
         run(&mut schedule, Moment::START, at(1), Some(Duration::ZERO));

@@ -158,7 +158,7 @@ impl<T: Trace> Walk<'_, T> {
     }
 
     fn share(&self, turn: Turn<'_>, position: usize) -> u64 {
-        self.view.share(turn.policy, turn.field, position, self.view.survey(turn.children[position]))
+        turn.field.share(turn.policy, position, self.view.survey(turn.children[position]))
     }
 
     fn select_pool(&mut self, node: NodeId, id: PoolId, depth: u8, room: usize, dice: Dice) -> Selection {

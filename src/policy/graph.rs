@@ -1,7 +1,7 @@
 //! Pools and policies, resolved and acyclic.
 
 use crate::geo::GeoTable;
-use crate::ids::{GeoTableId, NodeId, PoolId, SiteId, SteerId, Table, TargetId};
+use crate::ids::{GeoTableId, Id, NodeId, PoolId, SiteId, SteerId, Table, TargetId};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,6 +145,9 @@ pub struct Steer {
     pub on_all_down: LastResort,
     /// The TTL of that answer, in seconds.
     pub on_all_down_ttl_s: u32,
+    /// By [`crate::prefix::Family::index`]: whether any pool below has a member of the family. A denial of a family that
+    /// none has may be kept long.
+    pub families: [bool; 2],
 }
 
 /// Pools, policies and what steered names point at. Children have smaller ids than their parents.
@@ -160,4 +163,56 @@ pub struct Graph {
     pub geo: Table<GeoTableId, GeoTable>,
     /// The names of the sites.
     pub sites: Table<SiteId, Arc<str>>,
+}
+
+impl Graph {
+    /// By [`crate::prefix::Family::index`]: whether any pool at or below `root` has a member of the family.
+    pub fn families(&self, root: NodeId) -> [bool; 2] {
+        let mut families: Table<NodeId, [bool; 2]> = Table::new();
+        // Children come first, so each node is looked at once, however often it is shared.
+        for (_, node) in self.nodes.iter().take_while(|(id, _)| *id <= root) {
+            families.push([0, 1].map(|family| match node {
+                Node::Pool(pool) => self.pools[*pool].members.iter().any(|member| member.addresses[family].is_some()),
+                Node::Policy { children, .. } => children.iter().any(|&child| families[child][family]),
+            }));
+        }
+        families[root]
+    }
+
+    /// How many nodes a survey of `root` visits at most, counting a node again for each way that leads to it. A query
+    /// pays a few times this; the count saturates.
+    pub fn visits(&self, root: NodeId) -> u64 {
+        let mut visits: Vec<u64> = Vec::with_capacity(self.nodes.len());
+        for node in self.nodes.rows() {
+            let below = match node {
+                Node::Pool(_) => 0,
+                Node::Policy { children, .. } => children.iter().fold(0u64, |sum, child| sum.saturating_add(visits[child.index()])),
+            };
+            visits.push(below.saturating_add(1));
+        }
+        visits[root.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn visits_count_every_way_to_a_node_and_saturate() {
+        let mut world = World::default();
+        let pool = world.pool("up");
+        let pair = world.policy(Policy::Failover, &[pool, pool]);
+        let top = world.policy(Policy::Failover, &[pair, pool, pair]);
+        assert_eq!([pool, pair, top].map(|node| world.graph.visits(node)), [1, 3, 8]);
+        let tower = (0..80).fold(top, |below, _| world.policy(Policy::Failover, &[below, below]));
+        assert_eq!(world.graph.visits(tower), u64::MAX);
+    }
+
+    #[test]
+    fn a_ttl_is_never_above_the_greater_of_its_minimum_and_what_holds() {
+        let range = TtlRange { min_s: 5, max_s: 30 };
+        assert_eq!([0, 4, 5, 6, 30, 31, u32::MAX].map(|nominal_s| range.clamp(nominal_s)), [5, 5, 5, 6, 30, 30, 30]);
+    }
 }

@@ -284,7 +284,7 @@ fn whole_seconds(span: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{pool, view};
+    use super::super::testing::{self, pool, view};
     use super::*;
 
     fn members(roster: &Roster) -> Vec<u16> {
@@ -299,7 +299,7 @@ mod tests {
     fn usable_are_those_up_then_those_unknown_and_never_those_down() {
         assert_eq!(usable("up down unknown"), [vec![0], vec![0]]);
         assert_eq!(usable("down unknown down unknown"), [vec![1, 3], vec![1, 3]]);
-        assert_eq!(usable("down down"), [vec![], vec![]]);
+        assert_eq!(usable("down down"), [Vec::<u16>::new(), Vec::new()]);
     }
 
     #[test]
@@ -322,14 +322,14 @@ mod tests {
         let view = view("off up off");
         assert_eq!(members(&view.family(Family::V4).usable), [1]);
         assert_eq!(members(&view.family(Family::V4).all), [1]);
-        assert!(!super::super::testing::view("off off").family(Family::V4).configured);
+        assert!(!testing::view("off off").family(Family::V4).configured);
     }
 
     #[test]
     fn all_ignores_health_but_not_standby() {
         let view = view("down*2 up unknown up*0");
         assert_eq!(members(&view.family(Family::V4).all), [0, 1, 2]);
-        assert_eq!(members(&super::super::testing::view("down*0 up*0").family(Family::V4).all), [0, 1]);
+        assert_eq!(members(&testing::view("down*0 up*0").family(Family::V4).all), [0, 1]);
     }
 
     #[test]
@@ -413,12 +413,12 @@ mod tests {
     #[test]
     fn latency_is_the_mean_of_the_usable_to_a_tenth_of_a_millisecond() {
         let (pool, mut verdicts) = pool("up/4 up/4 down/4 up/4");
-        verdicts[0][0].latency = Some(Duration::from_micros(10_000));
+        verdicts[0][0].latency = Some(Duration::from_millis(10));
         verdicts[1][0].latency = Some(Duration::from_micros(10_110));
         verdicts[2][0].latency = Some(Duration::from_secs(9));
         let view = PoolView::prepare(&pool, &verdicts, None);
         assert_eq!(view.latency, Some(Duration::from_micros(10_100)));
-        assert_eq!(super::super::testing::view("up").latency, None);
+        assert_eq!(testing::view("up").latency, None);
     }
 
     #[test]
@@ -429,7 +429,7 @@ mod tests {
         let still = PoolView::prepare(&pool, &verdicts, Some(&empty));
         assert!(still.family(Family::V4).usable.is_empty());
         assert_eq!(members(&still.family(Family::V4).last_known), [0, 2]);
-        let (pool, verdicts) = super::super::testing::pool("down up down");
+        let (pool, verdicts) = testing::pool("down up down");
         let back = PoolView::prepare(&pool, &verdicts, Some(&still));
         assert_eq!(members(&back.family(Family::V4).last_known), [1]);
     }

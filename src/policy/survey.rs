@@ -78,9 +78,32 @@ impl Field {
     pub(super) fn displaced_s(&self, policy: &Policy) -> u32 {
         match policy {
             Policy::Failover | Policy::Geo { .. } => self.others_recover_s,
-            Policy::Latency { .. } => self.any_recovers_s(),
             Policy::Weighted(_) | Policy::RoundRobin { .. } if self.grade == Grade::Healthy && !self.standing_in => u32::MAX,
-            Policy::Weighted(_) | Policy::RoundRobin { .. } => self.any_recovers_s(),
+            Policy::Weighted(_) | Policy::RoundRobin { .. } | Policy::Latency { .. } => self.any_recovers_s(),
+        }
+    }
+
+    /// The share of the child at `position` in the draw that `policy` makes; 0 when it is not in it. Where the order decides,
+    /// the first of the best grade has it all.
+    pub(super) fn share(&self, policy: &Policy, position: usize, child: Survey) -> u64 {
+        if child.grade < self.grade || child.grade == Grade::Empty {
+            return 0;
+        }
+        match policy {
+            Policy::Failover | Policy::Geo { .. } => u64::from(position == self.first),
+            Policy::RoundRobin { .. } => 1,
+            Policy::Weighted(weights) if self.standing_in => u64::from(weights[position] == 0),
+            Policy::Weighted(weights) => u64::from(weights[position]),
+            Policy::Latency { tolerance } => u64::from(self.is_near(position, child, *tolerance)),
+        }
+    }
+
+    /// Children without a latency count only when none has one; then the first stands for all.
+    fn is_near(&self, position: usize, child: Survey, tolerance: Duration) -> bool {
+        match (self.latency, child.latency) {
+            (Some(best), Some(latency)) => latency <= best.saturating_add(tolerance),
+            (Some(_), None) => false,
+            (None, _) => position == self.first,
         }
     }
 
@@ -128,21 +151,6 @@ impl<'a> View<'a> {
                 }
                 self.all(Field { standing_in: true, ..field }, children, |position| weights[position] == 0)
             }
-        }
-    }
-
-    /// The share of the child at `position` in the draw that `policy` makes; 0 when it is not in it. Where the order decides,
-    /// the first of the best grade has it all.
-    pub(super) fn share(self, policy: &Policy, field: &Field, position: usize, child: Survey) -> u64 {
-        if child.grade < field.grade || child.grade == Grade::Empty {
-            return 0;
-        }
-        match policy {
-            Policy::Failover | Policy::Geo { .. } => u64::from(position == field.first),
-            Policy::RoundRobin { .. } => 1,
-            Policy::Weighted(weights) if field.standing_in => u64::from(weights[position] == 0),
-            Policy::Weighted(weights) => u64::from(weights[position]),
-            Policy::Latency { tolerance } => u64::from(is_near(field, position, child, *tolerance)),
         }
     }
 
@@ -198,15 +206,6 @@ pub(super) struct Located<'a> {
     pub(super) cell: Cell<'a>,
     /// The scope that follows from it.
     pub(super) scope: u8,
-}
-
-/// Children without a latency count only when none has one; then the first stands for all.
-fn is_near(field: &Field, position: usize, child: Survey, tolerance: Duration) -> bool {
-    match (field.latency, child.latency) {
-        (Some(best), Some(latency)) => latency <= best.saturating_add(tolerance),
-        (Some(_), None) => false,
-        (None, _) => position == field.first,
-    }
 }
 
 fn nearer(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

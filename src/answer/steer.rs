@@ -1,0 +1,98 @@
+//! From a steered name to members, or to what is said when there are none.
+
+use super::{Client, Outcome, Scratch};
+use crate::dns::Query;
+use crate::ids::{NodeId, SteerId};
+use crate::live::Live;
+use crate::policy::{Grade, Health, LastResort, Question, Selection, Steer, Trace, evaluate};
+use crate::prefix::Family;
+
+/// Why there is nothing to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shortage {
+    /// There is something.
+    None,
+    /// All is down, and that is what the operator wants to be said.
+    NoData,
+    /// All is down, and resolvers shall try elsewhere or serve stale data.
+    ServFail,
+    /// What was chosen has no address of the family.
+    NoFamily,
+}
+
+/// What was decided; the members are in the scratch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decision {
+    pub ttl_s: u32,
+    pub scope: u8,
+    pub last_resort: Shortage,
+    pub outcome: Outcome,
+}
+
+/// Decides for one query.
+pub(super) fn decide<T: Trace>(
+    live: &Live,
+    client: &Client,
+    query: &Query<'_>,
+    steer: SteerId,
+    family: Family,
+    scratch: &mut Scratch,
+    trace: &mut T,
+) -> Decision {
+    let steer = &live.snapshot.graph.steers[steer];
+    let question =
+        Question { family, resolver: client.source, subnet: query.edns.and_then(|edns| edns.subnet?.prefix), dice: scratch.rng.dice() };
+    let mut choice = Choice { live, question, scratch, trace };
+    let selection = choice.among(steer.root, Health::Live);
+    if selection.grade == Grade::Empty {
+        return choice.all_down(steer, selection);
+    }
+    choice.answered(steer, selection)
+}
+
+struct Choice<'a, T> {
+    live: &'a Live,
+    question: Question,
+    scratch: &'a mut Scratch,
+    trace: &'a mut T,
+}
+
+impl<T: Trace> Choice<'_, T> {
+    fn among(&mut self, root: NodeId, health: Health) -> Selection {
+        self.scratch.picks.clear();
+        let graph = &self.live.snapshot.graph;
+        evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.scratch.picks, self.trace)
+    }
+
+    fn answered(&self, steer: &Steer, selection: Selection) -> Decision {
+        let scope = selection.scope;
+        if self.scratch.picks.is_empty() {
+            return self.no_family(steer, scope);
+        }
+        Decision { ttl_s: steer.ttl.clamp(selection.ttl_s), scope, last_resort: Shortage::None, outcome: Outcome::Steered }
+    }
+
+    /// A denial of a family that nothing below this name has may be kept as long as the zone says. One that a health
+    /// flip could end is as short as that of a name which is all down.
+    fn no_family(&self, steer: &Steer, scope: u8) -> Decision {
+        let ttl_s = if steer.families[self.question.family.index()] { steer.on_all_down_ttl_s } else { u32::MAX };
+        Decision { ttl_s, scope, last_resort: Shortage::NoFamily, outcome: Outcome::NoData }
+    }
+
+    fn all_down(&mut self, steer: &Steer, selection: Selection) -> Decision {
+        let rescue = match steer.on_all_down {
+            LastResort::NoData => return last_resort(steer, selection.scope, Shortage::NoData),
+            LastResort::ServFail => return last_resort(steer, selection.scope, Shortage::ServFail),
+            LastResort::ServeAll => self.among(steer.root, Health::Ignored),
+            LastResort::LastKnown => self.among(steer.root, Health::LastKnown),
+            LastResort::Fallback(pool) => self.among(pool, Health::Live),
+        };
+        let scope = selection.scope.max(rescue.scope);
+        let shortage = if self.scratch.picks.is_empty() { Shortage::NoData } else { Shortage::None };
+        last_resort(steer, scope, shortage)
+    }
+}
+
+fn last_resort(steer: &Steer, scope: u8, last_resort: Shortage) -> Decision {
+    Decision { ttl_s: steer.on_all_down_ttl_s, scope, last_resort, outcome: Outcome::AllDown }
+}

@@ -1,0 +1,330 @@
+//! The docs, held to the code: examples compile, commands print what is shown, tables name every key, links lead somewhere.
+//!
+//! A yaml block is preceded by `<!-- check: KIND GROUP -->`. All blocks of one page and group are one config: `server`
+//! is its steersman.yaml, `policies` and `zone` are files beside it; what a group lacks is filled in plainly. A
+//! `$ steersman check` or `$ steersman explain` in a console block is run from the root of the repository, and its output
+//! is what follows, where a line `…` stands for any lines. A table of keys is preceded by `<!-- keys: NAME -->`, where
+//! NAME is that of a `Schema` in src/config.
+
+#![allow(clippy::disallowed_methods, reason = "tests read the repository")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+#[test]
+fn every_yaml_example_belongs_to_a_config_that_compiles() {
+    let groups = groups();
+    assert!(groups.len() >= 2, "README and CONFIG have one each, at least: {groups:?}");
+    for ((page, group), blocks) in groups {
+        let output = check(&write_config(&format!("{page}-{group}"), &blocks));
+        assert!(output.status.success(), "{page}, group `{group}`:\n{}", said(&output));
+    }
+}
+
+#[test]
+fn a_broken_example_would_be_noticed() {
+    let block = Block { kind: "policies".to_owned(), text: "pools: {web: {members: [{name: a, a: 192.0.2.1, wieght: 1}]}}\n".to_owned() };
+    let output = check(&write_config("planted", &[block]));
+    assert!(!output.status.success() && said(&output).contains("wieght"), "{}", said(&output));
+}
+
+#[test]
+fn the_configs_that_are_shipped_compile() {
+    for config in ["steersman.yaml", "docker/config/steersman.yaml"] {
+        let output = check(&root().join(config));
+        assert!(output.status.success(), "{config}:\n{}", said(&output));
+    }
+}
+
+#[test]
+fn commands_print_what_the_docs_show() {
+    for page in pages() {
+        for (line, command, shown) in commands(&read(&page)) {
+            let output = steersman(command.split_whitespace().skip(1));
+            let printed = said(&output);
+            assert!(agrees(&shown, &printed), "{page}:{line}: `{command}` is shown to print\n{shown}\nbut prints\n{printed}");
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_config_is_documented_and_no_other() {
+    let documented = documented_keys(&read("docs/CONFIG.md"));
+    let schemas = schemas();
+    assert!(schemas.len() > 8, "found only {:?}", schemas.keys());
+    let names = |map: &BTreeMap<String, BTreeSet<String>>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&documented), names(&schemas), "left: tables in docs/CONFIG.md, right: schemas in src/config");
+    for (name, keys) in schemas {
+        assert_eq!(documented[&name], keys, "{name}: left: docs/CONFIG.md, right: src/config");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        for (line, target) in links(&read(&page)) {
+            if !leads_somewhere(&page, &target) {
+                broken.push(format!("{page}:{line}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+//--- Running
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn steersman<'a>(arguments: impl Iterator<Item = &'a str>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_steersman")).args(arguments).current_dir(root()).output().expect("the binary was just built")
+}
+
+fn check(config: &Path) -> Output {
+    steersman(["check", "--config", config.to_str().expect("our paths are UTF-8")].into_iter())
+}
+
+/// What a command printed, to both streams.
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Whether `printed` is what is `shown`, a line `…` standing for any lines.
+fn agrees(shown: &str, printed: &str) -> bool {
+    let pieces: Vec<Vec<&str>> = {
+        let lines: Vec<_> = shown.trim_end().lines().map(str::trim_end).collect();
+        lines.split(|line| *line == "…").map(<[_]>::to_vec).collect()
+    };
+    let printed: Vec<_> = printed.trim_end().lines().map(str::trim_end).collect();
+    let (first, rest) = pieces.split_first().expect("split yields at least one piece");
+    if !printed.starts_with(first) {
+        return false;
+    }
+    let mut left = &printed[first.len()..];
+    for (index, piece) in rest.iter().enumerate() {
+        let is_last = index + 1 == rest.len();
+        let found = if is_last && left.ends_with(piece) { Some(left.len() - piece.len()) } else { position(left, piece) };
+        let Some(at) = found else { return false };
+        left = &left[at + piece.len()..];
+    }
+    left.is_empty()
+}
+
+fn position(lines: &[&str], piece: &[&str]) -> Option<usize> {
+    (0..=lines.len().checked_sub(piece.len())?).find(|at| lines[*at..].starts_with(piece))
+}
+
+//--- Configs from pages
+
+/// A yaml block.
+#[derive(Debug)]
+struct Block {
+    /// `server`, `policies` or `zone`.
+    kind: String,
+    text: String,
+}
+
+/// All yaml blocks, by page and group.
+fn groups() -> BTreeMap<(String, String), Vec<Block>> {
+    let mut groups: BTreeMap<_, Vec<Block>> = BTreeMap::new();
+    for page in pages() {
+        for (line, before, text) in fenced(&read(&page), "yaml") {
+            let marker = before.strip_prefix("<!-- check: ").and_then(|rest| rest.strip_suffix(" -->"));
+            let Some((kind, group)) = marker.and_then(|marker| marker.split_once(' ')) else {
+                panic!("{page}:{line}: a yaml block without `<!-- check: KIND GROUP -->` before it: nobody would notice when it rots");
+            };
+            groups.entry((page.clone(), group.to_owned())).or_default().push(Block { kind: kind.to_owned(), text });
+        }
+    }
+    groups
+}
+
+/// Writes a config into a directory of its own; returns the path of its steersman.yaml.
+fn write_config(name: &str, blocks: &[Block]) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs").join(name.replace('/', "-"));
+    if directory.exists() {
+        fs::remove_dir_all(&directory).expect("what an earlier run left can be removed");
+    }
+    copy_files("geoip", &directory.join("geoip"));
+    let write = |path: &str, text: &str| {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().expect("a file stands in a directory")).expect("the target directory is ours");
+        fs::write(path, text).expect("the target directory is ours");
+    };
+    let has = |kind: &str| blocks.iter().any(|block| block.kind == kind);
+    let policies = if has("policies") { "policies: [\"policies/*.yaml\"]\n" } else { "" };
+    let geo = "geo: {city: geoip/city.mmdb, asn: geoip/asn.mmdb}\n";
+    write("steersman.yaml", &format!("listen: \"127.0.0.1:5300\"\nzones: [\"zones/*.yaml\"]\n{policies}{geo}"));
+    if !has("zone") {
+        write(
+            "zones/plain.yaml",
+            "zone: plain.example\nsoa: {mname: ns, rname: h.example.}\nrecords: {\"@\": {NS: ns}, ns: {A: 192.0.2.53}}\n",
+        );
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        match block.kind.as_str() {
+            "server" => write("steersman.yaml", &block.text),
+            "policies" => write(&format!("policies/{index:02}.yaml"), &block.text),
+            "zone" => write(&format!("zones/{index:02}.yaml"), &block.text),
+            other => panic!("`{other}` is no kind of file: server, policies or zone"),
+        }
+    }
+    directory.join("steersman.yaml")
+}
+
+/// Copies the files of a directory of the repository, and nothing below.
+fn copy_files(from: &str, to: &Path) {
+    fs::create_dir_all(to).expect("the target directory is ours");
+    for entry in fs::read_dir(root().join(from)).expect("the directory is in the repository") {
+        let path = entry.expect("the directory can be read").path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().expect("a file has a name"))).expect("the target directory is ours");
+        }
+    }
+}
+
+//--- Pages
+
+/// The pages that are held to the code, below the root.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned()];
+    for directory in ["docs", "docker", "geoip"] {
+        for entry in fs::read_dir(root().join(directory)).expect("the directory is in the repository") {
+            let name = entry.expect("the directory can be read").file_name().to_string_lossy().into_owned();
+            if name.to_lowercase().ends_with(".md") {
+                pages.push(format!("{directory}/{name}"));
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Fenced blocks of a language: the line, the line before the fence, the text. Indented ones too.
+fn fenced(page: &str, language: &str) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    let mut before = "";
+    let mut lines = page.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        let Some(opened) = line.trim().strip_prefix("```") else {
+            before = line.trim();
+            continue;
+        };
+        let text: Vec<_> = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
+        if opened == language {
+            found.push((index + 1, before.to_owned(), text.join("\n") + "\n"));
+        }
+        before = "";
+    }
+    found
+}
+
+/// The commands of ours that console blocks show, and what they are shown to print.
+fn commands(page: &str) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    for (line, _, text) in fenced(page, "console") {
+        for part in text.split("$ ").skip(1) {
+            let (command, shown) = part.split_once('\n').unwrap_or((part, ""));
+            if ["steersman check", "steersman explain"].iter().any(|ours| command.starts_with(ours)) {
+                found.push((line, command.to_owned(), shown.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// The targets of links, with their lines; code is no link.
+fn links(page: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut in_fence = false;
+    for (index, line) in page.lines().enumerate() {
+        in_fence ^= line.trim().starts_with("```");
+        if in_fence {
+            continue;
+        }
+        let prose: String = line.split('`').step_by(2).collect();
+        let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
+        found.extend(targets.map(|target| (index + 1, target)));
+    }
+    found
+}
+
+fn leads_somewhere(page: &str, target: &str) -> bool {
+    if target.starts_with("https://") {
+        return true; // tests have no network
+    }
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let directory = Path::new(page).parent().expect("a page stands in a directory");
+    let file = if path.is_empty() { root().join(page) } else { root().join(directory).join(path) };
+    if anchor.is_empty() {
+        return file.exists();
+    }
+    fs::read_to_string(file).is_ok_and(|text| text.lines().filter_map(anchor_of).any(|existing| existing == anchor))
+}
+
+/// The anchor that a heading gets: lower case, blanks to `-`, no other signs than `-` and `_`.
+fn anchor_of(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = heading.to_lowercase().replace(' ', "-");
+    Some(kept.chars().filter(|char| char.is_alphanumeric() || matches!(char, '-' | '_')).collect())
+}
+
+//--- Keys
+
+/// The keys in the first column of each table that `<!-- keys: NAME -->` announces.
+fn documented_keys(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut tables = BTreeMap::new();
+    for part in page.split("<!-- keys: ").skip(1) {
+        let (name, rest) = part.split_once(" -->\n").expect("the marker ends its line");
+        let rows = rest.lines().take_while(|line| line.starts_with('|')).skip(2);
+        let keys: BTreeSet<_> = rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect();
+        assert!(tables.insert(name.to_owned(), keys).is_none(), "two tables of keys for `{name}`");
+    }
+    tables
+}
+
+/// The keys of each `Schema` that src/config declares.
+fn schemas() -> BTreeMap<String, BTreeSet<String>> {
+    let mut schemas = BTreeMap::new();
+    for entry in fs::read_dir(root().join("src/config")).expect("the directory is in the repository") {
+        let text = fs::read_to_string(entry.expect("the directory can be read").path()).expect("sources are UTF-8");
+        let program = text.split("#[cfg(test)]").next().expect("split yields at least one piece");
+        for part in program.split("= Schema {").skip(1) {
+            let (declared, _) = part.split_once('}').expect("a declaration is closed");
+            let (name, keys) = declared.split_once("keys:").expect("a schema has keys");
+            let quoted = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+            schemas.insert(quoted(name).remove(0), quoted(keys).into_iter().collect());
+        }
+    }
+    schemas
+}
+
+//--- Of this file itself
+
+#[test]
+fn shown_output_agrees_only_where_every_line_is_there() {
+    assert!(agrees("a\nb\n", "a\nb\n"));
+    assert!(!agrees("a\n", "a\nb\n") && !agrees("a\nb\n", "a\n") && !agrees("", "a"));
+    assert!(agrees("a\n…\nd\n", "a\nb\nc\nd\n") && agrees("…\nd\n", "a\nd\n") && agrees("a\n…\n", "a\nb\n"));
+    assert!(agrees("…\nb\n…\n", "a\nb\nc\n") && !agrees("…\nx\n…\n", "a\nb\nc\n"));
+    assert!(agrees("…\nb\n", "b\na\nb\n"), "the last piece is looked for at the end");
+}
+
+#[test]
+fn markers_commands_links_and_anchors_are_found() {
+    let page =
+        "<!-- check: zone a -->\n```yaml\nzone: a\n```\n```console\n$ steersman check\nok\n$ dig x\n```\nsee [b](c.md#d), `[e](f)`\n";
+    assert_eq!(fenced(page, "yaml"), [(2, "<!-- check: zone a -->".to_owned(), "zone: a\n".to_owned())]);
+    assert_eq!(commands(page), [(5, "steersman check".to_owned(), "ok\n".to_owned())]);
+    assert_eq!(links(page), [(10, "c.md#d".to_owned())]);
+    assert_eq!(anchor_of("## What DNS steering can't do").as_deref(), Some("what-dns-steering-cant-do"));
+    assert_eq!(documented_keys("<!-- keys: a b -->\n| key |\n|---|\n| `x` | `y` |\n\n| `z` |\n")["a b"], BTreeSet::from(["x".to_owned()]));
+}

@@ -1,0 +1,460 @@
+//! Probes of real servers on loopback: what each kind of health and of trouble is seen as.
+#![allow(clippy::disallowed_methods, reason = "these tests are the world that the shell touches")]
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{RootCertStore, ServerConfig};
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use steersman::health::{Doubt, FailReason, Observation, Rules};
+use steersman::io::prober::Prober;
+use steersman::snapshot::{Check, HttpCheck, Method, Target};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_rustls::TlsAcceptor;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Longer than any probe takes that comes to an end by itself.
+const AMPLE: Duration = Duration::from_secs(10);
+
+/// For probes that are meant to run out of time.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// What a server does with a connection once it has read the request.
+#[derive(Clone, Copy)]
+enum Act {
+    /// Sends this and closes.
+    Say(&'static str),
+    /// Sends this and then nothing, until the client closes.
+    SayAndHang(&'static str),
+    /// Waits before it sends an answer.
+    SayLate(Duration),
+    /// Closes with a reset.
+    Reset,
+}
+
+/// What a server saw of a connection.
+#[derive(Debug)]
+struct Seen {
+    /// The head of the request.
+    request: String,
+    /// The name that the client gave in the TLS handshake.
+    server_name: Option<String>,
+}
+
+/// A server on a free port of `ip`, and what it sees.
+async fn serve(ip: &str, act: Act) -> (SocketAddr, UnboundedReceiver<Seen>) {
+    let listener = TcpListener::bind((ip, 0)).await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let (sender, receiver) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if matches!(act, Act::Reset) {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
+            }
+            tokio::spawn(converse(stream, None, act, sender.clone()));
+        }
+    });
+    (addr, receiver)
+}
+
+/// The same over TLS; the handshake begins after `delay`.
+async fn serve_tls(ip: &str, config: Arc<ServerConfig>, delay: Duration) -> (SocketAddr, UnboundedReceiver<Seen>) {
+    let listener = TcpListener::bind((ip, 0)).await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let (sender, receiver) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::time::sleep(delay).await;
+            // A client that does not like the certificate ends the handshake; that is its own business.
+            let Ok(stream) = TlsAcceptor::from(config.clone()).accept(stream).await else { continue };
+            let name = stream.get_ref().1.server_name().map(str::to_owned);
+            tokio::spawn(converse(stream, name, Act::Say(OK), sender.clone()));
+        }
+    });
+    (addr, receiver)
+}
+
+/// Reads one request, acts, and reports when the conversation has ended.
+async fn converse(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    server_name: Option<String>,
+    act: Act,
+    sender: UnboundedSender<Seen>,
+) -> io::Result<()> {
+    let request = read_head(&mut stream).await?;
+    match act {
+        Act::Say(answer) => stream.write_all(answer.as_bytes()).await?,
+        Act::SayAndHang(beginning) => {
+            stream.write_all(beginning.as_bytes()).await?;
+            stream.read_to_end(&mut Vec::new()).await?;
+        }
+        Act::SayLate(delay) => {
+            tokio::time::sleep(delay).await;
+            stream.write_all(OK.as_bytes()).await?;
+        }
+        Act::Reset => drop(stream),
+    }
+    // Nobody listens in a test that looks at the observation only.
+    sender.send(Seen { request, server_name }).map_err(io::Error::other)
+}
+
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// An address of this host where nothing listens. Nobody else uses this part of 127.0.0.0/8, so the port stays closed.
+async fn closed() -> SocketAddr {
+    let listener = TcpListener::bind(("127.77.77.77", 0)).await.expect("a free port on loopback");
+    listener.local_addr().expect("the listener is bound")
+}
+
+fn target(addr: SocketAddr, check: Check) -> Target {
+    let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 3 };
+    Target { identity: format!("{addr} {check:?}").into(), rules, addr, check }
+}
+
+fn http() -> HttpCheck {
+    HttpCheck {
+        tls: false,
+        verify: true,
+        host: "www.example.com".into(),
+        path: "/healthz".into(),
+        method: Method::Get,
+        expect: vec![(200, 299)],
+    }
+}
+
+fn https() -> HttpCheck {
+    HttpCheck { tls: true, ..http() }
+}
+
+/// One HTTP probe of a server that acts like this.
+async fn probe_http(act: Act, timeout: Duration) -> Observation {
+    let (addr, _seen) = serve("127.0.0.1", act).await;
+    Prober::new().probe(&target(addr, Check::Http(http())), timeout).await
+}
+
+#[track_caller]
+fn assert_passed(observation: &Observation) {
+    assert!(matches!(observation, Observation::Pass { connect, total } if connect <= total), "{observation}");
+}
+
+#[track_caller]
+fn assert_tls_failure(observation: &Observation, part: &str) {
+    assert!(matches!(observation, Observation::Fail(FailReason::Tls(text)) if text.contains(part)), "{observation}");
+}
+
+//--- TCP
+
+#[tokio::test]
+async fn an_open_port_passes_and_a_closed_one_is_refused() {
+    let prober = Prober::new();
+    let (open, _seen) = serve("127.0.0.1", Act::Reset).await;
+    assert_passed(&prober.probe(&target(open, Check::Tcp), AMPLE).await);
+    let refused = prober.probe(&target(closed().await, Check::Tcp), AMPLE).await;
+    assert_eq!(refused, Observation::Fail(FailReason::Refused));
+}
+
+#[tokio::test]
+async fn ipv6_targets_are_probed_alike() {
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+        panic!("this host has no IPv6 loopback; the test needs one");
+    };
+    let addr = listener.local_addr().expect("the listener is bound");
+    assert_passed(&Prober::new().probe(&target(addr, Check::Tcp), AMPLE).await);
+}
+
+#[tokio::test]
+async fn an_address_that_this_host_cannot_route_to_says_nothing_about_the_target() {
+    // TCP never leaves for the broadcast address: the kernel answers ENETUNREACH by itself.
+    let addr = ([255, 255, 255, 255], 80).into();
+    for check in [Check::Tcp, Check::Http(http()), Check::Http(HttpCheck { verify: false, ..https() })] {
+        let observation = Prober::new().probe(&target(addr, check), AMPLE).await;
+        assert_eq!(observation, Observation::Inconclusive(Doubt::NoRoute));
+    }
+}
+
+//--- HTTP
+
+#[tokio::test]
+async fn an_expected_status_passes_and_any_other_fails_with_its_number() {
+    assert_passed(&probe_http(Act::Say(OK), AMPLE).await);
+    assert_passed(&probe_http(Act::Say("HTTP/1.1 299 Fine\r\ncontent-length: 0\r\n\r\n"), AMPLE).await);
+    let sick = probe_http(Act::Say("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n"), AMPLE).await;
+    assert_eq!(sick, Observation::Fail(FailReason::Status(500)));
+    let below = probe_http(Act::Say("HTTP/1.1 300 Many\r\ncontent-length: 0\r\n\r\n"), AMPLE).await;
+    assert_eq!(below, Observation::Fail(FailReason::Status(300)));
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_not_followed() {
+    let redirect = Act::Say("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(probe_http(redirect, AMPLE).await, Observation::Fail(FailReason::Status(302)));
+    let (addr, _seen) = serve("127.0.0.1", redirect).await;
+    let wanted = HttpCheck { expect: vec![(200, 200), (302, 302)], ..http() };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(wanted)), AMPLE).await);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_timed_out_wherever_it_hangs() {
+    for beginning in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no"] {
+        let observation = probe_http(Act::SayAndHang(beginning), SHORT).await;
+        assert_eq!(observation, Observation::Fail(FailReason::Timeout), "after {beginning:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_that_gave_up_leaves_no_connection_behind() {
+    let (addr, mut seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
+    let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
+    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    // The server reports when the client has closed.
+    let closed = tokio::time::timeout(AMPLE, seen.recv()).await.expect("the connection was closed");
+    assert!(closed.is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_is_seen_as_that() {
+    let breaking_off = [Act::Reset, Act::Say(""), Act::Say("HTTP/1.1 200"), Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")];
+    for act in breaking_off {
+        assert_eq!(probe_http(act, AMPLE).await, Observation::Fail(FailReason::Reset));
+    }
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_also_to_http() {
+    let observation = Prober::new().probe(&target(closed().await, Check::Http(http())), AMPLE).await;
+    assert_eq!(observation, Observation::Fail(FailReason::Refused));
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_protocol_failure() {
+    let observation = probe_http(Act::Say("220 mail.example.com ESMTP ready\r\n\r\n"), AMPLE).await;
+    assert!(matches!(observation, Observation::Fail(FailReason::Protocol(_))), "{observation}");
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_read_to_the_end() {
+    let (addr, _seen) = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let addr = listener.local_addr().expect("the listener is bound");
+        (addr, tokio::spawn(pour(listener)))
+    };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(http())), AMPLE).await);
+}
+
+/// Answers one request with a body that never ends, as long as somebody reads it.
+async fn pour(listener: TcpListener) -> io::Result<()> {
+    let (mut stream, _) = listener.accept().await?;
+    read_head(&mut stream).await?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    loop {
+        stream.write_all(&[b'x'; 4096]).await?;
+    }
+}
+
+#[tokio::test]
+async fn the_request_names_the_service_while_the_connection_goes_to_the_member() {
+    let (addr, mut seen) = serve("127.0.0.2", Act::Say(OK)).await;
+    let check = HttpCheck { path: "/deep?x=1".into(), ..http() };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(check)), AMPLE).await);
+    let request = seen.recv().await.expect("one request").request.to_lowercase();
+    assert!(request.starts_with("get /deep?x=1 http/1.1\r\n"), "{request}");
+    for header in ["host: www.example.com\r\n", "connection: close\r\n", "user-agent: steersman/"] {
+        assert!(request.contains(header), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_without_a_host_names_the_address_and_its_port() {
+    let (addr, mut seen) = serve("127.0.0.3", Act::Say(OK)).await;
+    let check = HttpCheck { host: "127.0.0.3".into(), ..http() };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(check)), AMPLE).await);
+    let request = seen.recv().await.expect("one request").request;
+    assert!(request.to_lowercase().contains(&format!("host: {addr}\r\n")), "{request}");
+}
+
+#[tokio::test]
+async fn head_asks_for_no_body_and_misses_none() {
+    let (addr, mut seen) = serve("127.0.0.1", Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n")).await;
+    let check = HttpCheck { method: Method::Head, ..http() };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(check)), AMPLE).await);
+    assert!(seen.recv().await.expect("one request").request.starts_with("HEAD "));
+}
+
+#[tokio::test]
+async fn the_time_to_connect_leaves_out_the_time_to_answer() {
+    let delay = Duration::from_millis(60);
+    let observation = probe_http(Act::SayLate(delay), AMPLE).await;
+    let Observation::Pass { connect, total } = observation else { panic!("{observation}") };
+    assert!(connect > Duration::ZERO && total >= connect + delay, "{observation}");
+}
+
+#[tokio::test]
+async fn every_probe_makes_a_connection_of_its_own_also_after_its_client_was_forgotten() {
+    // This server closes after every answer, so that each report is one connection.
+    let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
+    let prober = Prober::new();
+    let target = target(addr, Check::Http(http()));
+    for kept in [HashSet::from([target.identity.clone()]), HashSet::new(), HashSet::new()] {
+        assert_passed(&prober.probe(&target, AMPLE).await);
+        assert!(seen.recv().await.is_some());
+        prober.retain(&kept);
+    }
+}
+
+#[tokio::test]
+async fn one_prober_sees_a_server_die_and_return() {
+    let listener = TcpListener::bind("127.0.0.4:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let prober = Prober::new();
+    let target = target(addr, Check::Http(http()));
+    let (observation, _) = tokio::join!(prober.probe(&target, AMPLE), answer_once(&listener));
+    assert_passed(&observation);
+    drop(listener);
+    assert_eq!(prober.probe(&target, AMPLE).await, Observation::Fail(FailReason::Refused));
+    let listener = TcpListener::bind(addr).await.expect("the port is free again");
+    let (observation, _) = tokio::join!(prober.probe(&target, AMPLE), answer_once(&listener));
+    assert_passed(&observation);
+}
+
+async fn answer_once(listener: &TcpListener) -> io::Result<()> {
+    let (stream, _) = listener.accept().await?;
+    converse(stream, None, Act::Say(OK), unbounded_channel().0).await
+}
+
+//--- HTTPS
+
+/// A certificate authority of our own.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Two authorities of one name would differ by their keys alone, and the fault be called a bad signature.
+    fn new(name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("aws-lc-rs makes keys");
+        Authority { issuer: CertifiedIssuer::self_signed(params, key).expect("the parameters are sound") }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("it is a certificate");
+        roots
+    }
+
+    /// The config of a server that presents a certificate of this authority.
+    fn server(&self, name: &str, not_after_year: i32) -> ServerConfig {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name for a certificate");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(not_after_year, 1, 1);
+        let key = KeyPair::generate().expect("aws-lc-rs makes keys");
+        let certificate = params.signed_by(&key, &self.issuer).expect("the parameters are sound");
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("aws-lc-rs speaks all versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .expect("the key belongs to the certificate")
+    }
+}
+
+/// One HTTPS probe, trusting `trusted`, of a server with a certificate that `issuer` made.
+async fn probe_https(trusted: &Authority, issuer: &Authority, name: &str, not_after_year: i32, check: HttpCheck) -> Observation {
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(issuer.server(name, not_after_year)), Duration::ZERO).await;
+    Prober::with_roots(trusted.roots()).probe(&target(addr, Check::Http(check)), AMPLE).await
+}
+
+#[tokio::test]
+async fn the_certificate_must_be_the_services_in_date_and_of_a_trusted_authority() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    assert_passed(&probe_https(&ours, &ours, "www.example.com", 2100, https()).await);
+    assert_tls_failure(&probe_https(&ours, &ours, "www.example.net", 2100, https()).await, "not valid for name");
+    assert_tls_failure(&probe_https(&ours, &ours, "www.example.com", 2021, https()).await, "expired");
+    assert_tls_failure(&probe_https(&ours, &theirs, "www.example.com", 2100, https()).await, "UnknownIssuer");
+}
+
+#[tokio::test]
+async fn without_verification_any_certificate_passes() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let check = HttpCheck { verify: false, ..https() };
+    assert_passed(&probe_https(&ours, &theirs, "www.example.net", 2021, check).await);
+}
+
+#[tokio::test]
+async fn the_server_name_and_the_host_header_are_the_services_while_the_address_is_the_members() {
+    let authority = Authority::new("ours");
+    let config = Arc::new(authority.server("www.example.com", 2100));
+    let (addr, mut seen) = serve_tls("127.0.0.2", config, Duration::ZERO).await;
+    assert_passed(&Prober::with_roots(authority.roots()).probe(&target(addr, Check::Http(https())), AMPLE).await);
+    let seen = seen.recv().await.expect("one request");
+    assert_eq!(seen.server_name.as_deref(), Some("www.example.com"));
+    assert!(seen.request.to_lowercase().contains("host: www.example.com\r\n"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_check_without_a_host_verifies_the_address() {
+    let authority = Authority::new("ours");
+    let check = HttpCheck { host: "127.0.0.2".into(), ..https() };
+    assert_passed(&probe_https(&authority, &authority, "127.0.0.2", 2100, check.clone()).await);
+    assert_tls_failure(&probe_https(&authority, &authority, "127.0.0.9", 2100, check).await, "not valid for name");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_seen_beside_a_good_one_with_the_same_name_and_tickets() {
+    let authority = Authority::new("ours");
+    let good = authority.server("www.example.com", 2100);
+    let mut expired = authority.server("www.example.com", 2021);
+    expired.session_storage = good.session_storage.clone();
+    expired.ticketer = good.ticketer.clone();
+    let (good, _seen) = serve_tls("127.0.0.2", Arc::new(good), Duration::ZERO).await;
+    let (expired, _seen) = serve_tls("127.0.0.3", Arc::new(expired), Duration::ZERO).await;
+    let prober = Prober::with_roots(authority.roots());
+    assert_passed(&prober.probe(&target(good, Check::Http(https())), AMPLE).await);
+    assert_tls_failure(&prober.probe(&target(expired, Check::Http(https())), AMPLE).await, "expired");
+}
+
+#[tokio::test]
+async fn the_time_to_connect_includes_the_handshake() {
+    let authority = Authority::new("ours");
+    let delay = Duration::from_millis(60);
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(authority.server("www.example.com", 2100)), delay).await;
+    let observation = Prober::with_roots(authority.roots()).probe(&target(addr, Check::Http(https())), AMPLE).await;
+    assert!(matches!(observation, Observation::Pass { connect, .. } if connect >= delay), "{observation}");
+}
+
+#[tokio::test]
+async fn tls_against_a_server_that_speaks_none_is_a_tls_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        stream.write_all(b"220 mail.example.com ESMTP ready\r\n").await?;
+        stream.read_to_end(&mut Vec::new()).await
+    });
+    let observation = Prober::with_roots(Authority::new("ours").roots()).probe(&target(addr, Check::Http(https())), AMPLE).await;
+    assert_tls_failure(&observation, "");
+    server.await.expect("the server does not panic").expect("the client closed the connection in order");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_in_the_handshake_is_a_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    tokio::spawn(async move { listener.accept().await.map(drop) });
+    let observation = Prober::with_roots(Authority::new("ours").roots()).probe(&target(addr, Check::Http(https())), AMPLE).await;
+    assert_eq!(observation, Observation::Fail(FailReason::Reset));
+}

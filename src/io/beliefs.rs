@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::health::{Ledger, Observation, ProbeOrder, Rules, Schedule, Status, TargetView, Token, Verdict};
 use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::live::Live;
-use crate::policy::{FamilyView, Grade, Member, Pool, PoolView, Usable};
+use crate::policy::{FamilyView, Member, Pool, PoolView};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -93,8 +93,7 @@ impl Beliefs {
             schedule,
         };
         beliefs.index();
-        let remembered = |pool: &Pool| remember(pool, |family| saved.last_known(&pool.name, family));
-        beliefs.views = beliefs.prepare_all(remembered);
+        beliefs.views = beliefs.prepare_all(|pool, family, member| saved.was_usable(pool, family, member));
         beliefs.members = beliefs.believe_all(&BTreeMap::new(), now);
         beliefs
     }
@@ -108,8 +107,8 @@ impl Beliefs {
         self.tallies.retain(|identity, _| identities.contains(&**identity));
         self.index();
         let last_known = last_known_by_name(&before, &self.views);
-        self.views =
-            self.prepare_all(|pool| remember(pool, |family| last_known.get(&pool.name).map_or_else(Vec::new, |names| names[family.index()].clone())));
+        let last_known = Saved { pools: last_known, ..Saved::default() };
+        self.views = self.prepare_all(|pool, family, member| last_known.was_usable(pool, family, member));
         self.members = self.believe_all(&histories(&before, &self.members), now);
     }
 
@@ -254,8 +253,10 @@ impl Beliefs {
             let status = self.schedule.view(id).verdict.status;
             (status != Status::Unknown).then(|| (target.identity.to_string(), status))
         };
-        let pools = last_known_by_name(&self.snapshot, &self.views).into_iter().map(|(pool, names)| (pool.to_string(), names));
-        Saved { targets: self.snapshot.targets.iter().filter_map(known).collect(), pools: pools.collect() }
+        Saved {
+            targets: self.snapshot.targets.iter().filter_map(known).collect(),
+            pools: last_known_by_name(&self.snapshot, &self.views),
+        }
     }
 
     //--- Making it all anew
@@ -284,8 +285,15 @@ impl Beliefs {
         pool.members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }
 
-    fn prepare_all(&self, remembered: impl Fn(&Pool) -> PoolView) -> Table<PoolId, Arc<PoolView>> {
-        let prepare = |pool: &Pool| Arc::new(PoolView::prepare(pool, &self.verdicts(pool), Some(&remembered(pool))));
+    /// A view of every pool; where nobody is usable, the members that `was_usable` (pool, family, member) are recalled.
+    fn prepare_all(&self, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
+        let prepare = |pool: &Pool| {
+            let mut view = PoolView::prepare(pool, &self.verdicts(pool), None);
+            for family in Family::BOTH {
+                view.recall(pool, family, |member| was_usable(&pool.name, family, member));
+            }
+            Arc::new(view)
+        };
         self.snapshot.graph.pools.rows().iter().map(prepare).collect()
     }
 
@@ -326,33 +334,15 @@ fn wanted(snapshot: &Snapshot) -> Vec<(Arc<str>, Rules)> {
 }
 
 /// The names of each pool's last known members, by family.
-fn last_known_by_name(snapshot: &Snapshot, views: &Table<PoolId, Arc<PoolView>>) -> BTreeMap<Arc<str>, [Vec<String>; 2]> {
+fn last_known_by_name(snapshot: &Snapshot, views: &Table<PoolId, Arc<PoolView>>) -> BTreeMap<String, [Vec<String>; 2]> {
     let names = |pool: &Pool, view: &FamilyView| -> Vec<String> {
-        let known = if view.usable.is_empty() { &view.last_known } else { &view.usable };
-        known.iter().filter_map(|usable| Some(pool.members.get(usize::from(usable.member))?.name.to_string())).collect()
+        view.last_known.iter().filter_map(|usable| Some(pool.members.get(usize::from(usable.member))?.name.to_string())).collect()
     };
     let both = |(pool, view): (&Pool, &Arc<PoolView>)| {
-        let families = [names(pool, &view.families[0]), names(pool, &view.families[1])];
-        families.iter().any(|f| !f.is_empty()).then(|| (Arc::clone(&pool.name), families))
+        let families = view.families.each_ref().map(|family| names(pool, family));
+        families.iter().any(|family| !family.is_empty()).then(|| (pool.name.to_string(), families))
     };
     snapshot.graph.pools.rows().iter().zip(views.rows()).filter_map(both).collect()
-}
-
-/// A view of `pool` that knows nothing but its last known members: what [`PoolView::prepare`] carries over.
-fn remember(pool: &Pool, names: impl Fn(Family) -> Vec<String>) -> PoolView {
-    let family = |family: Family| {
-        let names = names(family);
-        let usable = |(index, member): (usize, &Member)| {
-            let addr = member.addresses[family.index()]?;
-            let known = !member.disabled && names.iter().any(|name| **name == *member.name);
-            let member_index = u16::try_from(index).ok()?;
-            known.then_some(Usable { member: member_index, addr, holds_s: 0, weight: member.weight })
-        };
-        let mut view = FamilyView::default();
-        view.last_known = pool.members.iter().enumerate().filter_map(usable).collect();
-        view
-    };
-    PoolView { families: Family::BOTH.map(family), grade: Grade::Empty, recovers_s: u32::MAX, latency: None }
 }
 
 /// How many members of the pool may be answered in one family or the other.

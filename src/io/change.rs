@@ -97,8 +97,7 @@ impl fmt::Display for MemberChange {
 
 impl fmt::Display for PoolChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (now, was) = (grade_word(self.now), grade_word(self.was));
-        write!(f, "pool {} is {now} (was {was}): {} of {} members usable", self.pool, self.usable, self.members)
+        write!(f, "pool {} is {} (was {}): {} of {} members usable", self.pool, self.now, self.was, self.usable, self.members)
     }
 }
 
@@ -112,15 +111,6 @@ fn in_a_row(now: Status, count: u32) -> String {
         (0 | 1, _) => format!("1 {noun}"),
         (_, Status::Up) => format!("{count} passes in a row"),
         (_, Status::Down | Status::Unknown) => format!("{count} {noun}s in a row"),
-    }
-}
-
-/// A grade as logs, tables and JSON write it.
-pub fn grade_word(grade: Grade) -> &'static str {
-    match grade {
-        Grade::Healthy => "healthy",
-        Grade::Degraded => "degraded",
-        Grade::Empty => "empty",
     }
 }
 

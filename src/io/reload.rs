@@ -160,6 +160,6 @@ fn member_names(snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// The origins of all zones, in config order, with the final dot.
-pub fn zone_names(_snapshot: &Snapshot) -> Vec<String> {
-    Vec::new()
+pub fn zone_names(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.zones.iter().map(|(_, zone)| zone.apex.to_string()).collect()
 }

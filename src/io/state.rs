@@ -24,9 +24,9 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The names of the last usable members of a pool.
-    pub fn last_known(&self, pool: &str, family: Family) -> Vec<String> {
-        self.pools.get(pool).map(|families| families[family.index()].clone()).unwrap_or_default()
+    /// Whether a member was among the last usable ones of its pool.
+    pub fn was_usable(&self, pool: &str, family: Family, member: &str) -> bool {
+        self.pools.get(pool).is_some_and(|families| families[family.index()].iter().any(|name| name == member))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Written by the server and read by `steersman status`: one set of types for both. Fields are only ever added.
 
 use super::beliefs::{Beliefs, usable_members};
-use super::change::{grade_word, result_words};
+use super::change::result_words;
 use super::clock::Clock;
 use crate::clock::Moment;
 use crate::ids::{PoolId, TargetId};
@@ -163,7 +163,7 @@ impl Look<'_> {
         let view = self.beliefs.view(id);
         PoolStatus {
             name: pool.name.to_string(),
-            grade: grade_word(view.grade).to_owned(),
+            grade: view.grade.to_string(),
             usable: usable_members(view),
             members: pool.members.iter().enumerate().map(|(index, member)| self.member(id, index, member)).collect(),
         }

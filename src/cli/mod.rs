@@ -2,6 +2,7 @@
 //!
 //! One file per command. What a command shows goes to standard output, what goes wrong to standard error. Exit codes: 0 it is
 //! done, 1 it is not, 2 the flags make no sense.
+#![allow(clippy::disallowed_methods, reason = "this is the shell")]
 
 mod check;
 mod demo;

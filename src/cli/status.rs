@@ -135,7 +135,7 @@ mod tests {
             "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 0 targets probed\n\
              \n\
              POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT   SINCE  CONNECT  NEXT  LAST RESULT\n\
-             web   degraded  fra-1   fra   192.0.2.1    up        2h13m  1.2ms    2.5s  pass in 12ms\n                             \
+             web   degraded  fra-1   fra   192.0.2.1    up        2h13m  1.2ms    2.5s  pass in 12ms\n                              \
              2001:db8::1  down      2h13m  1.2ms    2.5s  HTTP 500\n                \
              spare   -     192.0.2.9    disabled  2h13m  -        -     not monitored\n"
         );

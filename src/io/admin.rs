@@ -22,13 +22,12 @@ use super::pulse::Pulse;
 use super::reload::ReloadResult;
 use super::status::StatusView;
 use crate::snapshot::AdminAddr;
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -222,18 +221,16 @@ async fn metrics(State(desk): State<Desk>) -> Response {
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
 }
 
-#[derive(Deserialize)]
-struct ReloadOptions {
-    #[serde(default)]
-    force: bool,
-}
-
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.
 const RELOAD_PATIENCE: Duration = Duration::from_mins(2);
 
-async fn reload(State(desk): State<Desk>, options: Result<Query<ReloadOptions>, axum::extract::rejection::QueryRejection>) -> Response {
-    let Ok(Query(options)) = options else { return problem(StatusCode::BAD_REQUEST, "force must be true or false") };
-    let Ok(report) = tokio::time::timeout(RELOAD_PATIENCE, desk.control.reload(options.force)).await else {
+async fn reload(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Response {
+    let force = match query.as_deref() {
+        None | Some("" | "force=false") => false,
+        Some("force=true") => true,
+        Some(_) => return problem(StatusCode::BAD_REQUEST, "the only parameter is force, which is true or false"),
+    };
+    let Ok(report) = tokio::time::timeout(RELOAD_PATIENCE, desk.control.reload(force)).await else {
         return problem(StatusCode::GATEWAY_TIMEOUT, "the reload is still under way; the log will tell how it ends");
     };
     let code = match report.result {

@@ -1,5 +1,6 @@
 //! What Prometheus sees. Nothing is counted here: a scrape reads the workers' counters and the control task's status, and
 //! writes them down. docs/METRICS.md lists every name.
+#![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
 use super::status::{AddressStatus, PoolStatus, StatusView};
@@ -53,7 +54,11 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn encode_process(&self, page: &mut Page) -> fmt::Result {
-        page.gauge("steersman_build_info", "1, with the version as a label", vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0)])?;
+        page.gauge(
+            "steersman_build_info",
+            "1, with the version as a label",
+            vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0)],
+        )?;
         page.seconds("process_start_time", "When the program started, in seconds since 1970", self.started_unix_s as f64)?;
         page.gauge("steersman_ready", "1 while /readyz says 200", vec![(vec![], f64::from(u8::from(self.ready)))])?;
         page.seconds("steersman_control_heartbeat_age", "How long ago the control task last moved", self.heartbeat_age.as_secs_f64())
@@ -77,7 +82,11 @@ impl Scrape {
         let open = self.streams(|t| t.connections.open).into_iter().map(|(labels, n)| (labels, n as f64)).collect();
         page.gauge("steersman_connections", "Connections open now", open)?;
         page.counter("steersman_connections_accepted", "Connections ever let in", self.streams(|t| t.connections.accepted))?;
-        page.counter("steersman_connections_refused", "Connections closed at once because of a limit", self.streams(|t| t.connections.refused))?;
+        page.counter(
+            "steersman_connections_refused",
+            "Connections closed at once because of a limit",
+            self.streams(|t| t.connections.refused),
+        )?;
         page.counter("steersman_connections_timed_out", "Connections closed for idling", self.streams(|t| t.connections.timed_out))
     }
 
@@ -150,9 +159,10 @@ impl Page<'_> {
     fn counter(&mut self, name: &str, help: &str, rows: Vec<Row<u64>>) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in rows {
-            match labels.is_empty() {
-                true => family.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
-                false => family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+            if labels.is_empty() {
+                family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            } else {
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
             }
         }
         Ok(())
@@ -161,9 +171,10 @@ impl Page<'_> {
     fn gauge(&mut self, name: &str, help: &str, rows: Vec<Row<f64>>) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in rows {
-            match labels.is_empty() {
-                true => family.encode_gauge(&value)?,
-                false => family.encode_family(&labels)?.encode_gauge(&value)?,
+            if labels.is_empty() {
+                family.encode_gauge(&value)?;
+            } else {
+                family.encode_family(&labels)?.encode_gauge(&value)?;
             }
         }
         Ok(())
@@ -178,7 +189,11 @@ impl Page<'_> {
 //--- From the control task
 
 fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
-    page.gauge("steersman_generation", "Counts the configs put in force since the start, from 1", vec![(vec![], status.generation as f64)])?;
+    page.gauge(
+        "steersman_generation",
+        "Counts the configs put in force since the start, from 1",
+        vec![(vec![], status.generation as f64)],
+    )?;
     page.seconds("steersman_config_loaded_time", "When the config in force was loaded, in seconds since 1970", status.since_unix_s as f64)?;
     let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;

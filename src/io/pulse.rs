@@ -47,7 +47,12 @@ const STALE: Duration = Duration::from_secs(5);
 impl Pulse {
     /// A pulse of a program that is starting.
     pub fn new(clock: Clock) -> Pulse {
-        Pulse { clock, phase: AtomicU8::new(Phase::Starting as u8), beat: AtomicU64::new(clock.now().as_nanos()), probes: AtomicBool::new(true) }
+        Pulse {
+            clock,
+            phase: AtomicU8::new(Phase::Starting as u8),
+            beat: AtomicU64::new(clock.now().as_nanos()),
+            probes: AtomicBool::new(true),
+        }
     }
 
     /// Enters a phase.

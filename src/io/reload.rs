@@ -163,3 +163,47 @@ fn member_names(snapshot: &Snapshot) -> Vec<String> {
 pub fn zone_names(snapshot: &Snapshot) -> Vec<String> {
     snapshot.zones.iter().map(|(_, zone)| zone.apex.to_string()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::testing::{snapshot, snapshot_of};
+
+    fn judge(old: &Snapshot, new: Snapshot, force: bool) -> Option<String> {
+        refusal(old, &new, force)
+    }
+
+    #[test]
+    fn half_of_the_members_may_go_and_more_only_by_force() {
+        let old = snapshot(&["a", "b", "c", "d"]);
+        assert_eq!(judge(&old, snapshot(&["a", "b"]), false), None);
+        let why = judge(&old, snapshot(&["a", "x"]), false).expect("three of four go");
+        assert!(why.contains("3 of 4 members") && why.contains("member d of pool web") && why.contains("--force"), "{why}");
+        assert_eq!(judge(&old, snapshot(&["a"]), true), None);
+    }
+
+    #[test]
+    fn a_member_that_moves_to_another_pool_has_gone_from_the_first() {
+        let old = snapshot_of(&[("one", &["a", "b", "c"])]);
+        assert!(judge(&old, snapshot_of(&[("two", &["a", "b", "c"])]), false).is_some());
+    }
+
+    #[test]
+    fn a_key_that_needs_a_restart_is_refused_even_by_force() {
+        let old = snapshot(&["a"]);
+        let mut new = snapshot(&["a"]);
+        new.settings.workers += 1;
+        new.settings.state_dir = Some("/elsewhere".into());
+        let why = judge(&old, new, true).expect("needs a restart");
+        assert!(why.contains("workers, state_dir") && why.contains("restart"), "{why}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_counted() {
+        let names: Vec<String> = (0..LISTED + 5).map(|n| format!("m{n}")).collect();
+        let mut text = String::new();
+        list(&mut text, "member", &names);
+        assert_eq!(text.lines().count(), 1 + LISTED + 1);
+        assert!(text.ends_with("and 5 more"));
+    }
+}

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A bound toy that nobody serves yet.
 pub struct Toy {
     region: &'static str,
-    listener: std::net::TcpListener,
     addr: SocketAddr,
+    listener: std::net::TcpListener,
 }
 
 struct Room {
@@ -28,7 +28,8 @@ impl Toy {
     /// When the address is taken; says which.
     pub fn bind(region: &'static str, addr: IpAddr, port: u16) -> Result<Toy, String> {
         let addr = SocketAddr::new(addr, port);
-        let explain = |error| format!("the toy load balancer of {region} cannot listen on {addr}: {error}; choose another port with --backend-port");
+        let explain =
+            |error| format!("the toy load balancer of {region} cannot listen on {addr}: {error}; choose another port with --backend-port");
         let listener = std::net::TcpListener::bind(addr).map_err(explain)?;
         listener.set_nonblocking(true).map_err(explain)?;
         Ok(Toy { region, addr, listener })

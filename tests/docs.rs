@@ -1,7 +1,7 @@
 //! The docs, held to the code: examples compile, commands print what is shown, tables name every key, links lead somewhere.
 //!
 //! A yaml block is preceded by `<!-- check: KIND GROUP -->`. All blocks of one page and group are one config: `server`
-//! is its steersman.yaml, `policies` and `zone` are files beside it; what a group lacks is filled in plainly. A
+//! is its steersman.yaml, `policies`, `regions` and `zone` are files beside it; what a group lacks is filled in plainly. A
 //! `$ steersman check` or `$ steersman explain` in a console block is run from the root of the repository, and its output
 //! is what follows, where a line `…` stands for any lines. A table of keys is preceded by `<!-- keys: NAME -->`, where
 //! NAME is that of a `Schema` in src/config.
@@ -59,6 +59,16 @@ fn every_key_of_the_config_is_documented_and_no_other() {
     for (name, keys) in schemas {
         assert_eq!(documented[&name], keys, "{name}: left: docs/CONFIG.md, right: src/config");
     }
+}
+
+#[test]
+fn every_key_of_the_config_has_an_example() {
+    let examples: String = fenced(&read("docs/CONFIG.md"), "yaml").into_iter().map(|(_, _, text)| text).collect();
+    let shown = |key: &str| examples.split([' ', '{', '\n']).any(|word| word.strip_suffix(':') == Some(key));
+    let schemas = schemas();
+    let missing: Vec<_> =
+        schemas.iter().flat_map(|(name, keys)| keys.iter().filter(|key| !shown(key)).map(move |key| (name, key))).collect();
+    assert!(missing.is_empty(), "no example in docs/CONFIG.md writes {missing:?}");
 }
 
 #[test]
@@ -123,7 +133,7 @@ fn position(lines: &[&str], piece: &[&str]) -> Option<usize> {
 /// A yaml block.
 #[derive(Debug)]
 struct Block {
-    /// `server`, `policies` or `zone`.
+    /// `server`, `policies`, `regions` or `zone`.
     kind: String,
     text: String,
 }
@@ -169,8 +179,9 @@ fn write_config(name: &str, blocks: &[Block]) -> PathBuf {
         match block.kind.as_str() {
             "server" => write("steersman.yaml", &block.text),
             "policies" => write(&format!("policies/{index:02}.yaml"), &block.text),
+            "regions" => write(&format!("regions/{index:02}.yaml"), &block.text),
             "zone" => write(&format!("zones/{index:02}.yaml"), &block.text),
-            other => panic!("`{other}` is no kind of file: server, policies or zone"),
+            other => panic!("`{other}` is no kind of file: server, policies, regions or zone"),
         }
     }
     directory.join("steersman.yaml")

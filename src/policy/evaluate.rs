@@ -477,6 +477,22 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_is_worse_only_here_narrows_the_scope_to_here() {
+        let healthy_first = [Policy::Weighted(vec![1, 1]), Policy::RoundRobin { pick: 8 }, latency(10)];
+        let orders = healthy_first.into_iter().map(|policy| (policy, false)).chain([(Policy::Failover, true)]);
+        for (policy, geo_is_first) in orders {
+            let mut world = World::default();
+            let (sick, well) = (world.pool("up down down"), world.pool("up"));
+            let geo = world.geo(&[("203.0.113.0/24", 1)], 0, true);
+            let geo = world.policy(geo, &[sick, well]);
+            let root = world.policy(policy, &if geo_is_first { [geo, well] } else { [well, geo] });
+            let (here, there) = (question_for("203.0.112.0/24", 1), question_for("203.0.113.0/24", 1));
+            assert_eq!([&here, &there].map(|client| world.ask(geo, client).0.grade), [Grade::Degraded, Grade::Healthy]);
+            assert_eq!(world.ask(root, &here).0.scope, 24);
+        }
+    }
+
+    #[test]
     fn the_ttl_is_the_least_that_any_answered_member_holds() {
         let mut world = World::default();
         let pool = world.pool_of("up@15 up@9 up@12", |pool| (pool.choose, pool.pick) = (Choose::All, 2));
@@ -500,6 +516,8 @@ mod tests {
         assert_eq!(ttl_s(&world, stood_in), 3);
         let stood_in_for_one_family = world.pool("up*0@15 up*5@15/6 down@3/4");
         assert_eq!(ttl_s(&world, stood_in_for_one_family), 3);
+        let lost_one_family = world.pool("up@15/6 down@3/4");
+        assert_eq!(ttl_s(&world, lost_one_family), 3, "an answer without members, until one returns");
     }
 
     #[test]
@@ -567,6 +585,12 @@ mod tests {
         let counts = answers(&world, root);
         assert_eq!(counts.len(), 4);
         assert!(counts.values().all(|count| (190..310).contains(count)), "{counts:?}");
+        let even = || Policy::Weighted(vec![1, 1]);
+        let singles = [(); 4].map(|()| world.pool("up"));
+        let pairs = [world.policy(even(), &singles[..2]), world.policy(even(), &singles[2..])];
+        let root = world.policy(even(), &pairs);
+        let counts = answers(&world, root);
+        assert_eq!(counts.len(), 4, "a policy below a policy draws for itself: {counts:?}");
     }
 
     #[test]

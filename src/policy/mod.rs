@@ -2,8 +2,9 @@
 //!
 //! A [`Graph`] holds pools and policies, children before parents, so that it cannot loop. When verdicts change,
 //! [`PoolView::prepare`] rebuilds the pools they touch; a query only calls [`evaluate`], which reads
-//! prepared views and writes a [`Selection`]. A node's result is a selection and a [`Grade`]: a parent takes, in its own
-//! order, the first child of the best grade there is. TTLs take the minimum on the way up, scopes the narrowest.
+//! prepared views and writes a [`Selection`]. A node's result is a selection and a [`Grade`]: a parent surveys its
+//! children, without dice, and takes, in its own order, the first of the best grade there is. TTLs take the minimum on
+//! the way up, scopes the narrowest.
 
 mod choose;
 mod evaluate;

@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_family_recovers_for_itself() {
-        let view = view("up@15 down@10/6 down@5/4");
+        let view = view("up@15 down@10/6 down@5/4 down*0@1");
         assert_eq!([view.families[0].recovers_s, view.families[1].recovers_s], [5, 10]);
     }
 

@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostics;
 use crate::io::change::Change;
 use crate::io::files;
 use crate::io::human::count;
+use crate::io::metrics::transport_word;
 use crate::io::serve::{Addresses, Plan, Reload, serve};
 use crate::io::watch::Fingerprint;
 use crate::snapshot::Snapshot;
@@ -59,7 +60,8 @@ fn summary(snapshot: &Snapshot) -> String {
 }
 
 fn places(addresses: &Addresses) -> String {
-    let dns: Vec<String> = addresses.dns.iter().map(ToString::to_string).collect();
+    let dns = addresses.dns.iter().map(|listening| format!("{} ({})", listening.bound, transport_word(listening.transport)));
+    let dns: Vec<String> = dns.collect();
     let admin = addresses.admin.as_ref().map(|admin| format!("; admin interface on {admin}")).unwrap_or_default();
     dns.join(", ") + &admin
 }

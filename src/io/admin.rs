@@ -36,7 +36,7 @@ use std::time::Duration;
 
 /// What the handlers look at.
 #[derive(Clone)]
-pub struct Desk {
+pub struct Admin {
     /// The control task.
     pub control: Control,
     /// Phase and heartbeat.
@@ -119,20 +119,20 @@ fn cannot_bind(addr: &str, error: &std::io::Error) -> String {
 ///
 /// # Errors
 /// When the runtime cannot take over the socket.
-pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<()> {
+pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
     match bound {
         Bound::Tcp(listener) => {
-            let app = router(desk).layer(middleware::from_fn(refuse_foreign_hosts));
+            let app = router(admin).layer(middleware::from_fn(refuse_foreign_hosts));
             axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await
         }
-        Bound::Unix(listener, _) => axum::serve(tokio::net::UnixListener::from_std(listener)?, router(desk)).await,
+        Bound::Unix(listener, _) => axum::serve(tokio::net::UnixListener::from_std(listener)?, router(admin)).await,
     }
 }
 
 /// No request has a body; what comes is not worth reading.
 const BODY_MAX: usize = 1024;
 
-fn router(desk: Desk) -> Router {
+fn router(admin: Admin) -> Router {
     Router::new()
         .route("/", get(hint))
         .route("/metrics", get(metrics))
@@ -144,7 +144,7 @@ fn router(desk: Desk) -> Router {
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
         .layer(middleware::from_fn(require_header))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(desk)
+        .with_state(admin)
 }
 
 //--- Guards
@@ -186,12 +186,12 @@ async fn hint() -> &'static str {
      POST /v1/reload?force=true  even when a zone or most members would go\n"
 }
 
-async fn livez(State(desk): State<Desk>) -> Response {
-    health(desk.pulse.alive())
+async fn livez(State(admin): State<Admin>) -> Response {
+    health(admin.pulse.alive())
 }
 
-async fn readyz(State(desk): State<Desk>) -> Response {
-    health(desk.pulse.ready())
+async fn readyz(State(admin): State<Admin>) -> Response {
+    health(admin.pulse.ready())
 }
 
 fn health(result: Result<(), String>) -> Response {
@@ -201,22 +201,22 @@ fn health(result: Result<(), String>) -> Response {
     }
 }
 
-async fn status(State(desk): State<Desk>) -> Response {
-    match desk.control.status().await {
+async fn status(State(admin): State<Admin>) -> Response {
+    match admin.control.status().await {
         Some(view) => Json(view).into_response(),
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the control task does not answer"),
     }
 }
 
-async fn metrics(State(desk): State<Desk>) -> Response {
+async fn metrics(State(admin): State<Admin>) -> Response {
     // Counters are worth having even when the control task is stuck: then above all.
-    let status: Option<StatusView> = desk.control.status().await;
+    let status: Option<StatusView> = admin.control.status().await;
     let scrape = Scrape {
         status,
-        totals: desk.counters.totals(),
-        heartbeat_age: desk.pulse.age(),
-        ready: desk.pulse.ready().is_ok(),
-        started_unix_s: desk.clock.unix_s(crate::clock::Moment::START),
+        totals: admin.counters.totals(),
+        heartbeat_age: admin.pulse.age(),
+        ready: admin.pulse.ready().is_ok(),
+        started_unix_s: admin.clock.unix_s(crate::clock::Moment::START),
     };
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
 }
@@ -224,13 +224,13 @@ async fn metrics(State(desk): State<Desk>) -> Response {
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.
 const RELOAD_PATIENCE: Duration = Duration::from_mins(2);
 
-async fn reload(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Response {
+async fn reload(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let force = match query.as_deref() {
         None | Some("" | "force=false") => false,
         Some("force=true") => true,
         Some(_) => return problem(StatusCode::BAD_REQUEST, "the only parameter is force, which is true or false"),
     };
-    let Ok(report) = tokio::time::timeout(RELOAD_PATIENCE, desk.control.reload(force)).await else {
+    let Ok(report) = tokio::time::timeout(RELOAD_PATIENCE, admin.control.reload(force)).await else {
         return problem(StatusCode::GATEWAY_TIMEOUT, "the reload is still under way; the log will tell how it ends");
     };
     let code = match report.result {

@@ -117,7 +117,8 @@ impl Scrape {
     }
 }
 
-const fn transport_word(transport: Transport) -> &'static str {
+/// A transport as labels and logs write it.
+pub const fn transport_word(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",

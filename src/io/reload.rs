@@ -108,9 +108,6 @@ fn refusal(old: &Snapshot, new: &Snapshot, force: bool) -> Option<String> {
 
 fn restart_needed(old: &Settings, new: &Settings) -> Option<String> {
     let mut keys = Vec::new();
-    if old.workers != new.workers {
-        keys.push("workers");
-    }
     if old.admin != new.admin {
         keys.push("admin");
     }
@@ -192,10 +189,10 @@ mod tests {
     fn a_key_that_needs_a_restart_is_refused_even_by_force() {
         let old = snapshot(&["a"]);
         let mut new = snapshot(&["a"]);
-        new.settings.workers += 1;
+        new.settings.admin = Some(crate::snapshot::AdminAddr::Unix("/elsewhere.sock".into()));
         new.settings.state_dir = Some("/elsewhere".into());
         let why = judge(&old, new, true).expect("needs a restart");
-        assert!(why.contains("workers, state_dir") && why.contains("restart"), "{why}");
+        assert!(why.contains("admin, state_dir") && why.contains("restart"), "{why}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A server from start to end: sockets first, then a look at everything, then answers; and an orderly end.
 
-use super::admin::{self, Bound, Desk};
+use super::admin::{self, Admin, Bound};
 use super::beliefs::Beliefs;
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
-use super::listeners::Listeners;
+use super::desk::LivePointer;
+use super::listeners::{Changes, Listeners, Listening};
 use super::prober::Prober;
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
@@ -13,9 +14,8 @@ use super::state::{Forgotten, Saved, StateFile};
 use super::watch::{self, Fingerprint};
 use crate::snapshot::{Settings, Snapshot};
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -44,8 +44,8 @@ pub struct Reload {
 /// Where the server can be reached.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// UDP and TCP.
-    pub dns: Vec<SocketAddr>,
+    /// DNS: one per transport and address.
+    pub dns: Vec<Listening>,
     /// The admin interface, as `--admin` takes it.
     pub admin: Option<String>,
 }
@@ -62,9 +62,10 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let mut signals = Signals::listen()?;
     let settings = plan.snapshot.settings.clone();
     let counters = Arc::new(CounterBoard::new());
-    let listeners = Arc::new(Mutex::new(Listeners::open(&settings, &counters).map_err(|error| error.to_string())?));
+    let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
     let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
-    let addresses = Addresses { dns: lock(&listeners).dns_addresses(), admin: admin.as_ref().map(Bound::address) };
+    let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
+    let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
     let (state, saved) = remember(&settings);
     let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.now());
@@ -80,8 +81,8 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         announce: plan.announce,
     });
     if let Some(bound) = admin {
-        let desk = Desk { control: control.clone(), pulse: Arc::clone(&pulse), counters, clock };
-        tokio::spawn(admin::serve(bound, desk));
+        let admin = Admin { control: control.clone(), pulse: Arc::clone(&pulse), counters, clock };
+        tokio::spawn(admin::serve(bound, admin));
     }
 
     tokio::select! {
@@ -94,7 +95,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
             return Ok(());
         }
     }
-    lock(&listeners).start(Arc::clone(control.live()));
+    start(&listeners, Arc::clone(control.live()))?;
     pulse.enter(Phase::Serving);
     (plan.started)(&addresses);
     if let Some(reload) = plan.reload {
@@ -116,7 +117,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     };
     tracing::info!("{why}: draining");
     pulse.enter(Phase::Draining);
-    let drain = tokio::task::spawn_blocking(move || lock(&listeners).stop(GRACE));
+    let drain = tokio::task::spawn_blocking(move || stop(&listeners));
     tokio::select! {
         _ = drain => {}
         _ = signals.stop() => tracing::warn!("a second signal: stopping at once"),
@@ -127,15 +128,47 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     Ok(())
 }
 
+//--- Listeners
+
+/// The listeners, until they are stopped. Shared with the threads on which reloads are prepared.
+type Shared = Arc<Mutex<Option<Listeners>>>;
+
 /// Nothing in the listeners is left half-done by a panic elsewhere.
-fn lock(listeners: &Mutex<Listeners>) -> std::sync::MutexGuard<'_, Listeners> {
+fn lock(listeners: &Shared) -> MutexGuard<'_, Option<Listeners>> {
     listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn reconcile(listeners: &Arc<Mutex<Listeners>>) -> Reconcile {
-    let listeners = Arc::clone(listeners);
-    Arc::new(move |settings| lock(&listeners).reconcile(settings).map_err(|error| error.to_string()))
+fn start(listeners: &Shared, live: LivePointer) -> Result<(), String> {
+    match lock(listeners).as_mut() {
+        Some(listeners) => listeners.start(live).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
 }
+
+fn stop(listeners: &Shared) {
+    if let Some(listeners) = lock(listeners).take() {
+        listeners.stop(GRACE);
+    }
+}
+
+fn reconcile(listeners: &Shared) -> Reconcile {
+    let listeners = Arc::clone(listeners);
+    Arc::new(move |settings| match lock(&listeners).as_mut() {
+        Some(listeners) => listeners.reconcile(settings).map(|changes| log_changes(&changes)).map_err(|error| error.to_string()),
+        None => Err("the server is stopping".to_owned()),
+    })
+}
+
+fn log_changes(changes: &Changes) {
+    for listening in &changes.opened {
+        tracing::info!("listening on {} ({})", listening.bound, super::metrics::transport_word(listening.transport));
+    }
+    for listening in &changes.closed {
+        tracing::info!("no longer listening on {} ({})", listening.bound, super::metrics::transport_word(listening.transport));
+    }
+}
+
+//--- State
 
 /// Where verdicts survive a restart, and those that did.
 fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {

@@ -83,7 +83,7 @@ fn snapshot(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Snapsho
 }
 
 fn welcome(addresses: &Addresses, listen: SocketAddr, backend_port: u16) -> String {
-    let dns = addresses.dns.first().copied().unwrap_or(listen);
+    let dns = addresses.dns.first().map_or(listen, |listening| listening.bound);
     let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
     let admin = addresses.admin.as_deref().unwrap_or("?");
     format!(

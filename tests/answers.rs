@@ -92,9 +92,9 @@ impl Question {
 
     fn verdicts(&self) -> BTreeMap<String, Verdict> {
         let mut verdicts = BTreeMap::new();
-        verdicts.extend(self.latency.iter().map(|(name, ms)| {
-            (name.clone(), Verdict { latency: Some(Duration::from_millis(*ms)), ..support::UP })
-        }));
+        verdicts.extend(
+            self.latency.iter().map(|(name, ms)| (name.clone(), Verdict { latency: Some(Duration::from_millis(*ms)), ..support::UP })),
+        );
         verdicts.extend(self.unknown.iter().map(|name| (name.clone(), Verdict::UNKNOWN)));
         verdicts.extend(self.down.iter().map(|name| (name.clone(), support::DOWN)));
         verdicts
@@ -141,7 +141,8 @@ impl Question {
         let Some(throws) = self.throws else { return self.answer(&live, &mut scratch) };
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for _ in 0..throws {
-            let answers: Vec<String> = self.answer(&live, &mut scratch).lines().filter_map(|l| l.strip_prefix("answer: ").map(str::to_owned)).collect();
+            let answers: Vec<String> =
+                self.answer(&live, &mut scratch).lines().filter_map(|l| l.strip_prefix("answer: ").map(str::to_owned)).collect();
             *counts.entry(answers.join(" + ")).or_default() += 1;
         }
         counts.iter().fold(String::new(), |text, (answer, count)| format!("{text}{count} x {answer}\n"))

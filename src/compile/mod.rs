@@ -54,8 +54,7 @@ pub struct Inputs {
 pub fn compile(inputs: &Inputs) -> (Option<Snapshot>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let (policies, complete) = read_policies(inputs, &mut diagnostics);
-    let zones: Vec<ZoneSection> =
-        inputs.zones.iter().filter_map(|source| config::zone::read(source, &mut diagnostics)).collect();
+    let zones: Vec<ZoneSection> = inputs.zones.iter().filter_map(|source| config::zone::read(source, &mut diagnostics)).collect();
     let atlas = load_atlas(inputs, &mut diagnostics);
     let snapshot = link(inputs, &policies, complete, &zones, &atlas, &mut diagnostics);
     diagnostics.sort();
@@ -97,8 +96,7 @@ fn link(
     let compiled = pools.compile(&sections.pools, diagnostics);
     let PoolCompiler { monitor_names, sites, targets, .. } = pools;
     let names = Names::new("pool or policy", broken, !complete);
-    let mut graph =
-        GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
+    let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
     let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
     let graph = graph.finish(diagnostics);

@@ -88,11 +88,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_reported_unless_its_definition_was_faulty_or_may_be_elsewhere() {
         let broken = ["web".to_owned()];
-        for (names, reports) in [
-            (Names::<()>::new("pool", &[], false), 1),
-            (Names::new("pool", &broken, false), 0),
-            (Names::new("pool", &[], true), 0),
-        ] {
+        for (names, reports) in
+            [(Names::<()>::new("pool", &[], false), 1), (Names::new("pool", &broken, false), 0), (Names::new("pool", &[], true), 0)]
+        {
             let mut diagnostics = Diagnostics::new();
             assert!(names.resolve(&name("web"), &mut diagnostics).is_none());
             assert_eq!(diagnostics.iter().count(), reports);

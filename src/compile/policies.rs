@@ -108,12 +108,19 @@ impl<'a> GraphCompiler<'a> {
         let root = self.node_of(named)?;
         let section = self.steer_section(named);
         let on_all_down_ttl = section.on_all_down_ttl.as_ref().map_or(ON_ALL_DOWN_TTL, |ttl| ttl.value);
+        // A fault in it was reported when all were compiled.
+        let on_all_down = self.last_resort(section, &mut Diagnostics::new())?;
+        let rescue = match on_all_down {
+            LastResort::Fallback(pool) => self.graph.families(pool),
+            LastResort::NoData | LastResort::ServFail | LastResort::ServeAll | LastResort::LastKnown => [false; 2],
+        };
+        let below = self.graph.families(root);
         let steer = Steer {
             root,
             ttl: section.ttl.as_ref().map_or_else(default_ttl, ttl_range),
-            // A fault in it was reported when all were compiled.
-            on_all_down: self.last_resort(section, &mut Diagnostics::new())?,
+            on_all_down,
             on_all_down_ttl_s: seconds(on_all_down_ttl),
+            families: [0, 1].map(|family| below[family] || rescue[family]),
         };
         let id = self.graph.steers.push(steer);
         self.steers.insert(named, id);
@@ -152,7 +159,8 @@ impl<'a> GraphCompiler<'a> {
                         Some(LastResort::Fallback(NodeId::new(index)))
                     }
                     Named::Policy(_) => {
-                        let fault = Diagnostic::error("not-a-pool", &written.span, format!("`{pool}` is a policy, and a fallback is a pool"));
+                        let fault =
+                            Diagnostic::error("not-a-pool", &written.span, format!("`{pool}` is a policy, and a fallback is a pool"));
                         diagnostics.push(fault.help("name a pool; to steer by health through more of them, extend the policy itself"));
                         None
                     }
@@ -201,9 +209,7 @@ impl<'a> GraphCompiler<'a> {
                 let weights = uses.iter().map(|used| used.weight).collect();
                 (Some(Policy::Weighted(weights)), self.children(uses.iter().map(|used| &used.to), diagnostics))
             }
-            PolicyRule::RoundRobin { uses, pick } => {
-                (Some(Policy::RoundRobin { pick: *pick }), self.children(uses.iter(), diagnostics))
-            }
+            PolicyRule::RoundRobin { uses, pick } => (Some(Policy::RoundRobin { pick: *pick }), self.children(uses.iter(), diagnostics)),
             PolicyRule::Latency { uses, tolerance } => {
                 (Some(Policy::Latency { tolerance: *tolerance }), self.children(uses.iter(), diagnostics))
             }

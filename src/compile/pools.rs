@@ -68,8 +68,7 @@ impl<'a> PoolCompiler<'a> {
     }
 
     fn pool(&mut self, section: &PoolSection, diagnostics: &mut Diagnostics) -> Pool {
-        let monitors: Vec<usize> =
-            section.monitors.iter().filter_map(|name| self.monitor_names.resolve(name, diagnostics)).collect();
+        let monitors: Vec<usize> = section.monitors.iter().filter_map(|name| self.monitor_names.resolve(name, diagnostics)).collect();
         let members = section.members.iter().map(|member| self.member(member, &monitors, diagnostics)).collect();
         Pool {
             name: Arc::from(section.name.value.as_str()),
@@ -147,12 +146,7 @@ fn rules_of(section: &MonitorSection) -> Rules {
 
 /// What satisfies both: quick to see a failure, slow to believe in a recovery.
 fn strictest(a: Rules, b: Rules) -> Rules {
-    Rules {
-        interval: a.interval.min(b.interval),
-        timeout: a.timeout.min(b.timeout),
-        rise: a.rise.max(b.rise),
-        fall: a.fall.min(b.fall),
-    }
+    Rules { interval: a.interval.min(b.interval), timeout: a.timeout.min(b.timeout), rise: a.rise.max(b.rise), fall: a.fall.min(b.fall) }
 }
 
 /// The target that a monitor asks for at an address.

@@ -218,7 +218,8 @@ fn check_size(rtype: Rtype, set: &SetSection, origin: &Name, records: &[(Vec<Fie
     let mut builder = RecordsBuilder::new(origin);
     let fits = records.iter().all(|(fields, _)| builder.push(None, rtype, 0, fields).is_ok());
     if !fits || builder.records().bytes.len() > SET_MAX {
-        let fault = Diagnostic::error("rrset-too-long", &set.rtype.span, format!("all {rtype} records of a name must fit into one message"));
+        let fault =
+            Diagnostic::error("rrset-too-long", &set.rtype.span, format!("all {rtype} records of a name must fit into one message"));
         diagnostics.push(fault.help("65 KB is the most that DNS can carry; remove some records"));
     }
 }
@@ -254,7 +255,8 @@ impl<'a> ZoneData<'a> {
 
     fn check_apex(&self, diagnostics: &mut Diagnostics) {
         if !self.apex().is_some_and(|apex| apex.sets.contains_key(&Rtype::NS)) {
-            let fault = Diagnostic::error("missing-ns", &self.section.origin.span, format!("the zone `{}` has no nameservers", self.origin));
+            let fault =
+                Diagnostic::error("missing-ns", &self.section.origin.span, format!("the zone `{}` has no nameservers", self.origin));
             diagnostics.push(fault.help("add `\"@\": {NS: [ns1, ns2]}` to its records, the names that the parent delegates to"));
         }
     }
@@ -278,7 +280,11 @@ impl<'a> ZoneData<'a> {
         if steered && negative_s > NEGATIVE_TTL_MAX_S {
             let message = format!("denials of this zone are kept for {negative_s} s, though some of its names are steered");
             let fault = Diagnostic::warning("long-negative-ttl", &self.section.soa.span, message);
-            diagnostics.push(fault.help(format!("set the SOA's `minimum` to {NEGATIVE_TTL_MAX_S}s or less, so that a NODATA does not outlive a failover")));
+            diagnostics.push(
+                fault.help(format!(
+                    "set the SOA's `minimum` to {NEGATIVE_TTL_MAX_S}s or less, so that a NODATA does not outlive a failover"
+                )),
+            );
         }
     }
 
@@ -289,13 +295,15 @@ impl<'a> ZoneData<'a> {
             diagnostics.push(Diagnostic::error("wildcard-ns", set.span, "a wildcard cannot delegate").help("name the delegated zone"));
         }
         for (target, span) in set.names().filter(|(target, _)| target.is_within(&self.origin)) {
-            let has_address = self.owners.get(&target.lowercase()).is_some_and(|target| {
-                target.sets.contains_key(&Rtype::A) || target.sets.contains_key(&Rtype::AAAA)
-            });
+            let has_address = self
+                .owners
+                .get(&target.lowercase())
+                .is_some_and(|target| target.sets.contains_key(&Rtype::A) || target.sets.contains_key(&Rtype::AAAA));
             // Below a cut of ours other than this one, the address is that zone's own affair.
             let elsewhere = self.cut_above(target).is_some_and(|cut| cut.name.lowercase() != owner.name.lowercase());
             if !has_address && !elsewhere {
-                let fault = Diagnostic::error("missing-glue", span, format!("the nameserver `{target}` has no static address in this zone"));
+                let fault =
+                    Diagnostic::error("missing-glue", span, format!("the nameserver `{target}` has no static address in this zone"));
                 diagnostics.push(fault.help(format!("add an A or AAAA record for `{target}`; a nameserver cannot be steered")));
             }
         }
@@ -350,7 +358,8 @@ fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
             let Some(set) = owner.sets.get(&rtype) else { continue };
             let message = format!("`{}` is steered and has static {rtype} records as well", owner.name);
             let fault = Diagnostic::error("steered-and-static", set.span, message);
-            diagnostics.push(fault.also(&steer.span, "steered here").help("keep one of them; put static addresses into a pool if both are meant"));
+            diagnostics
+                .push(fault.also(&steer.span, "steered here").help("keep one of them; put static addresses into a pool if both are meant"));
         }
     }
     let Some(alias) = owner.sets.get(&Rtype::CNAME) else { return };
@@ -360,7 +369,8 @@ fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
     }
     // SOA and NS make an apex, which an alias can never be; RFC 1034 section 3.6.2 forbids all other company too.
     if let Some((rtype, other)) = owner.sets.iter().find(|(rtype, _)| **rtype != Rtype::CNAME) {
-        let fault = Diagnostic::error("cname-and-other", alias.span, format!("`{}` is an alias and has {rtype} records as well", owner.name));
+        let fault =
+            Diagnostic::error("cname-and-other", alias.span, format!("`{}` is an alias and has {rtype} records as well", owner.name));
         diagnostics.push(fault.also(other.span, "other data here").help("a CNAME must stand alone (RFC 1034 section 3.6.2)"));
     }
 }

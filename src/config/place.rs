@@ -107,7 +107,9 @@ fn places(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> PlacesSection {
         Some(Spanned { value, span: node.span.clone() })
     };
     PlacesSection {
-        country: fields.optional("country", reader::non_empty("country", reader::one_or_list(reader::text)), diagnostics).unwrap_or_default(),
+        country: fields
+            .optional("country", reader::non_empty("country", reader::one_or_list(reader::text)), diagnostics)
+            .unwrap_or_default(),
         continent: fields
             .optional("continent", reader::non_empty("continent", reader::one_or_list(reader::text)), diagnostics)
             .unwrap_or_default(),

@@ -29,9 +29,9 @@ struct Flags {
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Logging")]
     log_format: log::Format,
     /// Which log lines are kept: a level (error, warn, info, debug, trace), or a list such as
-    /// `info,steersman::io::prober=debug`.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info", help_heading = "Logging")]
-    log: String,
+    /// `info,steersman::io::prober=debug` [default: info; in the demo warn].
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Logging")]
+    log: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -102,8 +102,11 @@ const LOCAL: &str = "steersman.yaml";
 /// Runs the command that the program's arguments name.
 pub fn run() -> ExitCode {
     let flags = Flags::parse();
-    if let Err(log::BadFilter(why)) = log::start(flags.log_format, &flags.log) {
-        return fail(&format!("--log {}: {why}", flags.log));
+    // The demo tells its own story.
+    let usual = if matches!(flags.command, Command::Demo { .. }) { "warn" } else { "info" };
+    let filter = flags.log.as_deref().unwrap_or(usual);
+    if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
+        return fail(&format!("--log {filter}: {why}"));
     }
     match flags.command {
         Command::Serve { config } => serve::run(&config.path()),

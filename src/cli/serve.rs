@@ -52,7 +52,8 @@ fn log_change(change: &Change) {
     }
 }
 
-fn summary(snapshot: &Snapshot) -> String {
+/// How much a snapshot holds.
+pub fn summary(snapshot: &Snapshot) -> String {
     let zones = count(snapshot.zones.iter().count(), "zone");
     let pools = count(snapshot.graph.pools.len(), "pool");
     let targets = count(snapshot.targets.len(), "target");

@@ -400,7 +400,7 @@ mod tests {
             lines,
             [
                 "member a (10.0.0.0) of pool web is down: HTTP 500 (tcp 10.0.0.0:80, 1 failure; first verdict)",
-                "member b (10.0.0.1) of pool web is up: pass in 2ms (tcp 10.0.0.1:80, 1 pass; first verdict)",
+                "member b (10.0.0.1) of pool web is up: pass in 2.0ms (tcp 10.0.0.1:80, 1 pass; first verdict)",
             ]
         );
         assert!(beliefs.refresh(at(0)).is_empty());

@@ -63,6 +63,14 @@ pub struct PoolChange {
 }
 
 impl Change {
+    /// Whether it only says that a member was well when it was first looked at.
+    pub fn is_first_pass(&self) -> bool {
+        match self {
+            Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
+            Change::Pool(_) => false,
+        }
+    }
+
     /// Whether somebody should look at it: something got worse.
     pub fn is_bad(&self) -> bool {
         match self {

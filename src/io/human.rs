@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// A span in its two largest units: `2h13m`, `3d4h`, `45s`, `1.5s` below ten seconds, `12ms` below one.
+/// A span in its two largest units: `2h13m`, `3d4h`, `45s`; `1.5s` below ten seconds, `12ms` below one, `0.4ms` below ten
+/// milliseconds.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
+        0 if span < Duration::from_millis(10) => format!("{:.1}ms", span.as_secs_f64() * 1e3),
         0 => format!("{}ms", span.as_millis()),
         1..10 => short(span),
         10..60 => format!("{seconds}s"),
@@ -45,7 +47,7 @@ mod tests {
     #[test]
     fn spans_are_written_in_their_two_largest_units() {
         let cases: [(u64, &str); 10] = [
-            (0, "0ms"),
+            (0, "0.0ms"),
             (12, "12ms"),
             (999, "999ms"),
             (1_000, "1s"),

@@ -53,7 +53,12 @@ async fn play(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Resul
     serve(Plan {
         snapshot: snapshot(listen, admin, backend_port),
         reload: None,
-        announce: Box::new(move |change| println!("[{:7.1}s] {change}", start.elapsed().as_secs_f64())),
+        announce: Box::new(move |change| {
+            // That three toys are well at the start is no news.
+            if !change.is_first_pass() {
+                println!("[{:7.1}s] {change}", start.elapsed().as_secs_f64());
+            }
+        }),
         started: Box::new(move |addresses| print!("{}", welcome(addresses, listen, backend_port))),
     })
     .await

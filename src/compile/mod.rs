@@ -99,8 +99,10 @@ fn link(
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
     let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
-    let graph = graph.finish(diagnostics);
-    if !diagnostics.has_errors() {
+    // What is wrong with steersman.yaml is known to the shell alone, but a config without zones always is.
+    let sound = !diagnostics.has_errors() && !inputs.zones.is_empty();
+    let graph = graph.finish(sound, diagnostics);
+    if sound {
         warn_of_unused("monitor", "no pool names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }

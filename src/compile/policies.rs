@@ -46,15 +46,30 @@ enum Progress {
     Open,
     /// It was faulty; the reason is reported.
     Failed,
-    Done {
-        node: NodeId,
-        /// Policies from here down to the deepest pool.
-        height: usize,
-    },
+    Done(Compiled),
+}
+
+/// A node that stands in the graph.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Compiled {
+    node: NodeId,
+    /// Policies from here down to the deepest pool.
+    height: usize,
+    /// Nodes that a query looks at below here, itself included, each as often as ways lead to it.
+    visits: u64,
+}
+
+impl Compiled {
+    fn pool(index: usize) -> Compiled {
+        Compiled { node: NodeId::new(index), height: 0, visits: 1 }
+    }
 }
 
 /// Policies in policies: a path of this length nobody can follow any more.
 const HEIGHT_MAX: usize = 32;
+
+/// A survey of so many nodes takes some tens of microseconds: what a query may cost at most.
+const VISITS_MAX: u64 = 4096;
 
 impl<'a> GraphCompiler<'a> {
     /// Takes everything that policies refer to, and makes the node of each pool: its number is the pool's.
@@ -90,8 +105,8 @@ impl<'a> GraphCompiler<'a> {
     /// Compiles all policies, used or not.
     pub fn compile(&mut self, diagnostics: &mut Diagnostics) {
         let (pools, policies) = (self.pools, self.policies);
-        for index in 0..policies.len() {
-            self.policy(index, &policies[index].name, diagnostics);
+        for (index, policy) in policies.iter().enumerate() {
+            self.policy(index, &policy.name, diagnostics);
         }
         let steers = pools.iter().map(|pool| &pool.steer).chain(policies.iter().map(|policy| &policy.steer));
         for steer in steers {
@@ -138,7 +153,7 @@ impl<'a> GraphCompiler<'a> {
         match named {
             Named::Pool(index) => Some(NodeId::new(index)),
             Named::Policy(index) => match self.progress[index] {
-                Progress::Done { node, .. } => Some(node),
+                Progress::Done(compiled) => Some(compiled.node),
                 Progress::New | Progress::Open | Progress::Failed => None,
             },
         }
@@ -171,9 +186,9 @@ impl<'a> GraphCompiler<'a> {
 
     //--- Policies, children first
 
-    fn policy(&mut self, index: usize, reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<(NodeId, usize)> {
+    fn policy(&mut self, index: usize, reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
         match self.progress[index] {
-            Progress::Done { node, height } => return Some((node, height)),
+            Progress::Done(compiled) => return Some(compiled),
             Progress::Failed => return None,
             Progress::Open => {
                 diagnostics.push(self.cycle(index, reference));
@@ -188,21 +203,30 @@ impl<'a> GraphCompiler<'a> {
         }
         self.progress[index] = Progress::Open;
         self.path.push(index);
-        let compiled = self.compile_policy(&self.policies[index], diagnostics);
+        let made = self.compile_policy(&self.policies[index], diagnostics);
         self.path.pop();
-        let compiled = match compiled {
-            Some((_, height)) if height > HEIGHT_MAX => {
-                diagnostics.push(too_deep(reference));
-                None
-            }
-            Some((node, height)) => Some((self.graph.nodes.push(node), height)),
-            None => None,
-        };
-        self.progress[index] = compiled.map_or(Progress::Failed, |(node, height)| Progress::Done { node, height });
+        let compiled = made.and_then(|(node, children)| self.admit(node, &children, reference, diagnostics));
+        self.progress[index] = compiled.map_or(Progress::Failed, Progress::Done);
         compiled
     }
 
-    fn compile_policy(&mut self, section: &'a PolicySection, diagnostics: &mut Diagnostics) -> Option<(Node, usize)> {
+    /// Puts a node into the graph, unless a query could get lost in it.
+    fn admit(&mut self, node: Node, children: &[Compiled], reference: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
+        let height = 1 + children.iter().map(|child| child.height).max().unwrap_or(0);
+        let visits = children.iter().fold(1u64, |sum, child| sum.saturating_add(child.visits));
+        if height > HEIGHT_MAX {
+            diagnostics.push(too_deep(reference));
+            return None;
+        }
+        if visits > VISITS_MAX {
+            let message = format!("a query to `{}` would look at {visits} pools and policies; {VISITS_MAX} is the most", reference.value);
+            diagnostics.push(Diagnostic::error("too-wide", &reference.span, message).help("split it, or repeat fewer policies below it"));
+            return None;
+        }
+        Some(Compiled { node: self.graph.nodes.push(node), height, visits })
+    }
+
+    fn compile_policy(&mut self, section: &'a PolicySection, diagnostics: &mut Diagnostics) -> Option<(Node, Vec<Compiled>)> {
         let (policy, children) = match &section.rule {
             PolicyRule::Failover(uses) => (Some(Policy::Failover), self.children(uses.iter(), diagnostics)),
             PolicyRule::Weighted(uses) => {
@@ -216,38 +240,33 @@ impl<'a> GraphCompiler<'a> {
             PolicyRule::Geo(rules) => self.geo(rules, diagnostics),
         };
         let children = children?;
-        let height = 1 + children.iter().map(|(_, height)| *height).max().unwrap_or(0);
         let node = Node::Policy {
             name: Arc::from(section.name.value.as_str()),
             policy: policy?,
-            children: children.into_iter().map(|(node, _)| node).collect(),
+            children: children.iter().map(|child| child.node).collect(),
             ttl: section.steer.ttl.as_ref().map(ttl_range),
         };
-        Some((node, height))
+        Some((node, children))
     }
 
-    /// The nodes of `uses` with their heights; `None` when any is faulty, but all are looked at.
-    fn children<'u>(
-        &mut self,
-        uses: impl Iterator<Item = &'u Spanned<String>>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Vec<(NodeId, usize)>> {
-        let found: Vec<Option<(NodeId, usize)>> = uses.map(|used| self.child(used, diagnostics)).collect();
+    /// The nodes of `uses`; `None` when any is faulty, but all are looked at.
+    fn children<'u>(&mut self, uses: impl Iterator<Item = &'u Spanned<String>>, diagnostics: &mut Diagnostics) -> Option<Vec<Compiled>> {
+        let found: Vec<Option<Compiled>> = uses.map(|used| self.child(used, diagnostics)).collect();
         found.into_iter().collect()
     }
 
-    fn child(&mut self, used: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<(NodeId, usize)> {
+    fn child(&mut self, used: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
         match self.names.resolve(used, diagnostics)? {
-            Named::Pool(index) => Some((NodeId::new(index), 0)),
+            Named::Pool(index) => Some(Compiled::pool(index)),
             Named::Policy(index) => self.policy(index, used, diagnostics),
         }
     }
 
-    fn geo(&mut self, section: &GeoRules, diagnostics: &mut Diagnostics) -> (Option<Policy>, Option<Vec<(NodeId, usize)>>) {
+    fn geo(&mut self, section: &GeoRules, diagnostics: &mut Diagnostics) -> (Option<Policy>, Option<Vec<Compiled>>) {
         // Every child once, in the order in which it is first named; the rules number them.
         let mut uses: Vec<&Spanned<String>> = Vec::new();
         let mut numbers = Vec::new();
-        for to in section.rules.iter().map(|rule| &rule.to).chain(std::iter::once(&section.default)) {
+        for to in section.rules.iter().map(|rule| &rule.to).chain(&section.default) {
             let number = uses.iter().position(|known| known.value == to.value).unwrap_or(uses.len());
             if number == uses.len() {
                 uses.push(to);
@@ -257,9 +276,11 @@ impl<'a> GraphCompiler<'a> {
         let numbers: Option<Vec<u16>> = numbers.into_iter().collect();
         let rules: Vec<_> = section.rules.iter().map(|rule| self.geography.condition(&rule.when, diagnostics)).collect();
         let children = self.children(uses.into_iter(), diagnostics);
+        // Without a default there is no table, but all that the rules name has been looked at.
+        let Some(last) = &section.default else { return (None, children) };
         let Some((default, numbers)) = numbers.as_ref().and_then(|numbers| numbers.split_last()) else {
             let message = "a geo policy can name at most 65,536 different pools and policies";
-            diagnostics.push(Diagnostic::error("out-of-range", &section.default.span, message).help("group them in policies"));
+            diagnostics.push(Diagnostic::error("out-of-range", &last.span, message).help("group them in policies"));
             return (None, children);
         };
         let rules = rules.into_iter().zip(numbers).map(|(when, &child)| Rule { when, child }).collect();
@@ -291,12 +312,12 @@ impl<'a> GraphCompiler<'a> {
 
     //--- What is served but probably not meant
 
-    /// The finished graph; what looks unintended is reported.
-    pub fn finish(mut self, diagnostics: &mut Diagnostics) -> Graph {
-        // Behind an error half of this would be untrue.
-        if !diagnostics.has_errors() {
-            self.warn_of_the_unreachable(diagnostics);
-            self.warn_of_unread_keys(diagnostics);
+    /// The finished graph. What looks unintended is reported when the config is sound: behind an error half would be untrue.
+    pub fn finish(mut self, sound: bool, diagnostics: &mut Diagnostics) -> Graph {
+        if sound {
+            let reachable = self.in_use();
+            self.warn_of_the_unreachable(&reachable, diagnostics);
+            self.warn_of_unread_keys(&reachable, diagnostics);
             self.warn_of_mixed_families(diagnostics);
             self.warn_of_unfit_pools(diagnostics);
         }
@@ -324,13 +345,17 @@ impl<'a> GraphCompiler<'a> {
         pools.chain(self.policies.iter().enumerate().map(|(index, policy)| (Named::Policy(index), &policy.name)))
     }
 
-    fn warn_of_the_unreachable(&self, diagnostics: &mut Diagnostics) {
+    fn in_use(&self) -> HashSet<NodeId> {
         let fallbacks = self.fallbacks.iter().map(|&pool| NodeId::new(pool));
-        let reachable = self.reachable(self.graph.steers.rows().iter().map(|steer| steer.root).chain(fallbacks));
-        for (named, name) in self.all_named() {
-            if self.node_of(named).is_some_and(|node| reachable.contains(&node)) {
-                continue;
-            }
+        self.reachable(self.graph.steers.rows().iter().map(|steer| steer.root).chain(fallbacks))
+    }
+
+    fn is_in(&self, reachable: &HashSet<NodeId>, named: Named) -> bool {
+        self.node_of(named).is_some_and(|node| reachable.contains(&node))
+    }
+
+    fn warn_of_the_unreachable(&self, reachable: &HashSet<NodeId>, diagnostics: &mut Diagnostics) {
+        for (named, name) in self.all_named().filter(|(named, _)| !self.is_in(reachable, *named)) {
             let what = match named {
                 Named::Pool(_) => "pool",
                 Named::Policy(_) => "policy",
@@ -340,8 +365,9 @@ impl<'a> GraphCompiler<'a> {
         }
     }
 
-    fn warn_of_unread_keys(&self, diagnostics: &mut Diagnostics) {
-        for (named, name) in self.all_named().filter(|(named, _)| !self.steers.contains_key(named)) {
+    fn warn_of_unread_keys(&self, reachable: &HashSet<NodeId>, diagnostics: &mut Diagnostics) {
+        let inner = |named: &Named| self.is_in(reachable, *named) && !self.steers.contains_key(named);
+        for (named, name) in self.all_named().filter(|(named, _)| inner(named)) {
             let SteerSection { ttl, on_all_down, on_all_down_ttl } = self.steer_section(named);
             // A policy's `ttl` bounds what passes through it; a pool has no such part.
             let ttl = ttl.as_ref().filter(|_| matches!(named, Named::Pool(_))).map(|ttl| ("ttl", &ttl.span));
@@ -391,7 +417,8 @@ impl<'a> GraphCompiler<'a> {
                 let fault = Diagnostic::warning("empty-pool", &section.name.span, format!("all members of `{}` are disabled", pool.name));
                 diagnostics.push(fault.help("remove `disabled: true` from one of them"));
             } else if matches!(pool.min_healthy, crate::policy::MinHealthy::Count(count) if count as usize > enabled) {
-                let message = format!("`{}` can never be healthy: `min_healthy` is above its {enabled} enabled members", pool.name);
+                let message =
+                    format!("`{}` can never be healthy: `min_healthy` asks for more members than are enabled ({enabled})", pool.name);
                 let fault = Diagnostic::warning("never-healthy", &section.name.span, message);
                 diagnostics.push(fault.help(format!("write at most `min_healthy: {enabled}`, or a share such as `50%`")));
             }

@@ -58,8 +58,8 @@ pub struct WeightedUse {
 pub struct GeoRules {
     /// In order.
     pub rules: Vec<GeoRule>,
-    /// The child for everybody else.
-    pub default: Spanned<String>,
+    /// The child for everybody else; absent only when that was reported.
+    pub default: Option<Spanned<String>>,
     /// Whether the announced client subnet counts.
     pub ecs: bool,
 }
@@ -143,7 +143,7 @@ fn rule(kind: Kind, fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Optio
             let pick = fields.optional("pick", reader::number(1..=PICK_MAX), diagnostics).unwrap_or(PICK_MANY);
             uses(fields, diagnostics).map(|uses| PolicyRule::RoundRobin { uses, pick })
         }
-        Kind::Geo => geo(fields, diagnostics).map(PolicyRule::Geo),
+        Kind::Geo => Some(PolicyRule::Geo(geo(fields, diagnostics))),
         Kind::Latency => {
             let range = Duration::ZERO..=Duration::from_mins(1);
             let tolerance = fields.optional("tolerance", reader::duration(range), diagnostics).unwrap_or(TOLERANCE);
@@ -192,7 +192,7 @@ fn refuse_repetition<'a>(uses: impl Iterator<Item = &'a Spanned<String>>, diagno
     }
 }
 
-fn geo(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<GeoRules> {
+fn geo(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> GeoRules {
     let rules = fields.required("rules", "[{match: {continent: EU}, use: web-fra}]", reader::list("rules", geo_rule), diagnostics);
     if !fields.has("default") {
         let span = fields.key_span("type").cloned().unwrap_or_else(|| fields.head());
@@ -201,7 +201,7 @@ fn geo(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<GeoRules> {
     }
     let default = fields.optional("default", reader::name, diagnostics);
     let ecs = fields.optional("ecs", reader::choice(&[("use", true), ("ignore", false)]), diagnostics).unwrap_or(true);
-    Some(GeoRules { rules: rules?, default: default?, ecs })
+    GeoRules { rules: rules.unwrap_or_default(), default, ecs }
 }
 
 fn geo_rule(node: &Node, diagnostics: &mut Diagnostics) -> Option<GeoRule> {

@@ -110,8 +110,10 @@ pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) 
 }
 
 fn monitors(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
-    if fields.has("monitor") {
-        fields.forbid("monitors", "`monitor` is written too; list all of them at `monitors`", diagnostics);
+    if let (Some(one), Some(many)) = (fields.key_span("monitor"), fields.key_span("monitors")) {
+        let fault = Diagnostic::error("meaningless-key", one, "both `monitor` and `monitors` are written");
+        diagnostics.push(fault.also(many, "the other").help("list all of them at `monitors` and remove `monitor`"));
+        return Vec::new();
     }
     let one = fields.optional("monitor", reader::name, diagnostics);
     let many = fields.optional("monitors", reader::one_or_list(reader::name), diagnostics).unwrap_or_default();

@@ -127,7 +127,7 @@ pub fn one_or_list<T>(mut item: impl FnMut(&Node, &mut Diagnostics) -> Option<T>
             Value::Sequence(items) => items.as_slice(),
             Value::Scalar { .. } | Value::Mapping(_) => std::slice::from_ref(node),
         };
-        all(items, &mut item, diagnostics)
+        Some(all(items, &mut item, diagnostics))
     }
 }
 
@@ -137,7 +137,7 @@ pub fn list<T>(
     mut item: impl FnMut(&Node, &mut Diagnostics) -> Option<T>,
 ) -> impl FnMut(&Node, &mut Diagnostics) -> Option<Vec<T>> {
     move |node, diagnostics| match &node.value {
-        Value::Sequence(items) => all(items, &mut item, diagnostics),
+        Value::Sequence(items) => Some(all(items, &mut item, diagnostics)),
         Value::Scalar { .. } if node.is_empty() => Some(Vec::new()),
         Value::Scalar { .. } | Value::Mapping(_) => wrong_kind(node, &format!("a list of {what}, in brackets or with dashes"), diagnostics),
     }
@@ -157,10 +157,9 @@ pub fn non_empty<T>(
     }
 }
 
-/// Reads all items, even behind a faulty one; `None` when any was faulty.
-fn all<T>(items: &[Node], item: &mut impl FnMut(&Node, &mut Diagnostics) -> Option<T>, diagnostics: &mut Diagnostics) -> Option<Vec<T>> {
-    let read: Vec<Option<T>> = items.iter().map(|node| item(node, diagnostics)).collect();
-    read.into_iter().collect()
+/// Reads all items; faulty ones are reported and left out, so that the faults of their neighbours are found too.
+fn all<T>(items: &[Node], item: &mut impl FnMut(&Node, &mut Diagnostics) -> Option<T>, diagnostics: &mut Diagnostics) -> Vec<T> {
+    items.iter().filter_map(|node| item(node, diagnostics)).collect()
 }
 
 //--- Scalars
@@ -438,7 +437,7 @@ mod tests {
         let mut diagnostics = Diagnostics::new();
         let node = yaml::parse(&source, &mut diagnostics).expect("the test's text is YAML");
         let Value::Mapping(entries) = &node.value else { panic!("a mapping") };
-        let value = reader(&entries[0].1, &mut diagnostics);
+        let value = reader(&entries[0].1, &mut diagnostics).filter(|_| !diagnostics.has_errors());
         value.ok_or_else(|| diagnostics.lines().join("\n"))
     }
 

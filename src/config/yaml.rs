@@ -395,7 +395,12 @@ fn syntax_fault(error: &ScanError, at: usize, source: &Arc<Source>) -> Diagnosti
         let span = Span::new(source, start + tab..start + indent.len());
         return Diagnostic::error("yaml-syntax", &span, "this is not YAML: a line is indented with a tab").help("indent with spaces");
     }
-    let fault = Diagnostic::error("yaml-syntax", &span, format!("this is not YAML: {}", error.kind()));
+    let fault = Diagnostic::error("yaml-syntax", &span, format!("this is not YAML: {}", reason(error.kind())));
+    if span.text().starts_with(NEEDS_QUOTES) {
+        let rest = &source.text[span.range.start..];
+        let word = rest.split([' ', '\n', ',', ']', '}']).next().unwrap_or_default().trim_end_matches(':');
+        return fault.help(format!("a text that begins with `{}` needs quotes: `\"{word}\"`", span.text()));
+    }
     if let Some(key) = missing_space(line) {
         return fault.help(format!("write a space behind the colon: `{key}: …`"));
     }
@@ -405,12 +410,25 @@ fn syntax_fault(error: &ScanError, at: usize, source: &Arc<Source>) -> Diagnosti
     }
 }
 
-fn fix_for(kind: &ErrorKind) -> Option<String> {
+/// Marks of YAML with which names of DNS and shells also begin: alias, reserved, directive.
+const NEEDS_QUOTES: [char; 4] = ['*', '@', '`', '%'];
+
+/// What the library says, or the same in words of the file where its own are those of its parser.
+fn reason(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::SimpleKeyExpected => "a line that is no `key: value`".to_owned(),
+        ErrorKind::ExpectedBlockMappingKey => "a key was expected here".to_owned(),
+        ErrorKind::MappingValueNotAllowed => "a second `: ` in one line".to_owned(),
+        ErrorKind::InvalidColonPlacement => "a colon does not belong here".to_owned(),
+        ErrorKind::UnexpectedCharacter { character } => format!("`{character}` cannot stand here"),
+        // The library may name more kinds in time; its own words do for those.
+        other => other.to_string(),
+    }
+}
+
+fn fix_for(kind: &ErrorKind) -> Option<&'static str> {
     // The library may name more kinds in time: those without a fix of ours speak for themselves.
     let help = match kind {
-        ErrorKind::UnexpectedCharacter { character } => {
-            return Some(format!("a text that begins with `{character}` needs quotes: `\"{character}…\"`"));
-        }
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabInPlainScalar => {
             "use spaces: YAML takes no tabs there"
         }
@@ -431,7 +449,7 @@ fn fix_for(kind: &ErrorKind) -> Option<String> {
         ErrorKind::ExpectedBlockSequenceEntry => "items of a list begin in the same column, each with `- `",
         _ => return None,
     };
-    Some(help.to_owned())
+    Some(help)
 }
 
 /// The character at `at`, or the last one before it that is no blank: there is nothing to see at the end of a file.
@@ -591,7 +609,7 @@ mod tests {
             ("a: 1\nport:443\nb: 2\n", "2:", "space behind the colon: `port: …`"),
             ("*.app: {steer: x}\nb: 1\n", "1:1", "`\"*.app\"`"),
             ("*.app:\n  steer: x\n", "1:1", "`\"*.app\"`"),
-            ("@: {A: 192.0.2.1}\n", "1:1", "needs quotes: `\"@…\"`"),
+            ("@: {A: 192.0.2.1}\n", "1:1", "needs quotes: `\"@\"`"),
             ("a: b: c\n", "1:", "needs quotes"),
             ("a: [1, 2\nb: 3\n", "", "close the list"),
             ("a: {b: 1\n", "", "close the mapping"),

@@ -50,6 +50,20 @@ fn commands_print_what_the_docs_show() {
 }
 
 #[test]
+fn every_command_is_documented_and_no_other() {
+    let help = said(&steersman(["--help"].into_iter()));
+    let (_, list) = help.split_once("Commands:\n").expect("clap lists the commands");
+    let commands: BTreeSet<_> = list.lines().map_while(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    let page = read("docs/OPERATING.md");
+    let undocumented: Vec<_> = commands.iter().filter(|name| !page.contains(&format!("| `steersman {name}` |"))).collect();
+    assert!(undocumented.is_empty(), "docs/OPERATING.md has no row for {undocumented:?}");
+    for page in pages() {
+        let strangers: Vec<_> = named_commands(&read(&page)).into_iter().filter(|name| !commands.contains(name.as_str())).collect();
+        assert!(strangers.is_empty(), "{page} names commands that there are not: {strangers:?}");
+    }
+}
+
+#[test]
 fn every_key_of_the_config_is_documented_and_no_other() {
     let documented = documented_keys(&read("docs/CONFIG.md"));
     let schemas = schemas();
@@ -252,6 +266,14 @@ fn commands(page: &str) -> Vec<(usize, String, String)> {
     found
 }
 
+/// The commands that a page names: `steersman NAME` in code, or at the beginning of a line in a shell block.
+fn named_commands(page: &str) -> BTreeSet<String> {
+    let lines = page.lines().map(|line| line.trim().trim_start_matches("$ "));
+    let code = page.split('`').skip(1).step_by(2);
+    let named = lines.chain(code).filter_map(|text| text.strip_prefix("steersman ")?.split_whitespace().next());
+    named.filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).map(str::to_owned).collect()
+}
+
 /// The targets of links, with their lines; code is no link.
 fn links(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
@@ -335,6 +357,7 @@ fn markers_commands_links_and_anchors_are_found() {
         "<!-- check: zone a -->\n```yaml\nzone: a\n```\n```console\n$ steersman check\nok\n$ dig x\n```\nsee [b](c.md#d), `[e](f)`\n";
     assert_eq!(fenced(page, "yaml"), [(2, "<!-- check: zone a -->".to_owned(), "zone: a\n".to_owned())]);
     assert_eq!(commands(page), [(5, "steersman check".to_owned(), "ok\n".to_owned())]);
+    assert_eq!(named_commands(page), BTreeSet::from(["check".to_owned()]));
     assert_eq!(links(page), [(10, "c.md#d".to_owned())]);
     assert_eq!(anchor_of("## What DNS steering can't do").as_deref(), Some("what-dns-steering-cant-do"));
     assert_eq!(documented_keys("<!-- keys: a b -->\n| key |\n|---|\n| `x` | `y` |\n\n| `z` |\n")["a b"], BTreeSet::from(["x".to_owned()]));

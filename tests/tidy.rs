@@ -37,6 +37,17 @@ fn every_library_has_a_door_and_every_door_a_library() {
 }
 
 #[test]
+fn every_library_is_used() {
+    let mut unused: BTreeSet<_> = dependencies(&text("Cargo.toml")).into_iter().collect();
+    for source in sources("src") {
+        for (_, path) in paths(&blank(&source.text)) {
+            unused.remove(path[0]);
+        }
+    }
+    assert!(unused.is_empty(), "dependencies that no source names: {unused:?}");
+}
+
+#[test]
 fn every_test_is_on_the_map() {
     let page = text("docs/ARCHITECTURE.md");
     let tests = sources("tests").into_iter().map(|source| source.path).filter(|path| path.matches('/').count() == 1);

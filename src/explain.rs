@@ -229,11 +229,11 @@ fn subnet_text(subnet: &ClientSubnet) -> String {
 
 fn question(query: &Query) -> String {
     let class = if query.query_class == DNSClass::IN { String::new() } else { format!("{} ", query.query_class) };
-    format!("{} {class}{}", query.name, query.query_type)
+    format!("{} {class}{}", query.name, Rtype(query.query_type.into()))
 }
 
 fn line(record: &Record) -> String {
-    format!("{} {} {} {}", record.name, record.ttl, record.record_type(), data(&record.data))
+    format!("{} {} {} {}", record.name, record.ttl, Rtype(record.record_type().into()), data(&record.data))
 }
 
 /// RDATA as text; in the generic form of RFC 3597 where hickory-proto has no text for it.
@@ -241,8 +241,23 @@ fn data(data: &RData) -> String {
     match data {
         RData::Unknown { code, rdata } if *code != RecordType::OPT => generic(rdata.anything.as_slice()),
         RData::NULL(_) => generic(&wire(data)),
+        RData::TXT(text) => text.txt_data.iter().map(|string| quoted(string)).collect::<Vec<_>>().join(" "),
+        RData::HINFO(info) => format!("{} {}", quoted(&info.cpu), quoted(&info.os)),
         known => known.to_string(),
     }
+}
+
+/// A character string in quotes, with what is not printable as `\DDD` (RFC 1035 section 5.1).
+fn quoted(string: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for &octet in string {
+        let _ = match octet {
+            b'"' | b'\\' => write!(text, "\\{}", char::from(octet)),
+            0x20..=0x7e => write!(text, "{}", char::from(octet)),
+            _ => write!(text, "\\{octet:03}"),
+        };
+    }
+    text + "\""
 }
 
 fn generic(octets: &[u8]) -> String {

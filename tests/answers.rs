@@ -1,5 +1,6 @@
 //! Answers as data: `tests/answers/NAME.yaml` holds a config and questions, `NAME.txt` beside it what comes back, as dig
 //! prints it. `UPDATE_EXPECT=1 cargo test --test answers` writes the latter anew; read the difference before you commit it.
+#![allow(clippy::disallowed_methods, reason = "tests read files")]
 
 #[path = "support/live.rs"]
 mod support;

@@ -123,13 +123,19 @@ impl<'a> GraphCompiler<'a> {
         let root = self.node_of(named)?;
         let section = self.steer_section(named);
         let on_all_down_ttl = section.on_all_down_ttl.as_ref().map_or(ON_ALL_DOWN_TTL, |ttl| ttl.value);
+        // A fault in it was reported when all were compiled.
+        let on_all_down = self.last_resort(section, &mut Diagnostics::new())?;
+        let rescue = match on_all_down {
+            LastResort::Fallback(pool) => self.graph.families(pool),
+            LastResort::NoData | LastResort::ServFail | LastResort::ServeAll | LastResort::LastKnown => [false; 2],
+        };
+        let below = self.graph.families(root);
         let steer = Steer {
             root,
             ttl: section.ttl.as_ref().map_or_else(default_ttl, ttl_range),
-            // A fault in it was reported when all were compiled.
-            on_all_down: self.last_resort(section, &mut Diagnostics::new())?,
+            on_all_down,
             on_all_down_ttl_s: seconds(on_all_down_ttl),
-            families: self.graph.families(root),
+            families: [0, 1].map(|family| below[family] || rescue[family]),
         };
         let id = self.graph.steers.push(steer);
         self.steers.insert(named, id);

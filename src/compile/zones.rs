@@ -38,17 +38,14 @@ fn without_twins<'a>(sections: &'a [ZoneSection], diagnostics: &mut Diagnostics)
     let mut seen: BTreeMap<Name, &ZoneSection> = BTreeMap::new();
     let mut kept = Vec::new();
     for section in sections {
-        match seen.get(&section.origin.value.lowercase()) {
-            Some(first) => diagnostics.push(
-                Diagnostic::error("duplicate-zone", &section.origin.span, format!("the zone `{}` is defined twice", section.origin.value))
-                    .also(&first.origin.span, "first defined here")
-                    .help("merge both files into one, or remove one of them"),
-            ),
-            None => {
-                seen.insert(section.origin.value.lowercase(), section);
-                kept.push(section);
-            }
+        if let Some(first) = seen.get(&section.origin.value.lowercase()) {
+            let message = format!("the zone `{}` is defined twice", section.origin.value);
+            let fault = Diagnostic::error("duplicate-zone", &section.origin.span, message);
+            diagnostics.push(fault.also(&first.origin.span, "first defined here").help("merge both files into one, or remove one of them"));
+            continue;
         }
+        seen.insert(section.origin.value.lowercase(), section);
+        kept.push(section);
     }
     kept
 }

@@ -34,6 +34,8 @@ pub enum EdnsError {
     OptionTruncated,
     /// The subnet option is shorter than its fixed part.
     SubnetTruncated,
+    /// Neither IPv4 nor IPv6, nor the empty family 0 that some clients send to say nothing.
+    SubnetFamily,
     /// SCOPE is not 0 in a query (RFC 7871 section 6).
     SubnetScopeInQuery,
     /// SOURCE exceeds the family's bits.
@@ -71,7 +73,7 @@ fn option(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 }
 
 impl<'q> ClientSubnet<'q> {
-    /// Reads the option's data (RFC 7871 section 6). An unknown family cannot locate anybody and counts as SOURCE 0.
+    /// Reads the option's data (RFC 7871 section 6).
     fn read(data: &'q [u8]) -> Result<ClientSubnet<'q>, EdnsError> {
         let (head, addr) = data.split_first_chunk::<4>().ok_or(EdnsError::SubnetTruncated)?;
         let (family, source, scope) = (u16::from_be_bytes([head[0], head[1]]), head[2], head[3]);
@@ -81,7 +83,8 @@ impl<'q> ClientSubnet<'q> {
         let family = match family {
             1 => Family::V4,
             2 => Family::V6,
-            _ => return Ok(ClientSubnet { data, prefix: None }),
+            0 if source == 0 && addr.is_empty() => return Ok(ClientSubnet { data, prefix: None }),
+            _ => return Err(EdnsError::SubnetFamily),
         };
         if source > family.bits() {
             return Err(EdnsError::SubnetSourceTooLong);
@@ -125,6 +128,8 @@ mod tests {
     #[test]
     fn a_malformed_subnet_names_the_rule_it_breaks() {
         assert_eq!(subnet(&[0, 1, 24]), Err(EdnsError::SubnetTruncated));
+        assert_eq!(subnet(&[0, 3, 0, 0]), Err(EdnsError::SubnetFamily));
+        assert_eq!(subnet(&[0, 0, 8, 0, 10]), Err(EdnsError::SubnetFamily));
         assert_eq!(subnet(&[0, 1, 24, 1, 192, 0, 2]), Err(EdnsError::SubnetScopeInQuery));
         assert_eq!(subnet(&[0, 1, 33, 0, 192, 0, 2, 0, 0]), Err(EdnsError::SubnetSourceTooLong));
         assert_eq!(subnet(&[0, 2, 129, 0]), Err(EdnsError::SubnetSourceTooLong));

@@ -2,7 +2,6 @@
 
 use hickory_proto::rr::RecordType;
 use std::fmt;
-use std::str::FromStr;
 
 /// A record or query type (RFC 1035 section 3.2.2, IANA "DNS Parameters").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,8 +33,8 @@ impl Rtype {
         if let Some(number) = upper.strip_prefix("TYPE") {
             return number.parse().ok().map(Rtype);
         }
-        let known = RecordType::from_str(&upper).ok()?;
-        Some(Rtype(u16::from(known)))
+        // By what a type is called, since hickory-proto parses fewer names than it prints (IXFR, DS).
+        (1..=MNEMONIC_MAX).find(|&number| RecordType::from(number).to_string() == upper).map(Rtype)
     }
 
     /// Whether only questions and the protocol itself use it, never zone data (RFC 6895 section 3.1).
@@ -52,6 +51,9 @@ impl fmt::Display for Rtype {
         }
     }
 }
+
+/// Types with a name of their own are below this (IANA "DNS Parameters"), but for a few of no use to a zone.
+const MNEMONIC_MAX: u16 = 262;
 
 /// The class of the Internet (RFC 1035 section 3.2.4), the only one that is served.
 pub const CLASS_IN: u16 = 1;

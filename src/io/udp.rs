@@ -1,0 +1,126 @@
+//! A UDP worker: one thread, one socket of its own, one loop: receive some, answer each, send all.
+//!
+//! The kernel spreads clients over the sockets of an address (SO_REUSEPORT); workers share nothing but the pointer to
+//! the live view. Nothing is allocated, logged or timed per packet.
+
+use super::desk::{Desk, Engine};
+use super::packet::{PacketIo, Patience};
+use super::stop::Stopping;
+use crate::answer::{Client, Transport};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Serves until told to stop; then answers what still waits in the socket, since closing it would lose that.
+pub fn serve<P: PacketIo, E: Engine>(mut packets: P, mut desk: Desk<E>, stopping: &Stopping) {
+    while !stopping.is_signalled() {
+        turn(&mut packets, &mut desk, Patience::Wait);
+    }
+    let deadline = stopping.deadline();
+    while turn(&mut packets, &mut desk, Patience::Never) > 0 && Instant::now() < deadline {}
+}
+
+/// One batch. Says how many queries it held.
+fn turn<P: PacketIo, E: Engine>(packets: &mut P, desk: &mut Desk<E>, patience: Patience) -> usize {
+    let Ok(received) = packets.receive(patience) else {
+        desk.counters.count_receive_error();
+        thread::sleep(ERROR_PAUSE);
+        return 0;
+    };
+    // Also after an empty wait, so that an idle worker does not hold a whole outdated config in memory.
+    desk.refresh();
+    packets.answer_each(|source, query, out| desk.answer(&Client { source, transport: Transport::Udp }, query, out));
+    let lost = packets.send().lost;
+    if lost > 0 {
+        desk.counters.count_send_errors(lost);
+    }
+    received
+}
+
+/// After an error of the socket itself, such as a kernel out of memory: neither end the worker nor burn a core.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::super::counters::CounterBoard;
+    use super::super::desk::fake::{Echo, PANIC};
+    use super::super::packet::{OneByOne, Packets, QUERY_MAX, Sent, promises};
+    use super::super::stop::stop_signal;
+    use super::*;
+    use std::io;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    const QUERY: &[u8] = b"twelve octets";
+
+    /// Stops before it serves: whatever is answered then was drained.
+    fn drain<P: PacketIo>(packets: P) -> Arc<CounterBoard> {
+        let board = Arc::new(CounterBoard::new());
+        let (signal, stopping) = stop_signal();
+        signal.stop_by(Instant::now() + Duration::from_secs(5));
+        serve(packets, Desk::new(Echo::default(), board.hand_out(Transport::Udp)), &stopping);
+        board
+    }
+
+    fn queries_that_wait_when_a_worker_stops_are_answered<P: PacketIo>() {
+        let (packets, to) = promises::serving::<P>("127.0.0.1");
+        let client = promises::client("127.0.0.1");
+        for _ in 0..70 {
+            client.send_to(QUERY, to).expect("room in the socket");
+        }
+        client.send_to(PANIC, to).expect("room in the socket");
+        client.send_to(b"short", to).expect("room in the socket");
+        let board = drain(packets);
+        for _ in 0..70 {
+            assert_eq!(client.recv(&mut [0; 64]).expect("an answer"), 8 + QUERY.len());
+        }
+        let totals = board.totals();
+        let udp = totals.of(Transport::Udp);
+        assert_eq!((udp.queries, udp.answers_total(), udp.panics), (72, 70, 1));
+    }
+
+    #[test]
+    fn queries_that_wait_when_a_worker_stops_are_answered_in_batches() {
+        queries_that_wait_when_a_worker_stops_are_answered::<Packets>();
+    }
+
+    #[test]
+    fn queries_that_wait_when_a_worker_stops_are_answered_one_by_one() {
+        queries_that_wait_when_a_worker_stops_are_answered::<OneByOne>();
+    }
+
+    /// A network that fails to receive once, then brings one query and fails to send.
+    struct Failing {
+        receives: usize,
+    }
+
+    impl PacketIo for Failing {
+        fn configure(_: &std::net::UdpSocket) -> io::Result<()> {
+            Ok(())
+        }
+        fn new(_: std::net::UdpSocket) -> Failing {
+            Failing { receives: 0 }
+        }
+        fn receive(&mut self, _: Patience) -> io::Result<usize> {
+            self.receives += 1;
+            if self.receives == 1 { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(1) }
+        }
+        fn answer_each(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
+            assert!(answer([127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
+        }
+        fn send(&mut self) -> Sent {
+            Sent { sent: 0, lost: 1 }
+        }
+    }
+
+    #[test]
+    fn a_failing_network_is_counted_and_does_not_end_the_worker() {
+        let board = CounterBoard::new();
+        let mut desk = Desk::new(Echo::default(), board.hand_out(Transport::Udp));
+        let mut network = Failing { receives: 0 };
+        assert_eq!(turn(&mut network, &mut desk, Patience::Wait), 0);
+        assert_eq!(turn(&mut network, &mut desk, Patience::Wait), 1);
+        let totals = board.totals();
+        let udp = totals.of(Transport::Udp);
+        assert_eq!((udp.receive_errors, udp.queries, udp.send_errors), (1, 1, 1));
+    }
+}

@@ -183,18 +183,28 @@ impl Diagnostics {
         self.0 = keyed.into_iter().map(|(_, d)| d).collect();
     }
 
-    /// The report as people read it: each fault with its line, a mark below the place, and the fix.
+    /// The report as people read it: each fault with its line, a mark below the place, and the fix. Past the first
+    /// [`SHOWN_MAX`] they are only counted.
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let reports: Vec<String> = self.0.iter().map(|d| renderer.render(&[report(d)])).collect();
-        reports.join("\n\n")
+        let reports = self.0.iter().take(SHOWN_MAX).map(|d| renderer.render(&[report(d)]));
+        reports.chain(self.rest()).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// The report as logs carry it: a line a fault, `file:line:column: error[code]: message (help)`.
+    /// The report as logs carry it: a line a fault, `file:line:column: error[code]: message (help)`. Past the first
+    /// [`SHOWN_MAX`] they are only counted.
     pub fn lines(&self) -> Vec<String> {
-        self.0.iter().map(line).collect()
+        self.0.iter().take(SHOWN_MAX).map(line).chain(self.rest()).collect()
+    }
+
+    fn rest(&self) -> Option<String> {
+        let rest = self.0.len().checked_sub(SHOWN_MAX).filter(|rest| *rest > 0)?;
+        Some(format!("and {rest} more; mend these first"))
     }
 }
+
+/// Faults that are shown. More have one cause, and to show each takes a walk through its file.
+pub const SHOWN_MAX: usize = 100;
 
 fn line(d: &Diagnostic) -> String {
     let (line, column) = d.at.0.line_column();
@@ -299,6 +309,19 @@ error[twice]: `web` is defined twice
   |
   = help: rename one";
         assert_eq!(diagnostics.render(false), expected);
+    }
+
+    #[test]
+    fn a_hundred_faults_are_shown_and_the_others_counted() {
+        let source = source("a.yaml", "x");
+        let mut diagnostics = Diagnostics::new();
+        for _ in 0..SHOWN_MAX {
+            diagnostics.push(Diagnostic::error("x", &span(&source, "x"), "wrong"));
+        }
+        assert_eq!(diagnostics.lines().len(), SHOWN_MAX);
+        diagnostics.push(Diagnostic::error("x", &span(&source, "x"), "wrong"));
+        assert_eq!(diagnostics.lines().last().map(String::as_str), Some("and 1 more; mend these first"));
+        assert!(diagnostics.render(false).ends_with("and 1 more; mend these first"));
     }
 
     #[test]

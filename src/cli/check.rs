@@ -4,12 +4,12 @@
 //! The summary is read off the compiled snapshot, not the files: it shows what the server would do, merged checks and all.
 
 use super::table::columns;
-use crate::compile::compile;
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::health::Rules;
 use crate::ids::Id;
 use crate::io::files;
 use crate::io::human::{count, span};
+use crate::io::watch::Fingerprint;
 use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Steer};
 use crate::snapshot::{Check, HttpCheck, Method, Settings, Snapshot, Target};
 use crate::zone::Zones;
@@ -21,17 +21,12 @@ use std::time::Duration;
 
 /// Checks the config at `path`; 0 when it can be served, 1 when not.
 pub fn run(path: &Path) -> ExitCode {
-    let mut diagnostics = Diagnostics::new();
-    let snapshot = files::load(path, &mut diagnostics).and_then(|inputs| {
-        let (snapshot, found) = compile(&inputs);
-        diagnostics.append(found);
-        snapshot
-    });
+    let (snapshot, mut diagnostics) = files::load_and_compile(path, &Fingerprint::default());
     diagnostics.sort();
     if diagnostics.iter().next().is_some() {
         eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
     }
-    let Some(snapshot) = snapshot.filter(|_| !diagnostics.has_errors()) else {
+    let Some(snapshot) = snapshot else {
         eprintln!("{}: {}; it cannot be served", path.display(), counts(&diagnostics));
         return ExitCode::FAILURE;
     };
@@ -231,7 +226,7 @@ fn check(target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::Inputs;
+    use crate::compile::{Inputs, compile};
     use crate::config::server;
     use crate::diagnostic::Source;
     use std::path::PathBuf;

@@ -1,1 +1,178 @@
 //! The commands: the only code that prints to the terminal.
+//!
+//! One file per command. What a command shows goes to standard output, what goes wrong to standard error. Exit codes: 0 it is
+//! done, 1 it is not, 2 the flags make no sense.
+#![allow(clippy::disallowed_methods, reason = "this is the shell")]
+
+mod check;
+mod demo;
+mod reload;
+mod serve;
+mod status;
+mod table;
+
+use crate::diagnostic::Diagnostics;
+use crate::io::log;
+use crate::snapshot::AdminAddr;
+use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// An authoritative DNS server that steers clients to live regional load balancers.
+#[derive(Parser, Debug)]
+#[command(name = "steersman", version, max_term_width = 100)]
+struct Flags {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Logging")]
+    log_format: log::Format,
+    /// Which log lines are kept: a level (error, warn, info, debug, trace), or a list such as
+    /// `info,steersman::io::prober=debug` [default: info; in the demo warn].
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Logging")]
+    log: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve the zones, probe the members, steer the clients.
+    ///
+    /// SIGHUP reloads the config; SIGTERM and SIGINT answer what was read, then stop.
+    Serve {
+        #[command(flatten)]
+        config: ConfigFlag,
+    },
+    /// Read the config and say what is wrong with it, or what would be served and probed.
+    Check {
+        #[command(flatten)]
+        config: ConfigFlag,
+    },
+    /// Show what a running server believes: every pool and member, with verdict, age and last probe.
+    Status {
+        #[command(flatten)]
+        admin: AdminFlags,
+        /// Print the JSON of `/v1/status` instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a running server load its config anew: all of it, or nothing when it has an error.
+    Reload {
+        #[command(flatten)]
+        admin: AdminFlags,
+        /// Even when a zone, or more than half of the members, would go.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Try it: three toy load balancers, a zone that steers to them, and a server, all on this machine.
+    Demo {
+        /// Where DNS queries are answered, over UDP and TCP.
+        #[arg(long, value_name = "ADDR", default_value_t = demo::LISTEN)]
+        listen: SocketAddr,
+        /// Where the admin interface listens.
+        #[arg(long, value_name = "ADDR", default_value_t = demo::ADMIN)]
+        admin: SocketAddr,
+        /// The port of the toy load balancers, on 127.0.10.1, 127.0.10.2 and 127.0.10.3.
+        #[arg(long, value_name = "PORT", default_value_t = demo::BACKEND_PORT)]
+        backend_port: u16,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct ConfigFlag {
+    /// The main config file [default: /etc/steersman/steersman.yaml, else ./steersman.yaml].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+struct AdminFlags {
+    /// The admin interface: an address such as 127.0.0.1:8053, or unix:PATH [default: what the config says].
+    #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
+    admin: Option<AdminAddr>,
+    #[command(flatten)]
+    config: ConfigFlag,
+}
+
+/// Where a package puts the config.
+const INSTALLED: &str = "/etc/steersman/steersman.yaml";
+/// Where the config is in a checkout.
+const LOCAL: &str = "steersman.yaml";
+
+/// Runs the command that the program's arguments name.
+pub fn run() -> ExitCode {
+    let flags = Flags::parse();
+    // The demo tells its own story.
+    let usual = if matches!(flags.command, Command::Demo { .. }) { "warn" } else { "info" };
+    let filter = flags.log.as_deref().unwrap_or(usual);
+    if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
+        return fail(&format!("--log {filter}: {why}"));
+    }
+    match flags.command {
+        Command::Serve { config } => serve::run(&config.path()),
+        Command::Check { config } => check::run(&config.path()),
+        Command::Status { admin, json } => with_admin(&admin, |addr| status::run(addr, json)),
+        Command::Reload { admin, force } => with_admin(&admin, |addr| reload::run(addr, force)),
+        Command::Demo { listen, admin, backend_port } => demo::run(listen, admin, backend_port),
+    }
+}
+
+impl ConfigFlag {
+    fn path(&self) -> PathBuf {
+        let installed = || Path::new(INSTALLED).exists().then(|| INSTALLED.into());
+        self.config.clone().or_else(installed).unwrap_or_else(|| LOCAL.into())
+    }
+}
+
+fn admin_addr(text: &str) -> Result<AdminAddr, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(AdminAddr::Unix(path.into()));
+    }
+    text.parse().map(AdminAddr::Tcp).map_err(|_| "write an address with a port, such as 127.0.0.1:8053, or unix:PATH".to_owned())
+}
+
+/// Finds the admin interface: by flag, else in the config.
+fn with_admin(flags: &AdminFlags, command: impl FnOnce(&AdminAddr) -> ExitCode) -> ExitCode {
+    if let Some(addr) = &flags.admin {
+        return command(addr);
+    }
+    let path = flags.config.path();
+    let mut diagnostics = Diagnostics::new();
+    let section = crate::io::files::server_section(&path, &mut diagnostics);
+    match section.map(|section| crate::io::files::admin_addr(&section, &path)) {
+        Some(Some(addr)) => command(&addr),
+        Some(None) => fail(&format!("{} has no `admin` section; name the interface with --admin", path.display())),
+        None => fail(&format!("cannot learn from {} where the admin interface is; name it with --admin", path.display())),
+    }
+}
+
+/// Says why a command did not do what it should.
+fn fail(why: &str) -> ExitCode {
+    eprintln!("steersman: {why}");
+    ExitCode::FAILURE
+}
+
+/// The runtime of the control plane. Two threads: the control task must not wait for a probe's TLS handshake.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_name("control").enable_all();
+    builder.build().map_err(|error| format!("cannot start the runtime: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_admin_interface_is_an_address_or_a_path() {
+        assert_eq!(admin_addr("127.0.0.1:8053"), Ok(AdminAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 8053)))));
+        assert_eq!(admin_addr("unix:/run/s.sock"), Ok(AdminAddr::Unix("/run/s.sock".into())));
+        assert!(admin_addr("localhost:8053").is_err());
+    }
+}

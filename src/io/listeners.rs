@@ -634,11 +634,15 @@ mod tests {
         // Many clients, so that the kernel spreads them over all sockets of the group.
         let clients: Vec<UdpSocket> = (0..40).map(|_| client()).collect();
         for workers in [4, 2, 1, 3] {
-            clients.iter().for_each(|client| ask_udp(client, server));
+            for client in &clients {
+                ask_udp(client, server);
+            }
             let changes = listeners.reconcile(&settings(&listen, workers)).expect("the port is ours");
             assert_eq!(changes, Changes::default());
             assert_eq!(listeners.stations[0].workers.len(), workers);
-            clients.iter().for_each(|client| assert_answered(client, server));
+            for client in &clients {
+                assert_answered(client, server);
+            }
         }
         listeners.stop(PATIENT);
     }

@@ -1,17 +1,35 @@
 //! Everything below touches the world; everything above cannot.
 #![allow(clippy::disallowed_methods, reason = "this is the shell")]
 
+pub mod admin;
+pub mod admin_client;
 pub mod admission;
+pub mod beliefs;
+pub mod change;
+pub mod clock;
+pub mod control;
 pub mod counters;
 pub mod desk;
 pub mod dot;
+pub mod files;
+pub mod human;
 pub mod listeners;
+pub mod log;
+pub mod metrics;
 pub mod packet;
 #[cfg(target_os = "linux")]
 pub mod packet_batch;
 pub mod port_holder;
 pub mod prober;
+pub mod pulse;
+pub mod reload;
+pub mod serve;
+pub mod state;
+pub mod status;
 pub mod stop;
 pub mod stream;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 pub mod udp;
+pub mod watch;

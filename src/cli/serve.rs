@@ -1,0 +1,68 @@
+//! `steersman serve`: the real thing.
+
+use super::{fail, runtime};
+use crate::diagnostic::Diagnostics;
+use crate::io::change::Change;
+use crate::io::files;
+use crate::io::human::count;
+use crate::io::metrics::transport_word;
+use crate::io::serve::{Addresses, Plan, Reload, serve};
+use crate::io::watch::Fingerprint;
+use crate::snapshot::Snapshot;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Serves the config at `path` until a signal asks to stop.
+pub fn run(path: &Path) -> ExitCode {
+    let fingerprint = Fingerprint::default();
+    let (snapshot, diagnostics) = files::load_and_compile(path, &fingerprint);
+    let Some(snapshot) = snapshot.filter(|_| !diagnostics.has_errors()) else { return refuse(path, &diagnostics) };
+    for line in diagnostics.lines() {
+        tracing::warn!("{line}");
+    }
+    let loader = {
+        let (path, fingerprint) = (path.to_owned(), fingerprint.clone());
+        Arc::new(move || files::load_and_compile(&path, &fingerprint))
+    };
+    let summary = summary(&snapshot);
+    let plan = Plan {
+        snapshot,
+        reload: Some(Reload { loader, path: path.to_owned(), fingerprint }),
+        announce: Box::new(log_change),
+        started: Box::new(move |addresses| tracing::info!("serving {summary} on {}", places(addresses))),
+    };
+    match runtime().and_then(|runtime| runtime.block_on(serve(plan))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+fn refuse(path: &Path, diagnostics: &Diagnostics) -> ExitCode {
+    eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
+    fail(&format!("{} cannot be served; nothing was started", path.display()))
+}
+
+fn log_change(change: &Change) {
+    if change.is_bad() {
+        tracing::warn!("{change}");
+    } else {
+        tracing::info!("{change}");
+    }
+}
+
+/// How much a snapshot holds.
+pub fn summary(snapshot: &Snapshot) -> String {
+    let zones = count(snapshot.zones.iter().count(), "zone");
+    let pools = count(snapshot.graph.pools.len(), "pool");
+    let targets = count(snapshot.targets.len(), "target");
+    format!("{zones}, {pools}, {targets}")
+}
+
+fn places(addresses: &Addresses) -> String {
+    let dns = addresses.dns.iter().map(|listening| format!("{} ({})", listening.bound, transport_word(listening.transport)));
+    let dns: Vec<String> = dns.collect();
+    let admin = addresses.admin.as_ref().map(|admin| format!("; admin interface on {admin}")).unwrap_or_default();
+    dns.join(", ") + &admin
+}

@@ -1,0 +1,287 @@
+//! The admin interface: HTTP for operators, orchestrators and Prometheus.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /` | what is here, as plain text |
+//! | `GET /metrics` | OpenMetrics text; docs/METRICS.md lists it |
+//! | `GET /livez` | 200 while the control task moves, else 503 and why |
+//! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
+//! | `GET /v1/status` | [`StatusView`] as JSON |
+//! | `POST /v1/reload?force=true` | [`ReloadReport`] as JSON: 200 applied, 409 refused, 422 failed |
+//!
+//! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
+//! browser could be talked into by a foreign page is refused: a request that changes something must carry the header
+//! `X-Steersman: 1`, which no page can send across origins unasked, and over TCP a `Host` that is an address or
+//! `localhost`, which a rebound DNS name is not.
+
+use super::clock::Clock;
+use super::control::Control;
+use super::counters::CounterBoard;
+use super::metrics::{self, Scrape};
+use super::pulse::Pulse;
+use super::reload::ReloadResult;
+use super::status::StatusView;
+use crate::snapshot::AdminAddr;
+use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the handlers look at.
+#[derive(Clone)]
+pub struct Admin {
+    /// The control task.
+    pub control: Control,
+    /// Phase and heartbeat.
+    pub pulse: Arc<Pulse>,
+    /// What the workers count.
+    pub counters: Arc<CounterBoard>,
+    /// The one clock.
+    pub clock: Clock,
+}
+
+/// A bound socket that nobody serves yet.
+#[derive(Debug)]
+pub enum Bound {
+    /// Over TCP.
+    Tcp(std::net::TcpListener),
+    /// A unix socket, and its path.
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+}
+
+/// Only the owner and the group of the process may open the socket.
+const SOCKET_MODE: u32 = 0o660;
+
+impl Bound {
+    /// Binds the admin socket. A stale unix socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// When it cannot be bound; says where, why, and what to do.
+    pub fn bind(addr: &AdminAddr) -> Result<Bound, String> {
+        match addr {
+            AdminAddr::Tcp(addr) => bind_tcp(*addr),
+            AdminAddr::Unix(path) => bind_unix(path),
+        }
+    }
+
+    /// Where it listens, as `--admin` takes it.
+    pub fn address(&self) -> String {
+        match self {
+            Bound::Tcp(listener) => listener.local_addr().map_or_else(|_| "unknown".to_owned(), |addr| addr.to_string()),
+            Bound::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+fn bind_tcp(addr: SocketAddr) -> Result<Bound, String> {
+    let listener = std::net::TcpListener::bind(addr).map_err(|error| cannot_bind(&addr.to_string(), &error))?;
+    listener.set_nonblocking(true).map_err(|error| cannot_bind(&addr.to_string(), &error))?;
+    if !addr.ip().is_loopback() {
+        tracing::warn!("the admin interface listens on {addr} without authentication: whoever reaches it can reload this server");
+    }
+    Ok(Bound::Tcp(listener))
+}
+
+fn bind_unix(path: &Path) -> Result<Bound, String> {
+    let name = format!("unix:{}", path.display());
+    let explain = |error: &std::io::Error| cannot_bind(&name, error);
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(explain(&std::io::Error::from(std::io::ErrorKind::AddrInUse)));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(explain(&error)),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = std::os::unix::net::UnixListener::bind(path).map_err(|error| explain(&error))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE)).map_err(|error| explain(&error))?;
+    listener.set_nonblocking(true).map_err(|error| explain(&error))?;
+    Ok(Bound::Unix(listener, path.to_owned()))
+}
+
+fn cannot_bind(addr: &str, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another program, perhaps another steersman, listens there (see `ss -lptn`)",
+        std::io::ErrorKind::PermissionDenied => "; this user may not listen there",
+        std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    };
+    format!("the admin interface cannot listen on {addr}: {error}{hint}")
+}
+
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// When the runtime cannot take over the socket.
+pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
+    match bound {
+        Bound::Tcp(listener) => {
+            let app = router(admin).layer(middleware::from_fn(refuse_foreign_hosts));
+            axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await
+        }
+        Bound::Unix(listener, _) => axum::serve(tokio::net::UnixListener::from_std(listener)?, router(admin)).await,
+    }
+}
+
+/// No request has a body; what comes is not worth reading.
+const BODY_MAX: usize = 1024;
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/", get(hint))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/v1/status", get(status))
+        .route("/v1/reload", post(reload))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
+        .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
+        .layer(middleware::from_fn(require_header))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(admin)
+}
+
+//--- Guards
+
+/// The header that requests which change something must carry.
+pub const GUARD: &str = "x-steersman";
+
+async fn require_header(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || request.headers().get(GUARD).is_some_and(|value| value == "1") {
+        return next.run(request).await;
+    }
+    problem(StatusCode::FORBIDDEN, "a request that changes something must carry the header `X-Steersman: 1`")
+}
+
+async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_local_host(request.headers()) {
+        return next.run(request).await;
+    }
+    problem(StatusCode::FORBIDDEN, "name the admin interface by its address or as localhost in a request that changes something")
+}
+
+fn is_local_host(headers: &HeaderMap) -> bool {
+    // HTTP/1.0 has no Host; browsers speak 1.1.
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
+//--- Handlers
+
+async fn hint() -> &'static str {
+    "steersman admin interface\n\n\
+     GET  /metrics             for Prometheus\n\
+     GET  /livez               is the process alive\n\
+     GET  /readyz              may it be sent queries\n\
+     GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
+     POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
+     POST /v1/reload?force=true  even when a zone or most members would go\n"
+}
+
+async fn livez(State(admin): State<Admin>) -> Response {
+    health(admin.pulse.alive())
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    health(admin.pulse.ready())
+}
+
+fn health(result: Result<(), String>) -> Response {
+    match result {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response(),
+    }
+}
+
+async fn status(State(admin): State<Admin>) -> Response {
+    match admin.control.status().await {
+        Some(view) => Json(view).into_response(),
+        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the control task does not answer"),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    // Counters are worth having even when the control task is stuck: then above all.
+    let status: Option<StatusView> = admin.control.status().await;
+    let scrape = Scrape {
+        status,
+        totals: admin.counters.totals(),
+        heartbeat_age: admin.pulse.age(),
+        ready: admin.pulse.ready().is_ok(),
+        started_unix_s: admin.clock.unix_s(crate::clock::Moment::START),
+    };
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
+}
+
+/// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.
+const RELOAD_PATIENCE: Duration = Duration::from_mins(2);
+
+async fn reload(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let force = match query.as_deref() {
+        None | Some("" | "force=false") => false,
+        Some("force=true") => true,
+        Some(_) => return problem(StatusCode::BAD_REQUEST, "the only parameter is force, which is true or false"),
+    };
+    let Ok(report) = tokio::time::timeout(RELOAD_PATIENCE, admin.control.reload(force)).await else {
+        return problem(StatusCode::GATEWAY_TIMEOUT, "the reload is still under way; the log will tell how it ends");
+    };
+    let code = match report.result {
+        ReloadResult::Applied => StatusCode::OK,
+        ReloadResult::Refused => StatusCode::CONFLICT,
+        ReloadResult::Failed => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    (code, Json(report)).into_response()
+}
+
+fn problem(code: StatusCode, message: &str) -> Response {
+    (code, Json(serde_json::json!({ "error": message }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::HOST, text.parse().expect("a header value"))])
+    }
+
+    #[test]
+    fn only_addresses_and_localhost_are_hosts_that_may_change_something() {
+        for good in ["127.0.0.1", "127.0.0.1:8053", "[::1]:8053", "[::1]", "localhost", "LOCALHOST:80", "192.0.2.1:1"] {
+            assert!(is_local_host(&host(good)), "{good}");
+        }
+        for bad in ["evil.example", "evil.example:8053", "127.0.0.1.evil.example:8053", "localhost.evil.example", ""] {
+            assert!(!is_local_host(&host(bad)), "{bad}");
+        }
+        assert!(is_local_host(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+        let directory = super::super::testing::scratch_directory();
+        let path = directory.path().join("admin.sock");
+        let first = Bound::bind(&AdminAddr::Unix(path.clone())).expect("nobody is there");
+        assert_eq!(first.address(), format!("unix:{}", path.display()));
+        let error = Bound::bind(&AdminAddr::Unix(path.clone())).expect_err("the first is alive");
+        assert!(error.contains("another steersman"), "{error}");
+        drop(first);
+        assert!(path.exists(), "the kernel leaves the file behind");
+        Bound::bind(&AdminAddr::Unix(path)).expect("the first is gone");
+    }
+
+    #[test]
+    fn a_busy_port_names_the_address_and_the_likely_culprit() {
+        let first = Bound::bind(&AdminAddr::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("the kernel picks a port");
+        let addr: SocketAddr = first.address().parse().expect("an address");
+        let error = Bound::bind(&AdminAddr::Tcp(addr)).expect_err("the first is alive");
+        assert!(error.contains(&addr.to_string()) && error.contains("ss -lptn"), "{error}");
+    }
+}

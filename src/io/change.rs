@@ -1,0 +1,174 @@
+//! What happened to members and pools, in words: one line per change of a verdict or a grade.
+
+use super::human::span;
+use crate::health::{Observation, Status};
+use crate::policy::Grade;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something that answers may show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// The verdict on a member's address changed.
+    Member(MemberChange),
+    /// The grade of a pool changed.
+    Pool(PoolChange),
+}
+
+/// The verdict on one address of a member changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberChange {
+    /// Its pool.
+    pub pool: Arc<str>,
+    /// Its name.
+    pub member: Arc<str>,
+    /// The address in question.
+    pub addr: IpAddr,
+    /// What was believed before.
+    pub was: Status,
+    /// What is believed now.
+    pub now: Status,
+    /// For how long the former was believed.
+    pub lasted: Duration,
+    /// What tipped the scales; none when no probe did.
+    pub cause: Option<Cause>,
+}
+
+/// The probes that changed a verdict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cause {
+    /// What was probed.
+    pub target: Arc<str>,
+    /// What the last probe saw, in words.
+    pub seen: String,
+    /// How many probes in a row agreed; at least 1.
+    pub in_a_row: u32,
+}
+
+/// The grade of a pool changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PoolChange {
+    /// Its name.
+    pub pool: Arc<str>,
+    /// Before.
+    pub was: Grade,
+    /// Now.
+    pub now: Grade,
+    /// Members that may be answered, in either family.
+    pub usable: usize,
+    /// Members in all.
+    pub members: usize,
+}
+
+impl Change {
+    /// Whether it only says that a member was well when it was first looked at.
+    pub fn is_first_pass(&self) -> bool {
+        match self {
+            Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
+            Change::Pool(_) => false,
+        }
+    }
+
+    /// Whether somebody should look at it: something got worse.
+    pub fn is_bad(&self) -> bool {
+        match self {
+            Change::Member(change) => change.now == Status::Down,
+            Change::Pool(change) => change.now < change.was,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Member(change) => change.fmt(f),
+            Change::Pool(change) => change.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for MemberChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "member {} ({}) of pool {} is {}", self.member, self.addr, self.pool, self.now)?;
+        let history = match self.was {
+            Status::Unknown => "first verdict".to_owned(),
+            Status::Up | Status::Down => format!("was {} for {}", self.was, span(self.lasted)),
+        };
+        match &self.cause {
+            Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(self.now, cause.in_a_row)),
+            None => write!(f, " ({history})"),
+        }
+    }
+}
+
+impl fmt::Display for PoolChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {} is {} (was {}): {} of {} members usable", self.pool, self.now, self.was, self.usable, self.members)
+    }
+}
+
+fn in_a_row(now: Status, count: u32) -> String {
+    let noun = match now {
+        Status::Up => "pass",
+        Status::Down => "failure",
+        Status::Unknown => "probe",
+    };
+    match (count, now) {
+        (0 | 1, _) => format!("1 {noun}"),
+        (_, Status::Up) => format!("{count} passes in a row"),
+        (_, Status::Down | Status::Unknown) => format!("{count} {noun}s in a row"),
+    }
+}
+
+/// What a probe saw: `pass in 12ms`, or what was wrong.
+pub fn result_words(seen: &Observation) -> String {
+    match seen {
+        Observation::Pass { total, .. } => format!("pass in {}", span(*total)),
+        Observation::Fail(reason) => reason.to_string(),
+        Observation::Inconclusive(doubt) => format!("inconclusive: {doubt}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down() -> MemberChange {
+        MemberChange {
+            pool: "web-fra".into(),
+            member: "fra-1".into(),
+            addr: IpAddr::from([192, 0, 2, 1]),
+            was: Status::Up,
+            now: Status::Down,
+            lasted: Duration::from_mins(133),
+            cause: Some(Cause { target: "https 192.0.2.1:443 GET /healthz".into(), seen: "HTTP 500".into(), in_a_row: 3 }),
+        }
+    }
+
+    #[test]
+    fn a_member_going_down_says_why_how_sure_and_how_long_it_was_up() {
+        assert_eq!(
+            down().to_string(),
+            "member fra-1 (192.0.2.1) of pool web-fra is down: HTTP 500 \
+             (https 192.0.2.1:443 GET /healthz, 3 failures in a row; was up for 2h13m)"
+        );
+        assert!(Change::Member(down()).is_bad());
+    }
+
+    #[test]
+    fn a_first_verdict_claims_no_history() {
+        let change = MemberChange { was: Status::Unknown, cause: None, ..down() };
+        assert_eq!(change.to_string(), "member fra-1 (192.0.2.1) of pool web-fra is down (first verdict)");
+    }
+
+    #[test]
+    fn a_pool_says_what_is_left_of_it() {
+        let change = PoolChange { pool: "web".into(), was: Grade::Healthy, now: Grade::Degraded, usable: 1, members: 3 };
+        assert_eq!(change.to_string(), "pool web is degraded (was healthy): 1 of 3 members usable");
+        assert!(Change::Pool(change.clone()).is_bad());
+        let better = PoolChange { was: Grade::Empty, ..change };
+        assert!(!Change::Pool(better).is_bad());
+    }
+}

@@ -1,0 +1,444 @@
+//! The control task: the one owner of all beliefs.
+//!
+//! In come observations, requests to reload and questions about the state; out go probes, log lines, and one pointer to a
+//! [`Live`] view, at most one a millisecond. A reload is compiled beside the task and adopted in between two events, so that
+//! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
+
+use super::beliefs::Beliefs;
+use super::change::Change;
+use super::clock::Clock;
+use super::prober::Prober;
+use super::pulse::Pulse;
+use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
+use super::state::{Saved, StateFile};
+use super::status::{Circumstances, StatusView};
+use crate::clock::Moment;
+use crate::health::{Doubt, Observation, ProbeOrder, Token};
+use crate::live::Live;
+use crate::snapshot::{Settings, Snapshot};
+use arc_swap::ArcSwap;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Opens and closes listeners so that they are those of the settings; changes nothing when it fails, and says why.
+pub type Reconcile = Arc<dyn Fn(&Settings) -> Result<(), String> + Send + Sync>;
+
+/// Hears of every change of a verdict or grade.
+pub type Announce = Box<dyn FnMut(&Change) + Send>;
+
+/// What the task works with.
+pub struct Setup {
+    /// What is believed at the start.
+    pub beliefs: Beliefs,
+    /// The one clock.
+    pub clock: Clock,
+    /// Where the task says that it is alive.
+    pub pulse: Arc<Pulse>,
+    /// Makes probes.
+    pub prober: Arc<Prober>,
+    /// Loads the config anew; none when there is nothing to load from.
+    pub loader: Option<Loader>,
+    /// Follows a change of the listeners.
+    pub reconcile: Reconcile,
+    /// Where verdicts survive a restart.
+    pub state: Option<StateFile>,
+    /// Hears of changes.
+    pub announce: Announce,
+}
+
+/// A handle of the control task.
+#[derive(Clone)]
+pub struct Control {
+    inbox: mpsc::Sender<Event>,
+    live: Arc<ArcSwap<Live>>,
+    first_round: watch::Receiver<bool>,
+}
+
+/// What reaches the task.
+enum Event {
+    Observed(Token, Observation),
+    Reload(ReloadRequest),
+    Attempted(Attempt),
+    Status(oneshot::Sender<StatusView>),
+    Saved(std::io::Result<()>),
+    Stop(oneshot::Sender<()>),
+}
+
+struct ReloadRequest {
+    force: bool,
+    reply: oneshot::Sender<ReloadReport>,
+}
+
+/// Senders wait when the task is this far behind; it never is, since no more probes are under way than this.
+const INBOX: usize = 1024;
+/// Flips that come together are published together, and workers see at most a thousand views a second.
+const PUBLISH_EVERY: Duration = Duration::from_millis(1);
+/// The task says at least this often that it is alive.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Verdicts are written at most this often.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Verdicts are written at least this often, so that the file's age is that of the belief.
+const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
+
+impl Control {
+    /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
+    pub fn start(setup: Setup) -> (Control, JoinHandle<()>) {
+        let (inbox, events) = mpsc::channel(INBOX);
+        let (first_round_done, first_round) = watch::channel(false);
+        let live = Arc::new(ArcSwap::from_pointee(setup.beliefs.live()));
+        let now = setup.clock.now();
+        let task = Task {
+            live: Arc::clone(&live),
+            inbox: inbox.clone(),
+            first_round_done,
+            generation: 1,
+            loaded: now,
+            published: now,
+            reloads: [0; 3],
+            under_way: None,
+            waiting: VecDeque::new(),
+            keeper: Keeper { file: setup.state.clone(), written: None, at: now, busy: false, complained: false },
+            setup,
+        };
+        let join = tokio::spawn(task.run(events));
+        (Control { inbox, live, first_round }, join)
+    }
+
+    /// The view that workers hold.
+    pub fn live(&self) -> &Arc<ArcSwap<Live>> {
+        &self.live
+    }
+
+    /// Returns when everything has been looked at once; or the task has ended.
+    pub async fn first_round(&self) {
+        let _ = self.first_round.clone().wait_for(|&done| done).await;
+    }
+
+    /// What is believed now; `None` when the task does not answer within two seconds.
+    pub async fn status(&self) -> Option<StatusView> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.inbox.send(Event::Status(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(Duration::from_secs(2), ask).await.ok().flatten()
+    }
+
+    /// Loads the config anew and puts it in force, all of it or nothing. Reloads queue up.
+    pub async fn reload(&self, force: bool) -> ReloadReport {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inbox.send(Event::Reload(ReloadRequest { force, reply })).await;
+        let gone = || report(ReloadResult::Failed, 0, "the server is stopping", Findings::default());
+        if sent.is_err() { gone() } else { answer.await.unwrap_or_else(|_| gone()) }
+    }
+
+    /// Ends the task after the verdicts were saved.
+    pub async fn stop(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.inbox.send(Event::Stop(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
+struct Task {
+    setup: Setup,
+    live: Arc<ArcSwap<Live>>,
+    /// For those who work beside the task.
+    inbox: mpsc::Sender<Event>,
+    first_round_done: watch::Sender<bool>,
+    /// Counts the configs put in force, from 1.
+    generation: u64,
+    loaded: Moment,
+    published: Moment,
+    /// By [`ReloadResult`].
+    reloads: [u64; 3],
+    /// The reload that is being compiled.
+    under_way: Option<ReloadRequest>,
+    waiting: VecDeque<ReloadRequest>,
+    keeper: Keeper,
+}
+
+impl Task {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        loop {
+            self.setup.pulse.beat(self.setup.beliefs.probes_come_in(self.setup.clock.now()));
+            self.order_probes();
+            self.publish_when_due();
+            self.save_when_due();
+            let wake = tokio::time::Instant::from_std(self.setup.clock.instant(self.next_wake()));
+            tokio::select! {
+                event = events.recv() => {
+                    // The task holds a sender itself, so that the channel never closes.
+                    let Some(event) = event else { return };
+                    if self.handle_all(event, &mut events).is_break() {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Takes `first` and all that is ready after it, so that a burst of flips becomes one view.
+    fn handle_all(&mut self, first: Event, events: &mut mpsc::Receiver<Event>) -> std::ops::ControlFlow<()> {
+        self.handle(first)?;
+        for _ in 0..INBOX {
+            let Ok(event) = events.try_recv() else { break };
+            self.handle(event)?;
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn handle(&mut self, event: Event) -> std::ops::ControlFlow<()> {
+        match event {
+            Event::Observed(token, observation) => self.setup.beliefs.handle_observation(token, observation, self.setup.clock.now()),
+            Event::Reload(request) => self.handle_reload(request),
+            Event::Attempted(attempt) => self.handle_attempt(attempt),
+            Event::Status(reply) => {
+                // Whoever asked may have given up; then nobody misses the answer.
+                let _ = reply.send(self.status());
+            }
+            Event::Saved(result) => self.keeper.handle_result(result),
+            Event::Stop(reply) => {
+                self.publish();
+                self.keeper.save_now(&self.setup.beliefs.saved());
+                let _ = reply.send(());
+                return std::ops::ControlFlow::Break(());
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn next_wake(&self) -> Moment {
+        let now = self.setup.clock.now();
+        // When as many probes are under way as may be, the next one is overdue: an observation wakes the task then.
+        let probe = self.setup.beliefs.next_due().map(|due| due.max(now.after(PUBLISH_EVERY)));
+        let publish = self.setup.beliefs.is_stale().then(|| self.published.after(PUBLISH_EVERY));
+        [probe, publish].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
+    }
+
+    //--- Probes and views
+
+    fn order_probes(&mut self) {
+        while let Some(order) = self.setup.beliefs.poll_order(self.setup.clock.now()) {
+            self.start_probe(order);
+        }
+    }
+
+    fn start_probe(&self, order: ProbeOrder) {
+        let (prober, inbox) = (Arc::clone(&self.setup.prober), self.inbox.clone());
+        let snapshot = Arc::clone(self.setup.beliefs.snapshot());
+        let timeout = order.deadline.since(self.setup.clock.now());
+        tokio::spawn(async move {
+            // A task of its own: a prober that panics has seen nothing, and must not take the schedule's slot with it.
+            let probe = tokio::spawn(async move { prober.probe(&snapshot.targets[order.target], timeout).await });
+            let observation = probe.await.unwrap_or(Observation::Inconclusive(Doubt::Lag));
+            let _ = inbox.send(Event::Observed(order.token, observation)).await;
+        });
+    }
+
+    fn publish_when_due(&mut self) {
+        if self.setup.beliefs.is_stale() && self.setup.clock.now().since(self.published) >= PUBLISH_EVERY {
+            self.publish();
+        }
+        if !*self.first_round_done.borrow() && self.setup.beliefs.first_round_is_done() {
+            self.publish();
+            self.first_round_done.send_replace(true);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.published = self.setup.clock.now();
+        let changes = self.setup.beliefs.refresh(self.published);
+        self.live.store(Arc::new(self.setup.beliefs.live()));
+        // Workers first, words second.
+        for change in &changes {
+            (self.setup.announce)(change);
+        }
+    }
+
+    fn status(&mut self) -> StatusView {
+        if self.setup.beliefs.is_stale() {
+            self.publish();
+        }
+        let reloads = ReloadResult::ALL.iter().zip(self.reloads).map(|(result, n)| (result.word().to_owned(), n)).collect();
+        let around = Circumstances {
+            clock: self.setup.clock,
+            state: self.setup.pulse.phase().word(),
+            generation: self.generation,
+            loaded: self.loaded,
+            reloads,
+        };
+        StatusView::of(&self.setup.beliefs, &around, self.setup.clock.now())
+    }
+
+    //--- Reload
+
+    fn handle_reload(&mut self, request: ReloadRequest) {
+        if self.under_way.is_some() {
+            self.waiting.push_back(request);
+            return;
+        }
+        let Some(loader) = self.setup.loader.clone() else {
+            let why = "this server's config is built in; there is nothing to reload";
+            let _ = request.reply.send(report(ReloadResult::Refused, self.generation, why, Findings::default()));
+            return;
+        };
+        let (current, reconcile) = (Arc::clone(self.setup.beliefs.snapshot()), Arc::clone(&self.setup.reconcile));
+        let (force, inbox) = (request.force, self.inbox.clone());
+        self.under_way = Some(request);
+        tokio::spawn(async move {
+            let work = tokio::task::spawn_blocking(move || attempt(&loader, &reconcile, &current, force));
+            let attempt = work.await.unwrap_or_else(|panic| Attempt::Failed(broken(&panic)));
+            let _ = inbox.send(Event::Attempted(attempt)).await;
+        });
+    }
+
+    fn handle_attempt(&mut self, attempt: Attempt) {
+        let (result, message, findings) = match attempt {
+            Attempt::Ready(snapshot, findings) => {
+                self.adopt(snapshot);
+                (ReloadResult::Applied, format!("generation {} is in force", self.generation), findings)
+            }
+            Attempt::Refused(why, findings) => (ReloadResult::Refused, why, findings),
+            Attempt::Failed(findings) => {
+                let message = format!("the new config has {}; generation {} goes on", count_errors(&findings), self.generation);
+                (ReloadResult::Failed, message, findings)
+            }
+        };
+        self.reloads[result as usize] += 1;
+        log_reload(result, &message, &findings);
+        if let Some(request) = self.under_way.take() {
+            let _ = request.reply.send(report(result, self.generation, &message, findings));
+        }
+        if let Some(next) = self.waiting.pop_front() {
+            self.handle_reload(next);
+        }
+    }
+
+    fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+        // What flipped up to now is told in the words of the old config, then carried over by identity.
+        self.publish();
+        let now = self.setup.clock.now();
+        self.setup.beliefs.adopt(snapshot, now);
+        self.generation += 1;
+        self.loaded = now;
+        self.publish();
+        let identities: HashSet<Arc<str>> =
+            self.setup.beliefs.snapshot().targets.rows().iter().map(|target| Arc::clone(&target.identity)).collect();
+        self.setup.prober.retain(&identities);
+    }
+
+    //--- State
+
+    fn save_when_due(&mut self) {
+        let now = self.setup.clock.now();
+        if !self.keeper.is_due(now) {
+            return;
+        }
+        let saved = self.setup.beliefs.saved();
+        let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
+        let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let work = tokio::task::spawn_blocking(move || file.save(&saved));
+            let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+            let _ = inbox.send(Event::Saved(result)).await;
+        });
+    }
+}
+
+/// Knows when verdicts are to be written down.
+struct Keeper {
+    file: Option<StateFile>,
+    /// What was written last.
+    written: Option<(Moment, Saved)>,
+    /// When it was last looked at.
+    at: Moment,
+    busy: bool,
+    /// Whether a failure was logged since the last success: once is enough.
+    complained: bool,
+}
+
+impl Keeper {
+    fn is_due(&self, now: Moment) -> bool {
+        self.file.is_some() && !self.busy && now.since(self.at) >= SAVE_EVERY
+    }
+
+    /// The file to write to, when there is something to write.
+    fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
+        self.at = now;
+        let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
+        if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+            return None;
+        }
+        self.written = Some((now, saved.clone()));
+        self.busy = true;
+        self.file.clone()
+    }
+
+    fn handle_result(&mut self, result: std::io::Result<()>) {
+        self.busy = false;
+        match result {
+            Ok(()) => self.complained = false,
+            Err(error) => {
+                self.written = None;
+                self.complain(&error);
+            }
+        }
+    }
+
+    fn save_now(&mut self, saved: &Saved) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = file.save(saved) {
+            self.complain(&error);
+        }
+    }
+
+    fn complain(&mut self, error: &std::io::Error) {
+        if let Some(file) = &self.file
+            && !std::mem::replace(&mut self.complained, true)
+        {
+            tracing::warn!("verdicts cannot be saved to {}: {error}", file.path().display());
+        }
+    }
+}
+
+/// Loads, judges, and follows with the listeners; the last step is the only one that can still fail.
+fn attempt(loader: &Loader, reconcile: &Reconcile, current: &Snapshot, force: bool) -> Attempt {
+    match reload::attempt(loader, current, force) {
+        Attempt::Ready(snapshot, findings) => match reconcile(&snapshot.settings) {
+            Ok(()) => Attempt::Ready(snapshot, findings),
+            Err(why) => Attempt::Refused(format!("{why}; nothing was changed"), findings),
+        },
+        other @ (Attempt::Refused(..) | Attempt::Failed(_)) => other,
+    }
+}
+
+fn broken(panic: &tokio::task::JoinError) -> Findings {
+    let line = format!("loading the config broke down (a bug in steersman): {panic}");
+    Findings { report: line.clone(), lines: vec![line], errors: 1, warnings: 0 }
+}
+
+fn count_errors(findings: &Findings) -> String {
+    super::human::count(findings.errors, "error")
+}
+
+fn report(result: ReloadResult, generation: u64, message: &str, findings: Findings) -> ReloadReport {
+    ReloadReport { result, generation, message: message.to_owned(), report: findings.report, lines: findings.lines }
+}
+
+fn log_reload(result: ReloadResult, message: &str, findings: &Findings) {
+    for line in &findings.lines {
+        tracing::warn!("{line}");
+    }
+    match result {
+        ReloadResult::Applied => tracing::info!("reload applied: {message}"),
+        ReloadResult::Refused => tracing::warn!("reload refused: {message}"),
+        ReloadResult::Failed => tracing::error!("reload failed: {message}"),
+    }
+}

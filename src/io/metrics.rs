@@ -1,0 +1,329 @@
+//! What Prometheus sees. Nothing is counted here: a scrape reads the workers' counters and the control task's status, and
+//! writes them down. docs/METRICS.md lists every name.
+#![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
+
+use super::counters::{DROP_REASONS, Totals, TransportTotals};
+use super::status::{AddressStatus, PoolStatus, StatusView};
+use crate::answer::{DropReason, Outcome, Transport};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::time::Duration;
+
+/// The format of [`render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything a scrape shows.
+#[derive(Debug)]
+pub struct Scrape {
+    /// What the control task says; none when it does not answer.
+    pub status: Option<StatusView>,
+    /// What the workers counted.
+    pub totals: Totals,
+    /// How long ago the control task last moved.
+    pub heartbeat_age: Duration,
+    /// What `/readyz` says.
+    pub ready: bool,
+    /// When the program started, in seconds since 1970.
+    pub started_unix_s: u64,
+}
+
+/// The text of a scrape.
+pub fn render(scrape: Scrape) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).expect("a string takes everything");
+    text
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.encode_process(&mut page)?;
+        self.encode_queries(&mut page)?;
+        self.encode_streams(&mut page)?;
+        match &self.status {
+            Some(status) => encode_status(status, &mut page),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Scrape {
+    fn encode_process(&self, page: &mut Page) -> fmt::Result {
+        page.gauge(
+            "steersman_build_info",
+            "1, with the version as a label",
+            vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0)],
+        )?;
+        page.seconds("process_start_time", "When the program started, in seconds since 1970", self.started_unix_s as f64)?;
+        page.gauge("steersman_ready", "1 while /readyz says 200", vec![(vec![], f64::from(u8::from(self.ready)))])?;
+        page.seconds("steersman_control_heartbeat_age", "How long ago the control task last moved", self.heartbeat_age.as_secs_f64())
+    }
+}
+
+//--- From the workers
+
+impl Scrape {
+    fn encode_queries(&self, page: &mut Page) -> fmt::Result {
+        page.counter("steersman_queries", "Messages that arrived, whatever became of them", self.by_transport(|t| t.queries))?;
+        page.counter("steersman_answers", "Answers by outcome", self.by_outcome())?;
+        page.counter("steersman_truncated", "Answers with TC set", self.by_transport(|t| t.truncated))?;
+        page.counter("steersman_dropped", "Queries without an answer, by reason", self.by_reason())?;
+        page.counter("steersman_panics", "Queries that made the server panic; each is a bug", self.by_transport(|t| t.panics))?;
+        page.counter("steersman_receive_errors", "Failed receives and accepts", self.by_transport(|t| t.receive_errors))?;
+        page.counter("steersman_send_errors", "Answers that the kernel did not take", self.by_transport(|t| t.send_errors))
+    }
+
+    fn encode_streams(&self, page: &mut Page) -> fmt::Result {
+        let open = self.streams(|t| t.connections.open).into_iter().map(|(labels, n)| (labels, n as f64)).collect();
+        page.gauge("steersman_connections", "Connections open now", open)?;
+        page.counter("steersman_connections_accepted", "Connections ever let in", self.streams(|t| t.connections.accepted))?;
+        page.counter(
+            "steersman_connections_refused",
+            "Connections closed at once because of a limit",
+            self.streams(|t| t.connections.refused),
+        )?;
+        page.counter("steersman_connections_timed_out", "Connections closed for idling", self.streams(|t| t.connections.timed_out))
+    }
+
+    fn by_transport(&self, number: impl Fn(&TransportTotals) -> u64) -> Vec<Row<u64>> {
+        self.totals.iter().map(|(transport, totals)| (vec![("transport", transport_word(transport).to_owned())], number(totals))).collect()
+    }
+
+    fn streams(&self, number: impl Fn(&TransportTotals) -> u64) -> Vec<Row<u64>> {
+        let mut rows = self.by_transport(number);
+        rows.retain(|(labels, _)| labels[0].1 != transport_word(Transport::Udp));
+        rows
+    }
+
+    fn by_outcome(&self) -> Vec<Row<u64>> {
+        let rows = |(transport, totals): (Transport, &TransportTotals)| {
+            let label = |outcome| vec![("transport", transport_word(transport).to_owned()), ("outcome", outcome_word(outcome).to_owned())];
+            Outcome::ALL.map(|outcome| (label(outcome), totals.answers(outcome)))
+        };
+        self.totals.iter().flat_map(rows).collect()
+    }
+
+    fn by_reason(&self) -> Vec<Row<u64>> {
+        let rows = |(transport, totals): (Transport, &TransportTotals)| {
+            let label = |reason| vec![("transport", transport_word(transport).to_owned()), ("reason", reason_word(reason).to_owned())];
+            DROP_REASONS.map(|reason| (label(reason), totals.drops(reason)))
+        };
+        self.totals.iter().flat_map(rows).collect()
+    }
+}
+
+/// A transport as labels and logs write it.
+pub const fn transport_word(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+    }
+}
+
+const fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Static => "static",
+        Outcome::Steered => "steered",
+        Outcome::NoData => "nodata",
+        Outcome::AllDown => "all_down",
+        Outcome::NameError => "nxdomain",
+        Outcome::Referral => "referral",
+        Outcome::Refused => "refused",
+        Outcome::FormatError => "formerr",
+        Outcome::NotImplemented => "notimp",
+        Outcome::BadVersion => "badvers",
+    }
+}
+
+const fn reason_word(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Short => "short",
+        DropReason::Response => "response",
+    }
+}
+
+//--- The page
+
+/// The labels of a row, and its value.
+type Row<V> = (Vec<(&'static str, String)>, V);
+
+/// A page of metrics being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, rows: Vec<Row<u64>>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in rows {
+            if labels.is_empty() {
+                family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            } else {
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, rows: Vec<Row<f64>>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in rows {
+            if labels.is_empty() {
+                family.encode_gauge(&value)?;
+            } else {
+                family.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A single gauge in seconds; its name gets the unit as suffix.
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?.encode_gauge(&value)
+    }
+}
+
+//--- From the control task
+
+fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
+    page.gauge(
+        "steersman_generation",
+        "Counts the configs put in force since the start, from 1",
+        vec![(vec![], status.generation as f64)],
+    )?;
+    page.seconds("steersman_config_loaded_time", "When the config in force was loaded, in seconds since 1970", status.since_unix_s as f64)?;
+    let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
+    page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
+    page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
+    page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
+    page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
+    let probes = status.targets.iter().flat_map(|target| {
+        let row = |(result, &n): (&String, &u64)| (vec![("target", target.identity.clone()), ("result", result.clone())], n);
+        target.probes.iter().map(row).collect::<Vec<_>>()
+    });
+    page.counter("steersman_probes", "Probes by target and result", probes.collect())?;
+    encode_members(status, page)?;
+    let grades = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
+    page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty", grades.collect())?;
+    let usable = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], pool.usable as f64));
+    page.gauge("steersman_pool_usable_members", "Members that may be answered", usable.collect())
+}
+
+fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
+    let up = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.verdict == "up"))));
+    page.gauge("steersman_member_up", "1 while the verdict is up, 0 while down or unknown", up.collect())?;
+    let latency = each_address(status).filter_map(|(labels, address)| Some((labels, address.latency_ms? / 1e3)));
+    page.gauge("steersman_member_latency_seconds", "Smoothed connect time of the probes that passed", latency.collect())
+}
+
+fn each_address(status: &StatusView) -> impl Iterator<Item = (Vec<(&'static str, String)>, &AddressStatus)> {
+    status.pools.iter().flat_map(|pool| {
+        pool.members.iter().flat_map(move |member| {
+            member.addresses.iter().map(move |address| {
+                let labels = vec![("pool", pool.name.clone()), ("member", member.name.clone()), ("family", address.family.clone())];
+                (labels, address)
+            })
+        })
+    })
+}
+
+fn grade_number(pool: &PoolStatus) -> f64 {
+    match pool.grade.as_str() {
+        "healthy" => 2.0,
+        "degraded" => 1.0,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::status::{MemberStatus, TargetStatus};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn scrape() -> Scrape {
+        let target = TargetStatus {
+            identity: "tcp 192.0.2.1:80".into(),
+            verdict: "up".into(),
+            since_unix_s: 7,
+            in_a_row: 2,
+            last_result: Some("pass in 1ms".into()),
+            last_unix_s: Some(8),
+            next_probe_in_s: 0.5,
+            interval_s: 5.0,
+            probes: BTreeMap::from([("pass".to_owned(), 2), ("timeout".to_owned(), 1)]),
+        };
+        let address = AddressStatus {
+            family: "ipv4".into(),
+            address: [192, 0, 2, 1].into(),
+            verdict: "up".into(),
+            since_unix_s: 7,
+            for_s: 1.0,
+            latency_ms: Some(2.5),
+            targets: vec![target.identity.clone()],
+            last_result: None,
+            next_probe_in_s: None,
+        };
+        let member = MemberStatus { name: "fra-1".into(), site: None, weight: 1, disabled: false, addresses: vec![address] };
+        let status = StatusView {
+            version: "0".into(),
+            state: "serving".into(),
+            generation: 3,
+            since_unix_s: 7,
+            started_unix_s: 6,
+            age_s: 1.0,
+            verdict_changes: 4,
+            reloads: BTreeMap::from([("applied".to_owned(), 2)]),
+            zones: vec!["gslb.example.com.".into()],
+            pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
+            targets: vec![target],
+        };
+        Scrape { status: Some(status), totals: Totals::default(), heartbeat_age: Duration::from_millis(20), ready: true, started_unix_s: 6 }
+    }
+
+    #[test]
+    fn a_scrape_holds_what_the_control_task_and_the_workers_know() {
+        let text = render(scrape());
+        for line in [
+            "steersman_generation 3.0",
+            "steersman_verdict_changes_total 4",
+            r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
+            r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_member_latency_seconds{pool="web",member="fra-1",family="ipv4"} 0.0025"#,
+            r#"steersman_pool_grade{pool="web"} 1.0"#,
+            r#"steersman_queries_total{transport="udp"} 0"#,
+            r#"steersman_answers_total{transport="tls",outcome="nxdomain"} 0"#,
+            r#"steersman_reloads_total{result="applied"} 2"#,
+            "steersman_control_heartbeat_age_seconds 0.02",
+            "process_start_time_seconds 6.0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_stuck_control_task_does_not_hide_the_counters() {
+        let text = render(Scrape { status: None, ..scrape() });
+        assert!(text.contains("steersman_queries_total") && !text.contains("steersman_generation"));
+    }
+
+    /// Names as a scrape shows them: counters end in `_total`.
+    fn exported(text: &str) -> BTreeSet<String> {
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let names = types.filter_map(|line| line.split_once(' '));
+        names.map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() }).collect()
+    }
+
+    #[test]
+    fn the_docs_list_every_metric_and_no_other() {
+        let page = include_str!("../../docs/METRICS.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: BTreeSet<String> = rows.filter_map(|row| Some(row.split(['`', '{']).next()?.to_owned())).collect();
+        assert_eq!(documented, exported(&render(scrape())));
+    }
+}

@@ -1,0 +1,244 @@
+//! A server from start to end: sockets first, then a look at everything, then answers; and an orderly end.
+
+use super::admin::{self, Admin, Bound};
+use super::beliefs::Beliefs;
+use super::clock::Clock;
+use super::control::{Announce, Control, Reconcile, Setup};
+use super::counters::CounterBoard;
+use super::desk::LivePointer;
+use super::listeners::{Changes, Listeners, Listening};
+use super::prober::Prober;
+use super::pulse::{Phase, Pulse};
+use super::reload::Loader;
+use super::state::{Forgotten, Saved, StateFile};
+use super::watch::{self, Fingerprint};
+use crate::snapshot::{Settings, Snapshot};
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What to serve, and what to do beside it.
+pub struct Plan {
+    /// The first config.
+    pub snapshot: Snapshot,
+    /// Loads the config anew, when there is something to load it from.
+    pub reload: Option<Reload>,
+    /// Hears of every change of a verdict or a grade.
+    pub announce: Announce,
+    /// Called once, when queries are answered.
+    pub started: Box<dyn FnOnce(&Addresses) + Send>,
+}
+
+/// Where a config comes from.
+pub struct Reload {
+    /// Reads and compiles it.
+    pub loader: Loader,
+    /// The main file, for `watch`.
+    pub path: PathBuf,
+    /// What the loader read last.
+    pub fingerprint: Fingerprint,
+}
+
+/// Where the server can be reached.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// DNS: one per transport and address.
+    pub dns: Vec<Listening>,
+    /// The admin interface, as `--admin` takes it.
+    pub admin: Option<String>,
+}
+
+/// What was read is answered for this long after a signal; resolvers ask again within it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves until a signal asks to stop.
+///
+/// # Errors
+/// When a socket cannot be bound, or the control task ended: then verdicts would freeze, and a restart is better.
+pub async fn serve(plan: Plan) -> Result<(), String> {
+    let clock = Clock::start();
+    let mut signals = Signals::listen()?;
+    let settings = plan.snapshot.settings.clone();
+    let counters = Arc::new(CounterBoard::new());
+    let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
+    let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
+    let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
+    let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
+
+    let (state, saved) = remember(&settings);
+    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.now());
+    let pulse = Arc::new(Pulse::new(clock));
+    let (control, mut task) = Control::start(Setup {
+        beliefs,
+        clock,
+        pulse: Arc::clone(&pulse),
+        prober: Arc::new(Prober::new()),
+        loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
+        reconcile: reconcile(&listeners),
+        state,
+        announce: plan.announce,
+    });
+    if let Some(bound) = admin {
+        let admin = Admin { control: control.clone(), pulse: Arc::clone(&pulse), counters, clock };
+        tokio::spawn(admin::serve(bound, admin));
+    }
+
+    tokio::select! {
+        () = control.first_round() => {}
+        () = tokio::time::sleep(settings.startup_deadline) => {
+            tracing::warn!("not everything has been probed within startup_deadline; serving what is known");
+        }
+        _ = signals.stop() => {
+            control.stop().await;
+            return Ok(());
+        }
+    }
+    start(&listeners, Arc::clone(control.live()))?;
+    pulse.enter(Phase::Serving);
+    (plan.started)(&addresses);
+    if let Some(reload) = plan.reload {
+        tokio::spawn(watch::watch(reload.path, control.clone(), reload.fingerprint));
+    }
+
+    let why = loop {
+        tokio::select! {
+            request = signals.next() => match request {
+                Request::Stop(why) => break why,
+                Request::Reload => {
+                    tracing::info!("SIGHUP: reloading");
+                    let control = control.clone();
+                    tokio::spawn(async move { control.reload(false).await });
+                }
+            },
+            _ = &mut task => return Err("the control task ended (a bug in steersman); stopping, since verdicts would freeze".to_owned()),
+        }
+    };
+    tracing::info!("{why}: draining");
+    pulse.enter(Phase::Draining);
+    let drain = tokio::task::spawn_blocking(move || stop(&listeners));
+    tokio::select! {
+        _ = drain => {}
+        _ = signals.stop() => tracing::warn!("a second signal: stopping at once"),
+    }
+    control.stop().await;
+    remove_socket(&settings);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+//--- Listeners
+
+/// The listeners, until they are stopped. Shared with the threads on which reloads are prepared.
+type Shared = Arc<Mutex<Option<Listeners>>>;
+
+/// Nothing in the listeners is left half-done by a panic elsewhere.
+fn lock(listeners: &Shared) -> MutexGuard<'_, Option<Listeners>> {
+    listeners.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(listeners: &Shared, live: LivePointer) -> Result<(), String> {
+    match lock(listeners).as_mut() {
+        Some(listeners) => listeners.start(live).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
+}
+
+fn stop(listeners: &Shared) {
+    if let Some(listeners) = lock(listeners).take() {
+        listeners.stop(GRACE);
+    }
+}
+
+fn reconcile(listeners: &Shared) -> Reconcile {
+    let listeners = Arc::clone(listeners);
+    Arc::new(move |settings| match lock(&listeners).as_mut() {
+        Some(listeners) => listeners.reconcile(settings).map(|changes| log_changes(&changes)).map_err(|error| error.to_string()),
+        None => Err("the server is stopping".to_owned()),
+    })
+}
+
+fn log_changes(changes: &Changes) {
+    for listening in &changes.opened {
+        tracing::info!("listening on {} ({})", listening.bound, super::metrics::transport_word(listening.transport));
+    }
+    for listening in &changes.closed {
+        tracing::info!("no longer listening on {} ({})", listening.bound, super::metrics::transport_word(listening.transport));
+    }
+}
+
+//--- State
+
+/// Where verdicts survive a restart, and those that did.
+fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
+    let Some(directory) = &settings.state_dir else { return (None, Saved::default()) };
+    let file = match StateFile::open(directory) {
+        Ok(file) => file,
+        Err(error) => {
+            tracing::warn!("state_dir {} cannot be used, verdicts will not survive a restart: {error}", directory.display());
+            return (None, Saved::default());
+        }
+    };
+    let saved = match file.load(settings.state_max_age) {
+        Ok(saved) => {
+            tracing::info!("{} verdicts restored from {}", saved.targets.len(), file.path().display());
+            saved
+        }
+        Err(Forgotten::Missing) => Saved::default(),
+        Err(why) => {
+            tracing::warn!("starting without {}: {why}", file.path().display());
+            Saved::default()
+        }
+    };
+    (Some(file), saved)
+}
+
+fn remove_socket(settings: &Settings) {
+    if let Some(crate::snapshot::AdminAddr::Unix(path)) = &settings.admin {
+        // Whoever starts next replaces it anyway.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// The signals that a server listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+enum Request {
+    Stop(&'static str),
+    Reload,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the signal that asks to stop; reloads are passed over.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Request::Stop(why) = self.next().await {
+                return why;
+            }
+        }
+    }
+
+    /// The next signal.
+    async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Request::Stop("SIGINT"),
+            _ = self.hangup.recv() => Request::Reload,
+        }
+    }
+}

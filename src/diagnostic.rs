@@ -183,18 +183,28 @@ impl Diagnostics {
         self.0 = keyed.into_iter().map(|(_, d)| d).collect();
     }
 
-    /// The report as people read it: each fault with its line, a mark below the place, and the fix.
+    /// The report as people read it: each fault with its line, a mark below the place, and the fix. Past the first
+    /// [`SHOWN_MAX`] they are only counted.
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let reports: Vec<String> = self.0.iter().map(|d| renderer.render(&[report(d)])).collect();
-        reports.join("\n\n")
+        let reports = self.0.iter().take(SHOWN_MAX).map(|d| renderer.render(&[report(d)]));
+        reports.chain(self.rest()).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// The report as logs carry it: a line a fault, `file:line:column: error[code]: message (help)`.
+    /// The report as logs carry it: a line a fault, `file:line:column: error[code]: message (help)`. Past the first
+    /// [`SHOWN_MAX`] they are only counted.
     pub fn lines(&self) -> Vec<String> {
-        self.0.iter().map(line).collect()
+        self.0.iter().take(SHOWN_MAX).map(line).chain(self.rest()).collect()
+    }
+
+    fn rest(&self) -> Option<String> {
+        let rest = self.0.len().checked_sub(SHOWN_MAX).filter(|rest| *rest > 0)?;
+        Some(format!("and {rest} more; mend these first"))
     }
 }
+
+/// Faults that are shown. More have one cause, and to show each takes a walk through its file.
+pub const SHOWN_MAX: usize = 100;
 
 fn line(d: &Diagnostic) -> String {
     let (line, column) = d.at.0.line_column();
@@ -235,4 +245,90 @@ fn snippet<'a>(at: &'a (Span, String), also: &'a [(Span, String)]) -> Snippet<'a
         .filter(|(other, _)| Arc::ptr_eq(&other.source, &span.source))
         .map(|(other, text)| AnnotationKind::Context.span(other.range.clone()).label(text.as_str()));
     Snippet::source(span.source.text.as_str()).path(span.source.name.as_str()).annotation(mark).annotations(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, text: &str) -> Arc<Source> {
+        Arc::new(Source { name: name.to_owned(), text: text.to_owned() })
+    }
+
+    fn span(source: &Arc<Source>, part: &str) -> Span {
+        let start = source.text.find(part).expect("the test names a part of its text");
+        Span::new(source, start..start + part.len())
+    }
+
+    #[test]
+    fn columns_count_characters_and_both_counts_begin_at_one() {
+        let source = source("a.yaml", "é: 1\nüü: x\n");
+        assert_eq!(span(&source, "é").line_column(), (1, 1));
+        assert_eq!(span(&source, "x").line_column(), (2, 5));
+        assert_eq!(Span::new(&source, 900..1000).text(), "");
+    }
+
+    #[test]
+    fn faults_are_sorted_by_place_and_files_stay_in_order() {
+        let (second, first) = (source("b.yaml", "one two"), source("a.yaml", "one two"));
+        let mut diagnostics = Diagnostics::new();
+        for (source, part) in [(&second, "two"), (&first, "two"), (&second, "one"), (&first, "one")] {
+            diagnostics.push(Diagnostic::error("x", &span(source, part), part));
+        }
+        diagnostics.sort();
+        let order: Vec<String> = diagnostics.iter().map(|d| format!("{} {}", d.at.0.source.name, d.message)).collect();
+        assert_eq!(order, ["b.yaml one", "b.yaml two", "a.yaml one", "a.yaml two"]);
+    }
+
+    #[test]
+    fn a_line_holds_place_severity_code_message_and_fix() {
+        let source = source("a.yaml", "key: vlaue\n");
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.push(Diagnostic::warning("typo", &span(&source, "vlaue"), "that is no value").help("write `value`"));
+        assert_eq!(diagnostics.lines(), ["a.yaml:1:6: warning[typo]: that is no value (write `value`)"]);
+        assert!(!diagnostics.has_errors());
+    }
+
+    #[test]
+    fn a_report_shows_both_files_of_a_fault_in_two() {
+        let (here, there) = (source("b.yaml", "name: web\n"), source("a.yaml", "# first\nname: web\n"));
+        let mut diagnostics = Diagnostics::new();
+        let fault = Diagnostic::error("twice", &span(&here, "web"), "`web` is defined twice").label("again");
+        diagnostics.push(fault.also(&span(&there, "web"), "first here").help("rename one"));
+        let expected = "\
+error[twice]: `web` is defined twice
+ --> b.yaml:1:7
+  |
+1 | name: web
+  |       ^^^ again
+  |
+ ::: a.yaml:2:7
+  |
+2 | name: web
+  |       --- first here
+  |
+  = help: rename one";
+        assert_eq!(diagnostics.render(false), expected);
+    }
+
+    #[test]
+    fn a_hundred_faults_are_shown_and_the_others_counted() {
+        let source = source("a.yaml", "x");
+        let mut diagnostics = Diagnostics::new();
+        for _ in 0..SHOWN_MAX {
+            diagnostics.push(Diagnostic::error("x", &span(&source, "x"), "wrong"));
+        }
+        assert_eq!(diagnostics.lines().len(), SHOWN_MAX);
+        diagnostics.push(Diagnostic::error("x", &span(&source, "x"), "wrong"));
+        assert_eq!(diagnostics.lines().last().map(String::as_str), Some("and 1 more; mend these first"));
+        assert!(diagnostics.render(false).ends_with("and 1 more; mend these first"));
+    }
+
+    #[test]
+    fn a_fault_of_a_file_without_text_is_shown_all_the_same() {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.push(Diagnostic::error("unreadable-file", &Span::start_of(&source("gone.yaml", "")), "`gone.yaml` cannot be read"));
+        let report = diagnostics.render(false);
+        assert!(report.contains("`gone.yaml` cannot be read") && report.contains("gone.yaml:1:1"), "{report}");
+    }
 }

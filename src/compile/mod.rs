@@ -177,3 +177,163 @@ fn admin_addr(admin: &AdminListen, base: &Path) -> AdminAddr {
         AdminListen::Unix(path) => AdminAddr::Unix(base.join(path)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Id;
+    use crate::policy::{LastResort, Node, Policy};
+    use std::fmt::Write;
+    use std::time::Duration;
+
+    const ZONE: &str = "
+zone: gslb.example.com
+soa: {mname: ns1, rname: hostmaster.example.com.}
+records:
+  \"@\": {NS: ns1}
+  ns1: {A: 192.0.2.53}
+  www: {steer: www}
+  api: {steer: www}
+";
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source { name: "test.yaml".to_owned(), text: text.to_owned() })
+    }
+
+    fn inputs(policies: &[&str]) -> Inputs {
+        let text = "zones: z.yaml\nstate_dir: state\nadmin: {listen: \"unix:/run/s.sock\"}\n";
+        Inputs {
+            server: config::server::read(&source(text), &mut Diagnostics::new()).expect("a sound main file"),
+            base: PathBuf::from("/etc/steersman"),
+            policies: policies.iter().map(|text| source(text)).collect(),
+            regions: Vec::new(),
+            zones: vec![source(ZONE)],
+            city: None,
+            asn: None,
+            cores: 3,
+        }
+    }
+
+    fn snapshot(policies: &[&str]) -> Snapshot {
+        let (snapshot, diagnostics) = compile(&inputs(policies));
+        snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
+    }
+
+    fn faults(policies: &str) -> Vec<String> {
+        compile(&inputs(&[policies])).1.lines()
+    }
+
+    #[test]
+    fn children_come_before_parents_whatever_the_order_of_the_file() {
+        let snapshot = snapshot(&["
+pools: {fra: {members: [{name: a, a: 192.0.2.1}]}, nyc: {members: [{name: a, a: 192.0.2.2}]}}
+policies:
+  www: {type: failover, use: [eu, us]}
+  eu: {type: weighted, use: [{to: fra, weight: 3}, us]}
+  us: {type: round_robin, use: [nyc, fra]}
+"]);
+        assert_eq!(snapshot.graph.nodes.len(), 5);
+        for (id, node) in snapshot.graph.nodes.iter() {
+            if let Node::Policy { children, .. } = node {
+                assert!(children.iter().all(|child| child.index() < id.index()), "{node:?}");
+            }
+        }
+        assert_eq!(snapshot.graph.steers.len(), 1, "two names steered by one policy share the decision");
+    }
+
+    #[test]
+    fn identical_checks_are_one_target_with_the_strictest_rules() {
+        let snapshot = snapshot(&["
+monitors:
+  slow: {type: http, interval: 10s, timeout: 3s, fall: 5, rise: 1}
+  quick: {type: http, interval: 2s, timeout: 1s, fall: 2, rise: 4}
+  other: {type: http, path: /other}
+pools:
+  www: {monitors: [slow, other], members: [{name: a, a: 192.0.2.1}, {name: b, a: 192.0.2.2}]}
+  two: {monitor: quick, members: [{name: a, a: 192.0.2.1}, {name: off, a: 192.0.2.3, disabled: true}]}
+"]);
+        let targets = snapshot.targets.rows();
+        assert_eq!(targets.len(), 4, "{targets:#?}");
+        let shared = targets.iter().find(|target| &*target.identity == "http 192.0.2.1:80 host=192.0.2.1 GET / expect=200-299");
+        let rules = shared.expect("the shared target").rules;
+        assert_eq!((rules.interval, rules.timeout, rules.fall, rules.rise), (Duration::from_secs(2), Duration::from_secs(1), 2, 4));
+        let members = |pool: usize| &snapshot.graph.pools.rows()[pool].members;
+        assert_eq!(members(0)[0].checks[0][0], members(1)[0].checks[0][0]);
+        assert!(members(1)[1].checks[0].is_empty(), "a disabled member is not probed");
+    }
+
+    #[test]
+    fn identical_lists_of_rules_share_one_table() {
+        let snapshot = snapshot(&["
+pools: {fra: {members: [{name: a, a: 192.0.2.1}]}, nyc: {members: [{name: a, a: 192.0.2.2}]}}
+regions: {office: {cidr: [192.0.2.0/24]}}
+policies:
+  www: {type: failover, use: [one, two, three]}
+  one: {type: geo, rules: [{match: {region: office}, use: fra}], default: nyc}
+  two: {type: geo, rules: [{match: {cidr: 192.0.2.0/24}, use: nyc}], default: fra, ecs: ignore}
+  three: {type: geo, rules: [{match: {cidr: 192.0.2.0/25}, use: nyc}], default: fra}
+"]);
+        assert_eq!(snapshot.graph.geo.len(), 2);
+        let ecs: Vec<bool> = snapshot
+            .graph
+            .nodes
+            .rows()
+            .iter()
+            .filter_map(|node| match node {
+                Node::Policy { policy: Policy::Geo { ecs, .. }, .. } => Some(*ecs),
+                Node::Policy { .. } | Node::Pool(_) => None,
+            })
+            .collect();
+        assert_eq!(ecs, [true, false, true]);
+    }
+
+    #[test]
+    fn what_a_zone_points_at_decides_ttl_and_last_resort() {
+        let snapshot = snapshot(&["
+pools: {web: {ttl: 1m, members: [{name: a, a: 192.0.2.1}]}, spare: {members: [{name: a, aaaa: \"2001:db8::1\"}]}}
+policies: {www: {type: failover, use: web, ttl: 3s, on_all_down: {fallback: spare}, on_all_down_ttl: 7s}}
+"]);
+        let steer = &snapshot.graph.steers.rows()[0];
+        assert_eq!((steer.ttl.min_s, steer.ttl.max_s, steer.on_all_down_ttl_s), (3, 3, 7));
+        let LastResort::Fallback(node) = steer.on_all_down else { panic!("{:?}", steer.on_all_down) };
+        assert!(matches!(&snapshot.graph.nodes[node], Node::Pool(pool) if &*snapshot.graph.pools[*pool].name == "spare"));
+    }
+
+    #[test]
+    fn several_files_are_one_config() {
+        let monitors = "monitors: {web: {type: tcp, port: 443}}";
+        let pools = "pools: {www: {monitor: web, members: [{name: a, a: 192.0.2.1}]}}";
+        assert_eq!(snapshot(&[pools, monitors]).targets.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_no_yaml_is_the_only_fault_that_is_reported() {
+        let (snapshot, diagnostics) = compile(&inputs(&["pools: [", "policies: {api: {type: failover, use: www}}"]));
+        assert!(snapshot.is_none());
+        assert_eq!(diagnostics.lines().len(), 1, "{:#?}", diagnostics.lines());
+    }
+
+    #[test]
+    fn policies_nest_32_deep_and_not_33() {
+        let nested = |height: usize| {
+            let mut text = "pools: {web: {members: [{name: a, a: 192.0.2.1}]}}\npolicies:\n  www: {type: failover, use: p1}\n".to_owned();
+            for level in 1..height {
+                let below = if level + 1 < height { format!("p{}", level + 1) } else { "web".to_owned() };
+                writeln!(text, "  p{level}: {{type: failover, use: {below}}}").expect("writing to a string succeeds");
+            }
+            text
+        };
+        assert!(faults(&nested(32)).is_empty(), "{:#?}", faults(&nested(32)));
+        assert!(faults(&nested(33))[0].contains("32 levels"));
+        // Far deeper than the stack of a thread would bear.
+        assert!(faults(&nested(20_000))[0].contains("32 levels"));
+    }
+
+    #[test]
+    fn paths_count_from_the_directory_of_the_main_file() {
+        let settings = snapshot(&["pools: {www: {members: [{name: a, a: 192.0.2.1}]}}"]).settings;
+        assert_eq!(settings.state_dir, Some(PathBuf::from("/etc/steersman/state")));
+        assert_eq!(settings.admin, Some(AdminAddr::Unix(PathBuf::from("/run/s.sock"))));
+        assert_eq!(settings.workers, 3);
+    }
+}

@@ -559,7 +559,7 @@ mod tests {
     #[test]
     fn an_alias_repeats_what_its_anchor_names() {
         let mut seen = Vec::new();
-        spans(&tree("a: &x [1, 2]\nb: *x\n*x : 3\n".replace("*x : 3\n", "").as_str()), &mut seen);
+        spans(&tree("a: &x [1, 2]\nb: *x\n"), &mut seen);
         assert_eq!(seen[1..], ["a", "[1, 2]", "1", "2", "b", "[1, 2]", "1", "2"]);
     }
 

@@ -57,6 +57,22 @@ pub fn explain(live: &Live, case: &Case) -> Explanation {
 }
 
 impl Case {
+    /// Reads a case from what people write: `www.example.com`, `AAAA`, `192.0.2.1`, `203.0.113.0/24`. The name is absolute
+    /// with or without the dot at its end.
+    ///
+    /// # Errors
+    /// Which part cannot be read, and why.
+    pub fn parse(name: &str, qtype: &str, client: &str, subnet: Option<&str>, seed: u64) -> Result<Case, String> {
+        let subnet = subnet.map(|text| text.parse().map_err(|error| format!("the subnet `{text}` is {error}")));
+        Ok(Case {
+            name: Name::parse(name, &Name::root()).map_err(|error| format!("`{name}` is no domain name: {error}"))?,
+            qtype: Rtype::parse(qtype).ok_or_else(|| format!("`{qtype}` is no record type"))?,
+            client: client.parse().map_err(|_| format!("the client `{client}` is not an IP address"))?,
+            subnet: subnet.transpose()?,
+            seed,
+        })
+    }
+
     /// The query on the wire, EDNS included.
     pub fn query(&self) -> Vec<u8> {
         let mut wire = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];

@@ -6,12 +6,14 @@
 
 mod check;
 mod demo;
+mod explain;
 mod reload;
 mod serve;
 mod status;
 mod table;
 
 use crate::diagnostic::Diagnostics;
+use crate::explain::Case;
 use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
@@ -47,6 +49,34 @@ enum Command {
     Check {
         #[command(flatten)]
         config: ConfigFlag,
+    },
+    /// Tell why a client gets the answer it gets, by the code that gives it.
+    ///
+    /// Asks a running server; with --offline it needs only the config, believes every member to be up but those that
+    /// --down names, and so answers "what if".
+    Explain {
+        /// The name asked for.
+        name: String,
+        /// The type asked for.
+        #[arg(default_value = "A")]
+        qtype: String,
+        /// Where the query comes from: the address of the resolver.
+        #[arg(long, value_name = "ADDR")]
+        client: String,
+        /// The client's prefix as the resolver announces it (EDNS client subnet).
+        #[arg(long, value_name = "PREFIX")]
+        subnet: Option<String>,
+        /// The chance of this query: another seed, another draw.
+        #[arg(long, default_value_t)]
+        seed: u64,
+        /// Ask no server: answer from the config alone.
+        #[arg(long)]
+        offline: bool,
+        /// A member that is down, with --offline; may be given several times.
+        #[arg(long, value_name = "MEMBER", requires = "offline")]
+        down: Vec<String>,
+        #[command(flatten)]
+        admin: AdminFlags,
     },
     /// Show what a running server believes: every pool and member, with verdict, age and last probe.
     Status {
@@ -111,6 +141,13 @@ pub fn run() -> ExitCode {
     match flags.command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
+        Command::Explain { name, qtype, client, subnet, seed, offline, down, admin } => {
+            match Case::parse(&name, &qtype, &client, subnet.as_deref(), seed) {
+                Err(why) => fail(&why),
+                Ok(case) if offline => explain::offline(&admin.config.path(), &case, &down),
+                Ok(case) => with_admin(&admin, |addr| explain::live(addr, &case)),
+            }
+        }
         Command::Status { admin, json } => with_admin(&admin, |addr| status::run(addr, json)),
         Command::Reload { admin, force } => with_admin(&admin, |addr| reload::run(addr, force)),
         Command::Demo { listen, admin, backend_port } => demo::run(listen, admin, backend_port),

@@ -7,6 +7,7 @@
 //! | `GET /livez` | 200 while the control task moves, else 503 and why |
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
+//! | `GET /v1/explain?name=&type=&client=&subnet=&seed=` | why a client gets what it gets, as plain text |
 //! | `POST /v1/reload?force=true` | [`ReloadReport`] as JSON: 200 applied, 409 refused, 422 failed |
 //!
 //! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
@@ -21,8 +22,9 @@ use super::metrics::{self, Scrape};
 use super::pulse::Pulse;
 use super::reload::ReloadResult;
 use super::status::StatusView;
+use crate::explain::Case;
 use crate::snapshot::AdminAddr;
-use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
+use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -139,6 +141,7 @@ fn router(admin: Admin) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/v1/status", get(status))
+        .route("/v1/explain", get(explain))
         .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
@@ -182,6 +185,7 @@ async fn hint() -> &'static str {
      GET  /livez               is the process alive\n\
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
+     GET  /v1/explain?name=N&type=A&client=ADDR  why that client gets what it gets (people: steersman explain)\n\
      POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
      POST /v1/reload?force=true  even when a zone or most members would go\n"
 }
@@ -219,6 +223,33 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         started_unix_s: admin.clock.unix_s(crate::clock::Moment::START),
     };
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
+}
+
+/// The question of an explanation, as the query string has it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    name: String,
+    #[serde(default = "address", rename = "type")]
+    qtype: String,
+    client: String,
+    subnet: Option<String>,
+    #[serde(default)]
+    seed: u64,
+}
+
+fn address() -> String {
+    "A".to_owned()
+}
+
+async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) -> Response {
+    match Case::parse(&query.name, &query.qtype, &query.client, query.subnet.as_deref(), query.seed) {
+        Ok(case) => {
+            let live = admin.control.live().load_full();
+            crate::explain::explain(&live, &case).render(&live, &case).into_response()
+        }
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why),
+    }
 }
 
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.

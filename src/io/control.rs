@@ -442,3 +442,132 @@ fn log_reload(result: ReloadResult, message: &str, findings: &Findings) {
         ReloadResult::Failed => tracing::error!("reload failed: {message}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
+    use crate::health::Rules;
+    use crate::io::testing::snapshot_at;
+    use crate::policy::Grade;
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender};
+
+    /// A pool of one member at `addr`, probed every 100 ms.
+    fn one(addr: SocketAddr) -> Snapshot {
+        let rules = Rules { interval: Duration::from_millis(100), timeout: Duration::from_millis(90), rise: 2, fall: 2 };
+        snapshot_at(&[("web", vec![("a", addr)])], rules)
+    }
+
+    /// What a test needs to be both sides of a control task.
+    struct Stage {
+        control: Control,
+        backend: TcpListener,
+        /// Each send lets one load end with this result.
+        loads: Sender<Load>,
+        told: Receiver<String>,
+    }
+
+    enum Load {
+        Sound,
+        Broken,
+        Panic,
+    }
+
+    /// A control task over one living backend, with a loader that waits for the test.
+    fn stage() -> Stage {
+        let backend = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let addr = backend.local_addr().expect("bound");
+        let (loads, waiting) = std::sync::mpsc::channel();
+        let waiting = Mutex::new(waiting);
+        let loader = move || {
+            let load = waiting.lock().expect("one load at a time").recv().expect("the test says how it ends");
+            match load {
+                Load::Sound => (Some(one(addr)), Diagnostics::new()),
+                Load::Broken => (None, broken_config()),
+                Load::Panic => panic!("a bug, as far as the control task knows"),
+            }
+        };
+        let clock = Clock::start();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (control, _task) = Control::start(Setup {
+            beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, clock.now()),
+            clock,
+            pulse: Arc::new(Pulse::new(clock)),
+            prober: Arc::new(Prober::new()),
+            loader: Some(Arc::new(loader)),
+            reconcile: Arc::new(|_| Ok(())),
+            state: None,
+            announce: Box::new(move |change| drop(tell.send(change.to_string()))),
+        });
+        Stage { control, backend, loads, told }
+    }
+
+    fn broken_config() -> Diagnostics {
+        let source = Arc::new(Source { name: "zone.yaml".into(), text: "zone: 1".into() });
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.push(Diagnostic::error("bad-name", &Span::start_of(&source), "no name"));
+        diagnostics
+    }
+
+    fn grade(control: &Control) -> Grade {
+        control.live().load().pools.rows()[0].grade
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_flip_while_a_reload_is_compiled_is_neither_delayed_nor_lost() {
+        let Stage { control, backend, loads, told } = stage();
+        control.first_round().await;
+        assert_eq!(grade(&control), Grade::Healthy);
+        let reloading = tokio::spawn({
+            let control = control.clone();
+            async move { control.reload(false).await }
+        });
+        drop(backend);
+        let lines = tokio::task::spawn_blocking(move || told.iter().take(3).collect::<Vec<_>>()).await.expect("no panic");
+        assert!(lines[1].contains("member a") && lines[1].contains("is down: connection refused"), "{lines:?}");
+        assert!(lines[2].starts_with("pool web is empty"), "{lines:?}");
+        assert_eq!(grade(&control), Grade::Empty, "published while the compiler works");
+        assert!(!reloading.is_finished());
+        loads.send(Load::Sound).expect("the loader waits");
+        let report = reloading.await.expect("no panic");
+        assert_eq!((report.result, report.generation), (ReloadResult::Applied, 2));
+        assert_eq!(grade(&control), Grade::Empty, "the new config knows what the old one learned");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_config_with_errors_or_a_compiler_with_a_bug_changes_nothing() {
+        let Stage { control, backend: _backend, loads, .. } = stage();
+        control.first_round().await;
+        let before = Arc::clone(&control.live().load().snapshot);
+        for (load, words) in [(Load::Broken, "zone.yaml:1:1: error[bad-name]"), (Load::Panic, "a bug in steersman")] {
+            loads.send(load).expect("the loader is there");
+            let report = control.reload(true).await;
+            assert_eq!((report.result, report.generation), (ReloadResult::Failed, 1));
+            assert!(report.lines[0].contains(words), "{report:?}");
+        }
+        assert!(Arc::ptr_eq(&before, &control.live().load().snapshot));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn reloads_queue_up_and_each_gets_its_own_answer() {
+        let Stage { control, backend: _backend, loads, .. } = stage();
+        for load in [Load::Sound, Load::Broken, Load::Sound] {
+            loads.send(load).expect("the loader is there");
+        }
+        let reports = tokio::join!(control.reload(false), control.reload(false), control.reload(false));
+        let mut results = [reports.0.result, reports.1.result, reports.2.result];
+        results.sort();
+        assert_eq!(results, [ReloadResult::Applied, ReloadResult::Applied, ReloadResult::Failed]);
+        assert_eq!(control.status().await.expect("alive").generation, 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn after_the_end_nobody_waits_for_an_answer() {
+        let Stage { control, .. } = stage();
+        control.stop().await;
+        assert!(control.status().await.is_none());
+        assert_eq!(control.reload(false).await.result, ReloadResult::Failed);
+    }
+}

@@ -1,0 +1,303 @@
+//! The real binary between real HTTP servers and real dig.
+#![allow(clippy::disallowed_methods, reason = "these tests touch the world")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Output;
+use support::backend::Backend;
+use support::server::{Config, Server, binary};
+use support::{dig, dig_long};
+
+/// Failover over `backends`, in order; each a pool of its own, `p0` and on, with the member `m0` and on.
+fn failover(backends: &[Backend]) -> String {
+    let port = backends[0].addr().port();
+    let mut text = format!(
+        "monitors:\n  web: {{type: http, port: {port}, path: /healthz, expect: [200], interval: 500ms, timeout: 400ms, fall: 2, rise: 2}}\npools:\n"
+    );
+    for (index, backend) in backends.iter().enumerate() {
+        text += &format!("  p{index}: {{monitor: web, members: [{{name: m{index}, a: {}}}]}}\n", backend.ip());
+    }
+    let pools: Vec<String> = (0..backends.len()).map(|index| format!("p{index}")).collect();
+    text + &format!("policies:\n  main: {{type: failover, use: [{}], ttl: {{max: 5s, min: 1s}}}}\n", pools.join(", "))
+}
+
+const WWW: &str = "  www: {steer: main}\n";
+
+fn served(net: u8, count: u8) -> (Vec<Backend>, Config, Server) {
+    let backends = Backend::some(net, count);
+    let config = Config::new(&failover(&backends), WWW);
+    let server = config.serve();
+    (backends, config, server)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Speaks HTTP to the admin interface.
+fn http(config: &Config, request: &str) -> String {
+    let mut stream = UnixStream::connect(config.directory().join("admin.sock")).expect("the admin interface listens");
+    write!(stream, "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers");
+    response
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+//--- Health
+
+#[test]
+fn a_killed_backend_leaves_and_a_revived_one_returns() {
+    let (mut backends, _config, server) = served(31, 2);
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[0].ip()]);
+    backends[0].kill();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    let line = server.wait_line(&["member m0", "is down"]);
+    assert!(line.contains("connection refused") && line.contains("2 failures in a row; was up for"), "{line}");
+    server.wait_line(&["pool p0 is empty (was healthy): 0 of 1 members usable"]);
+    backends[0].revive();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    server.wait_line(&["member m0", "is up", "2 passes in a row; was down for"]);
+}
+
+#[test]
+fn a_backend_that_hangs_leaves() {
+    let (backends, _config, server) = served(32, 2);
+    backends[0].hang();
+    server.wait_answer("www.test.example +tcp", &[backends[1].ip()]);
+    server.wait_line(&["member m0", "is down", "timed out"]);
+}
+
+#[test]
+fn a_backend_that_answers_500_leaves() {
+    let (mut backends, _config, server) = served(33, 2);
+    backends[0].fall_ill();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    server.wait_line(&["member m0", "is down: HTTP 500"]);
+    backends[0].revive();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
+fn when_all_is_dead_the_answer_is_an_honest_nodata_with_soa() {
+    let (mut backends, _config, server) = served(34, 2);
+    backends[0].kill();
+    backends[1].kill();
+    server.wait_answer("www.test.example", &[]);
+    let answer = dig_long(server.port(), "www.test.example");
+    assert!(answer.contains("status: NOERROR") && answer.contains("ANSWER: 0, AUTHORITY: 1") && answer.contains("SOA"), "{answer}");
+}
+
+#[test]
+fn a_member_that_is_dead_at_the_start_is_never_answered() {
+    let mut backends = Backend::some(35, 2);
+    backends[0].kill();
+    let config = Config::new(&failover(&backends), WWW);
+    let server = config.serve();
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()]);
+}
+
+//--- Reload
+
+#[test]
+fn a_reload_brings_a_new_name_and_an_error_keeps_the_old_config() {
+    let (backends, config, server) = served(36, 1);
+    config.records("  www: {steer: main}\n  new: {steer: main}\n");
+    let applied = config.command(&["reload"]);
+    assert_eq!(stdout(&applied).trim(), "generation 2 is in force");
+    assert_eq!(dig(server.port(), "new.test.example"), [backends[0].ip()]);
+
+    config.records("  www: {steer: mian}\n");
+    let failed = config.command(&["reload"]);
+    let report = text(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{report}");
+    assert!(report.contains("zones/test.yaml") && report.contains("mian") && report.contains("generation 2 goes on"), "{report}");
+    assert_eq!(dig(server.port(), "new.test.example"), [backends[0].ip()]);
+    server.wait_line(&["ERROR", "reload failed"]);
+}
+
+#[test]
+fn sighup_reloads() {
+    let (backends, config, server) = served(37, 1);
+    config.records("  www: {steer: main}\n  new: {steer: main}\n");
+    server.signal("HUP");
+    server.wait_answer("new.test.example", &[backends[0].ip()]);
+}
+
+#[test]
+fn watched_files_reload_themselves() {
+    let backends = Backend::some(38, 1);
+    let config = Config::new(&failover(&backends), WWW);
+    config.server("watch: true\n");
+    let server = config.serve();
+    config.records("  www: {steer: main}\n  new: {steer: main}\n");
+    server.wait_answer("new.test.example", &[backends[0].ip()]);
+    server.wait_line(&["files changed"]);
+}
+
+#[test]
+fn most_members_go_only_by_force() {
+    let (backends, config, server) = served(39, 3);
+    config.policies(&failover(&backends[2..]).replace("p0", "p2").replace("m0", "m2"));
+    let refused = config.command(&["reload"]);
+    let report = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{report}");
+    assert!(report.contains("2 of 3 members") && report.contains("member m0 of pool p0") && report.contains("--force"), "{report}");
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[0].ip()]);
+    stdout(&config.command(&["reload", "--force"]));
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[2].ip()]);
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_members() {
+    let (mut backends, config, server) = served(40, 2);
+    backends[0].kill();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    config.records("  www: {steer: main}\n  new: {steer: main}\n");
+    stdout(&config.command(&["reload"]));
+    // At once: no new first round, no moment in which the dead are unknown.
+    assert_eq!(dig(server.port(), "new.test.example"), [backends[1].ip()]);
+    let status: serde_json::Value = serde_json::from_str(&stdout(&config.command(&["status", "--json"]))).expect("JSON");
+    assert_eq!(status["generation"], 2);
+    assert_eq!(status["pools"][0]["members"][0]["addresses"][0]["verdict"], "down");
+}
+
+//--- End and return
+
+#[test]
+fn sigterm_drains_and_ends_well() {
+    let (_backends, config, mut server) = served(41, 1);
+    server.signal("TERM");
+    assert_eq!(server.wait_end().code(), Some(0));
+    server.wait_line(&["SIGTERM: draining"]);
+    assert!(!config.directory().join("admin.sock").exists());
+}
+
+#[test]
+fn verdicts_survive_a_restart() {
+    let mut backends = Backend::some(42, 2);
+    let config = Config::new(&failover(&backends), WWW);
+    config.server("state_dir: state\n");
+    let mut first = config.serve();
+    backends[0].kill();
+    first.wait_answer("www.test.example", &[backends[1].ip()]);
+    first.signal("TERM");
+    first.wait_end();
+    let second = config.serve();
+    second.wait_line(&["2 verdicts restored from state/verdicts.json"]);
+    assert_eq!(dig(second.port(), "www.test.example"), [backends[1].ip()]);
+    config.write("state/verdicts.json", "{\"version\": 99}");
+    drop(second);
+    let third = config.serve();
+    third.wait_line(&["starting without state/verdicts.json", "version 99"]);
+}
+
+#[test]
+fn a_broken_config_starts_nothing() {
+    let config = Config::new("pools: {", WWW);
+    let output = config.command(&["serve", "--config", "steersman.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stderr);
+    assert!(report.contains("policies/all.yaml:1:") && report.contains("nothing was started"), "{report}");
+}
+
+#[test]
+fn a_busy_port_is_named_with_what_to_do() {
+    let (_backends, config, server) = served(43, 1);
+    let listen = format!("listen: \"127.0.0.1:{}\"\nzones: zones/*.yaml\npolicies: policies/*.yaml\n", server.port());
+    config.write("second.yaml", &listen);
+    let output = config.command(&["serve", "--config", "second.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stderr);
+    assert!(report.contains(&format!("cannot listen on 127.0.0.1:{}", server.port())), "{report}");
+}
+
+//--- Views
+
+#[test]
+fn status_shows_every_member_as_a_table() {
+    let (mut backends, config, server) = served(44, 2);
+    backends[1].kill();
+    server.wait_line(&["member m1", "is down"]);
+    let table = stdout(&config.command(&["status"]));
+    let row =
+        |member: &str| table.lines().find(|line| line.contains(member)).unwrap_or_else(|| panic!("no {member} in\n{table}")).to_owned();
+    assert!(table.starts_with("steersman ") && table.contains("is serving: generation 1"), "{table}");
+    assert!(row("m0").contains(" healthy ") && row("m0").contains(" up ") && row("m0").contains("pass in "), "{table}");
+    assert!(row("m1").contains(" empty ") && row("m1").contains(" down ") && row("m1").contains("connection refused"), "{table}");
+}
+
+#[test]
+fn metrics_count_queries_and_show_members() {
+    let (_backends, config, server) = served(45, 1);
+    dig(server.port(), "www.test.example +notcp");
+    dig(server.port(), "nothing.test.example +tcp");
+    let page = http(&config, "GET /metrics");
+    for line in [
+        r#"steersman_queries_total{transport="udp"} 1"#,
+        r#"steersman_answers_total{transport="udp",outcome="steered"} 1"#,
+        r#"steersman_answers_total{transport="tcp",outcome="nxdomain"} 1"#,
+        r#"steersman_member_up{pool="p0",member="m0",family="ipv4"} 1.0"#,
+        "steersman_ready 1.0",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
+fn the_admin_interface_tells_life_from_readiness_and_guards_what_changes_something() {
+    let (_backends, config, _server) = served(46, 1);
+    assert!(http(&config, "GET /livez").starts_with("HTTP/1.1 200"));
+    assert!(http(&config, "GET /readyz").starts_with("HTTP/1.1 200"));
+    assert!(http(&config, "GET /").contains("/v1/status"));
+    let missing = http(&config, "GET /v2/status");
+    assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("{\"error\":"), "{missing}");
+    let unguarded = http(&config, "POST /v1/reload");
+    assert!(unguarded.starts_with("HTTP/1.1 403") && unguarded.contains("X-Steersman"), "{unguarded}");
+    assert!(http(&config, "DELETE /v1/status").starts_with("HTTP/1.1 403"));
+}
+
+#[test]
+fn status_without_a_server_says_where_it_looked() {
+    let config = Config::new("", WWW);
+    let output = config.command(&["status", "--admin", "unix:nowhere.sock"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("unix:nowhere.sock"), "{}", text(&output.stderr));
+}
+
+//--- The demo
+
+#[test]
+fn the_demo_steers_shows_changes_and_ends_on_ctrl_c() {
+    // Finds a port that is free on the demo's own addresses; the demo binds them itself.
+    let port = Backend::some(10, 1)[0].addr().port().to_string();
+    let mut command = binary();
+    command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--backend-port", &port]);
+    command.current_dir("/");
+    let mut server = Server::start(command, "dig @127.0.0.1 -p ");
+    assert_eq!(dig(server.port(), "main.gslb.example.com"), ["127.0.10.1"]);
+    assert_eq!(dig(server.port(), "www.gslb.example.com +subnet=203.0.113.0/24"), ["127.0.10.3"]);
+    assert_eq!(dig(server.port(), "turns.gslb.example.com").len(), 3);
+    post(&port, "/fail");
+    server.wait_answer("main.gslb.example.com", &["127.0.10.2".to_owned()]);
+    server.wait_line(&["member lb-fra", "is down: HTTP 503"]);
+    post(&port, "/revive");
+    server.wait_answer("main.gslb.example.com", &["127.0.10.1".to_owned()]);
+    server.signal("INT");
+    assert_eq!(server.wait_end().code(), Some(0));
+    server.wait_line(&["The demo is over."]);
+}
+
+fn post(port: &str, path: &str) {
+    let mut stream = std::net::TcpStream::connect(format!("127.0.10.1:{port}")).expect("the toy listens");
+    write!(stream, "POST {path} HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers");
+    assert!(response.starts_with("HTTP/1.0 200") || response.starts_with("HTTP/1.1 200"), "{response}");
+}

@@ -1,0 +1,117 @@
+//! An HTTP backend that can be killed, hung, made to answer 500, and revived.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A backend. Ends with the value.
+pub struct Backend {
+    addr: SocketAddr,
+    mood: Arc<AtomicU8>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const WELL: u8 = 0;
+const ILL: u8 = 1;
+const HUNG: u8 = 2;
+const DEAD: u8 = 3;
+
+impl Backend {
+    /// `count` backends on loopback addresses of their own, all with one port that was free. `net` keeps tests apart: their
+    /// addresses are 127.`net`.0.1 and on.
+    pub fn some(net: u8, count: u8) -> Vec<Backend> {
+        let addr = |index: u8| IpAddr::V4(Ipv4Addr::new(127, net, 0, index + 1));
+        let attempt = || -> std::io::Result<Vec<Backend>> {
+            let first = TcpListener::bind((addr(0), 0))?;
+            let port = first.local_addr()?.port();
+            let rest = (1..count).map(|index| TcpListener::bind((addr(index), port)));
+            let listeners: Vec<TcpListener> = std::iter::once(Ok(first)).chain(rest).collect::<Result<_, _>>()?;
+            Ok(listeners.into_iter().map(Backend::on).collect())
+        };
+        let found = (0..50).find_map(|_| attempt().ok());
+        found.expect("some port of fifty is free on a few loopback addresses")
+    }
+
+    fn on(listener: TcpListener) -> Backend {
+        let addr = listener.local_addr().expect("bound");
+        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), thread: None };
+        backend.run(listener);
+        backend
+    }
+
+    fn run(&mut self, listener: TcpListener) {
+        let mood = Arc::clone(&self.mood);
+        self.thread = Some(std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if mood.load(Ordering::SeqCst) == DEAD {
+                    return;
+                }
+                let mood = Arc::clone(&mood);
+                std::thread::spawn(move || answer(stream, &mood));
+            }
+        }));
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its address, as an answer shows it.
+    pub fn ip(&self) -> String {
+        self.addr.ip().to_string()
+    }
+
+    /// Answers 500 from now on.
+    pub fn fall_ill(&self) {
+        self.mood.store(ILL, Ordering::SeqCst);
+    }
+
+    /// Takes connections and says nothing from now on.
+    pub fn hang(&self) {
+        self.mood.store(HUNG, Ordering::SeqCst);
+    }
+
+    /// Closes the socket: connections are refused.
+    pub fn kill(&mut self) {
+        self.mood.store(DEAD, Ordering::SeqCst);
+        // Wakes the thread from `accept`; it may be gone already.
+        let _ = TcpStream::connect(self.addr);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the backend's thread does not panic");
+        }
+    }
+
+    /// Answers 200 again, whatever was before.
+    pub fn revive(&mut self) {
+        self.mood.store(WELL, Ordering::SeqCst);
+        if self.thread.is_none() {
+            self.run(TcpListener::bind(self.addr).expect("nobody else took the address"));
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn answer(mut stream: TcpStream, mood: &AtomicU8) {
+    let mut request = [0; 1024];
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let Ok(_) = stream.read(&mut request) else { return };
+    let status = match mood.load(Ordering::SeqCst) {
+        WELL => "200 OK",
+        ILL => "500 Internal Server Error",
+        _ => {
+            // Holds the connection until the other side gives up.
+            let _ = stream.read(&mut request);
+            return;
+        }
+    };
+    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}

@@ -13,14 +13,15 @@ use support::{dig, dig_long};
 /// Failover over `backends`, in order; each a pool of its own, `p0` and on, with the member `m0` and on.
 fn failover(backends: &[Backend]) -> String {
     let port = backends[0].addr().port();
-    let mut text = format!(
-        "monitors:\n  web: {{type: http, port: {port}, path: /healthz, expect: [200], interval: 500ms, timeout: 400ms, fall: 2, rise: 2}}\npools:\n"
+    let head = format!(
+        "monitors:\n  web: {{type: http, port: {port}, path: /healthz, expect: [200], interval: 500ms, timeout: 400ms, fall: 2, rise: 2}}\n"
     );
-    for (index, backend) in backends.iter().enumerate() {
-        text += &format!("  p{index}: {{monitor: web, members: [{{name: m{index}, a: {}}}]}}\n", backend.ip());
-    }
-    let pools: Vec<String> = (0..backends.len()).map(|index| format!("p{index}")).collect();
-    text + &format!("policies:\n  main: {{type: failover, use: [{}], ttl: {{max: 5s, min: 1s}}}}\n", pools.join(", "))
+    let pool =
+        |(index, backend): (usize, &Backend)| format!("  p{index}: {{monitor: web, members: [{{name: m{index}, a: {}}}]}}\n", backend.ip());
+    let pools: String = backends.iter().enumerate().map(pool).collect();
+    let names: Vec<String> = (0..backends.len()).map(|index| format!("p{index}")).collect();
+    let policy = format!("  main: {{type: failover, use: [{}], ttl: {{max: 5s, min: 1s}}}}\n", names.join(", "));
+    format!("{head}pools:\n{pools}policies:\n{policy}")
 }
 
 const WWW: &str = "  www: {steer: main}\n";
@@ -177,6 +178,23 @@ fn sigterm_drains_and_ends_well() {
     assert_eq!(server.wait_end().code(), Some(0));
     server.wait_line(&["SIGTERM: draining"]);
     assert!(!config.directory().join("admin.sock").exists());
+}
+
+#[test]
+fn a_query_that_was_read_before_sigterm_is_still_answered() {
+    let (_backends, _config, mut server) = served(47, 1);
+    // www.test.example A, as a message of a TCP stream.
+    let query = b"\0\x22\x12\x34\0\0\0\x01\0\0\0\0\0\0\x03www\x04test\x07example\0\0\x01\0\x01";
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("it listens");
+    stream.write_all(query).expect("it reads");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("an answer before the signal");
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).expect("all of it");
+    stream.write_all(query).expect("it reads");
+    server.signal("TERM");
+    stream.read_exact(&mut length).expect("an answer after the signal");
+    assert_eq!(server.wait_end().code(), Some(0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::explain::Case;
 use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -189,11 +190,22 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The runtime of the control plane. Two threads: the control task must not wait for a probe's TLS handshake.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+/// Prints to standard output. Whoever reads it may have left, as `head` does: then nobody misses the rest.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Runs a future on the runtime of the control plane. Two threads: the control task must not wait for a probe's TLS
+/// handshake.
+fn block_on(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).thread_name("control").enable_all();
-    builder.build().map_err(|error| format!("cannot start the runtime: {error}"))
+    let runtime = builder.build().map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let result = runtime.block_on(future);
+    // Whatever still blocks a thread, such as a config being compiled, must not hold up the end.
+    runtime.shutdown_background();
+    result
 }
 
 #[cfg(test)]

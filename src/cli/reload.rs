@@ -1,6 +1,6 @@
 //! `steersman reload`: asks a running server to load its config anew, and shows what it says.
 
-use super::fail;
+use super::{fail, say};
 use crate::io::admin_client::{self, Response};
 use crate::io::reload::{ReloadReport, ReloadResult};
 use crate::snapshot::AdminAddr;
@@ -24,7 +24,7 @@ fn show(response: &Response) -> ExitCode {
     }
     match report.result {
         ReloadResult::Applied => {
-            println!("{}", report.message);
+            say(&format!("{}\n", report.message));
             ExitCode::SUCCESS
         }
         ReloadResult::Refused | ReloadResult::Failed => fail(&format!("reload {}: {}", report.result.word(), report.message)),

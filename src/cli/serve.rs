@@ -1,6 +1,6 @@
 //! `steersman serve`: the real thing.
 
-use super::{fail, runtime};
+use super::{block_on, fail};
 use crate::diagnostic::Diagnostics;
 use crate::io::change::Change;
 use crate::io::files;
@@ -33,7 +33,7 @@ pub fn run(path: &Path) -> ExitCode {
         announce: Box::new(log_change),
         started: Box::new(move |addresses| tracing::info!("serving {summary} on {}", places(addresses))),
     };
-    match runtime().and_then(|runtime| runtime.block_on(serve(plan))) {
+    match block_on(serve(plan)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),
     }

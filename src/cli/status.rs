@@ -1,7 +1,7 @@
 //! `steersman status`: what a running server believes, as a table that people like to read.
 
-use super::fail;
 use super::table::columns;
+use super::{fail, say};
 use crate::io::admin_client::{self, Response};
 use crate::io::human::{count, span};
 use crate::io::status::{AddressStatus, MemberStatus, PoolStatus, StatusView};
@@ -13,12 +13,12 @@ use std::time::Duration;
 pub fn run(addr: &AdminAddr, json: bool) -> ExitCode {
     match admin_client::request(addr, "GET", "/v1/status") {
         Ok(Response { code: 200, body }) if json => {
-            println!("{body}");
+            say(&(body + "\n"));
             ExitCode::SUCCESS
         }
         Ok(Response { code: 200, body }) => match serde_json::from_str(&body) {
             Ok(view) => {
-                print!("{}", render(&view));
+                say(&render(&view));
                 ExitCode::SUCCESS
             }
             Err(error) => fail(&format!("what listens at {} is no steersman, or a much newer one: {error}", name(addr))),

@@ -57,12 +57,13 @@ struct Compiled {
     height: usize,
     /// Nodes that a query looks at below here, itself included, each as often as ways lead to it.
     visits: u64,
+    /// Whether any pool at or below it has a member of the family.
+    families: [bool; 2],
 }
 
-impl Compiled {
-    fn pool(index: usize) -> Compiled {
-        Compiled { node: NodeId::new(index), height: 0, visits: 1 }
-    }
+/// The families of either.
+fn either(a: [bool; 2], b: [bool; 2]) -> [bool; 2] {
+    [a[0] || b[0], a[1] || b[1]]
 }
 
 /// Policies in policies: a path of this length nobody can follow any more.
@@ -120,22 +121,21 @@ impl<'a> GraphCompiler<'a> {
         if let Some(steer) = self.steers.get(&named) {
             return Some(*steer);
         }
-        let root = self.node_of(named)?;
+        let root = self.compiled(named)?;
         let section = self.steer_section(named);
         let on_all_down_ttl = section.on_all_down_ttl.as_ref().map_or(ON_ALL_DOWN_TTL, |ttl| ttl.value);
         // A fault in it was reported when all were compiled.
         let on_all_down = self.last_resort(section, &mut Diagnostics::new())?;
         let rescue = match on_all_down {
-            LastResort::Fallback(pool) => self.graph.families(pool),
+            LastResort::Fallback(pool) => self.compiled_pool(pool.index()).families,
             LastResort::NoData | LastResort::ServFail | LastResort::ServeAll | LastResort::LastKnown => [false; 2],
         };
-        let below = self.graph.families(root);
         let steer = Steer {
-            root,
+            root: root.node,
             ttl: section.ttl.as_ref().map_or_else(default_ttl, ttl_range),
             on_all_down,
             on_all_down_ttl_s: seconds(on_all_down_ttl),
-            families: [0, 1].map(|family| below[family] || rescue[family]),
+            families: either(root.families, rescue),
         };
         let id = self.graph.steers.push(steer);
         self.steers.insert(named, id);
@@ -149,14 +149,20 @@ impl<'a> GraphCompiler<'a> {
         }
     }
 
-    fn node_of(&self, named: Named) -> Option<NodeId> {
+    /// What the name became; `None` when it was faulty.
+    fn compiled(&self, named: Named) -> Option<Compiled> {
         match named {
-            Named::Pool(index) => Some(NodeId::new(index)),
+            Named::Pool(index) => Some(self.compiled_pool(index)),
             Named::Policy(index) => match self.progress[index] {
-                Progress::Done(compiled) => Some(compiled.node),
+                Progress::Done(compiled) => Some(compiled),
                 Progress::New | Progress::Open | Progress::Failed => None,
             },
         }
+    }
+
+    fn compiled_pool(&self, index: usize) -> Compiled {
+        let has = |family: usize| self.pools[index].members.iter().any(|member| member.addresses[family].is_some());
+        Compiled { node: NodeId::new(index), height: 0, visits: 1, families: [0, 1].map(has) }
     }
 
     fn last_resort(&mut self, section: &SteerSection, diagnostics: &mut Diagnostics) -> Option<LastResort> {
@@ -223,7 +229,8 @@ impl<'a> GraphCompiler<'a> {
             diagnostics.push(Diagnostic::error("too-wide", &reference.span, message).help("split it, or repeat fewer policies below it"));
             return None;
         }
-        Some(Compiled { node: self.graph.nodes.push(node), height, visits })
+        let families = children.iter().fold([false; 2], |families, child| either(families, child.families));
+        Some(Compiled { node: self.graph.nodes.push(node), height, visits, families })
     }
 
     fn compile_policy(&mut self, section: &'a PolicySection, diagnostics: &mut Diagnostics) -> Option<(Node, Vec<Compiled>)> {
@@ -257,7 +264,7 @@ impl<'a> GraphCompiler<'a> {
 
     fn child(&mut self, used: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Compiled> {
         match self.names.resolve(used, diagnostics)? {
-            Named::Pool(index) => Some(Compiled::pool(index)),
+            Named::Pool(index) => Some(self.compiled_pool(index)),
             Named::Policy(index) => self.policy(index, used, diagnostics),
         }
     }
@@ -351,7 +358,7 @@ impl<'a> GraphCompiler<'a> {
     }
 
     fn is_in(&self, reachable: &HashSet<NodeId>, named: Named) -> bool {
-        self.node_of(named).is_some_and(|node| reachable.contains(&node))
+        self.compiled(named).is_some_and(|compiled| reachable.contains(&compiled.node))
     }
 
     fn warn_of_the_unreachable(&self, reachable: &HashSet<NodeId>, diagnostics: &mut Diagnostics) {
@@ -388,7 +395,9 @@ impl<'a> GraphCompiler<'a> {
         roots.sort_by_key(|(_, steer)| **steer);
         for (named, steer) in roots {
             let reachable = self.reachable(std::iter::once(self.graph.steers[*steer].root));
-            let pools: Vec<usize> = (0..self.pools.len()).filter(|&pool| reachable.contains(&NodeId::new(pool))).collect();
+            // The node of a pool has the pool's number.
+            let mut pools: Vec<usize> = reachable.iter().map(|node| node.index()).filter(|&node| node < self.pools.len()).collect();
+            pools.sort_unstable();
             for family in crate::prefix::Family::BOTH {
                 let has = |pool: &usize| self.pools[*pool].members.iter().any(|member| member.addresses[family.index()].is_some());
                 if !pools.iter().any(has) {

@@ -166,23 +166,23 @@ mod tests {
     use super::*;
     use crate::io::testing::{snapshot, snapshot_of};
 
-    fn judge(old: &Snapshot, new: Snapshot, force: bool) -> Option<String> {
-        refusal(old, &new, force)
+    fn judge(old: &Snapshot, new: &Snapshot, force: bool) -> Option<String> {
+        refusal(old, new, force)
     }
 
     #[test]
     fn half_of_the_members_may_go_and_more_only_by_force() {
         let old = snapshot(&["a", "b", "c", "d"]);
-        assert_eq!(judge(&old, snapshot(&["a", "b"]), false), None);
-        let why = judge(&old, snapshot(&["a", "x"]), false).expect("three of four go");
+        assert_eq!(judge(&old, &snapshot(&["a", "b"]), false), None);
+        let why = judge(&old, &snapshot(&["a", "x"]), false).expect("three of four go");
         assert!(why.contains("3 of 4 members") && why.contains("member d of pool web") && why.contains("--force"), "{why}");
-        assert_eq!(judge(&old, snapshot(&["a"]), true), None);
+        assert_eq!(judge(&old, &snapshot(&["a"]), true), None);
     }
 
     #[test]
     fn a_member_that_moves_to_another_pool_has_gone_from_the_first() {
         let old = snapshot_of(&[("one", &["a", "b", "c"])]);
-        assert!(judge(&old, snapshot_of(&[("two", &["a", "b", "c"])]), false).is_some());
+        assert!(judge(&old, &snapshot_of(&[("two", &["a", "b", "c"])]), false).is_some());
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         let mut new = snapshot(&["a"]);
         new.settings.admin = Some(crate::snapshot::AdminAddr::Unix("/elsewhere.sock".into()));
         new.settings.state_dir = Some("/elsewhere".into());
-        let why = judge(&old, new, true).expect("needs a restart");
+        let why = judge(&old, &new, true).expect("needs a restart");
         assert!(why.contains("admin, state_dir") && why.contains("restart"), "{why}");
     }
 

@@ -82,7 +82,11 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     });
     if let Some(bound) = admin {
         let admin = Admin { control: control.clone(), pulse: Arc::clone(&pulse), counters, clock };
-        tokio::spawn(admin::serve(bound, admin));
+        tokio::spawn(async move {
+            if let Err(error) = admin::serve(bound, admin).await {
+                tracing::error!("the admin interface has ended: {error}");
+            }
+        });
     }
 
     tokio::select! {

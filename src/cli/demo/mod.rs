@@ -6,7 +6,7 @@
 mod toy;
 
 use self::toy::Toy;
-use super::{fail, runtime};
+use super::{block_on, fail, say};
 use crate::compile::{Inputs, compile};
 use crate::config;
 use crate::diagnostic::{Diagnostics, Source};
@@ -34,10 +34,9 @@ const fn toy_addr(last: u8) -> IpAddr {
 
 /// Runs the demo until Ctrl-C.
 pub fn run(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> ExitCode {
-    let result = runtime().and_then(|runtime| runtime.block_on(play(listen, admin, backend_port)));
-    match result {
+    match block_on(play(listen, admin, backend_port)) {
         Ok(()) => {
-            println!("\nThe demo is over.");
+            say("\nThe demo is over.\n");
             ExitCode::SUCCESS
         }
         Err(why) => fail(&format!("{why}\n(the demo's ports can be changed: --listen, --admin, --backend-port)")),
@@ -56,10 +55,10 @@ async fn play(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Resul
         announce: Box::new(move |change| {
             // That three toys are well at the start is no news.
             if !change.is_first_pass() {
-                println!("[{:7.1}s] {change}", start.elapsed().as_secs_f64());
+                say(&format!("[{:7.1}s] {change}\n", start.elapsed().as_secs_f64()));
             }
         }),
-        started: Box::new(move |addresses| print!("{}", welcome(addresses, listen, backend_port))),
+        started: Box::new(move |addresses| say(&welcome(addresses, listen, backend_port))),
     })
     .await
 }

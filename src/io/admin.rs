@@ -8,7 +8,7 @@
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
 //! | `GET /v1/explain?name=&type=&client=&subnet=&seed=` | why a client gets what it gets, as plain text |
-//! | `POST /v1/reload?force=true` | [`ReloadReport`] as JSON: 200 applied, 409 refused, 422 failed |
+//! | `POST /v1/reload?force=true` | `ReloadReport` as JSON: 200 applied, 409 refused, 422 failed |
 //!
 //! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
 //! browser could be talked into by a foreign page is refused: a request that changes something must carry the header

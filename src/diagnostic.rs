@@ -78,7 +78,7 @@ pub enum Severity {
 /// One fault: which rule was broken, where, and the fix.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    /// A stable word for the rule, such as `unknown-key`; documented in docs/CONFIG.md.
+    /// A stable word for the rule, such as `unknown-key`: something to search for.
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,

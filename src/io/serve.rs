@@ -210,6 +210,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Whether a reload was asked for while only a stop was waited for.
+    reload_owed: bool,
 }
 
 /// What a signal asks for.
@@ -225,20 +227,26 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            reload_owed: false,
         })
     }
 
-    /// The name of the signal that asks to stop; reloads are passed over.
+    /// The name of the signal that asks to stop; a reload that is asked for meanwhile is next.
     async fn stop(&mut self) -> &'static str {
         loop {
-            if let Request::Stop(why) = self.next().await {
-                return why;
+            match self.receive().await {
+                Request::Stop(why) => return why,
+                Request::Reload => self.reload_owed = true,
             }
         }
     }
 
     /// The next signal.
     async fn next(&mut self) -> Request {
+        if std::mem::take(&mut self.reload_owed) { Request::Reload } else { self.receive().await }
+    }
+
+    async fn receive(&mut self) -> Request {
         tokio::select! {
             _ = self.terminate.recv() => Request::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Request::Stop("SIGINT"),

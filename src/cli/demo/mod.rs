@@ -90,6 +90,8 @@ fn welcome(addresses: &Addresses, listen: SocketAddr, backend_port: u16) -> Stri
     let dns = addresses.dns.first().map_or(listen, |listening| listening.bound);
     let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
     let admin = addresses.admin.as_deref().unwrap_or("?");
+    // As it was called, so that the line can be copied.
+    let program = std::env::args().next().unwrap_or_else(|| "steersman".to_owned());
     format!(
         "\n\
          Three toy load balancers answer on 127.0.10.1 (fra), 127.0.10.2 (nyc) and 127.0.10.3 (tyo), port {backend_port}.\n\
@@ -109,7 +111,7 @@ fn welcome(addresses: &Addresses, listen: SocketAddr, backend_port: u16) -> Stri
          \x20 curl -X POST http://127.0.10.1:{backend_port}/revive\n\
          \n\
          Look inside:\n\
-         \x20 steersman status --admin {admin}\n\
+         \x20 {program} status --admin {admin}\n\
          \x20 curl http://{admin}/metrics\n\
          \n\
          Changes of verdicts follow; Ctrl-C ends the demo.\n\n"

@@ -137,8 +137,12 @@ impl Story<'_> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Located { node, depth, addr, by_subnet, scope } => {
-                let by = if by_subnet { "client subnet" } else { "resolver address" };
-                self.line(depth, &format!("{} looks at {addr} ({by}): the same place for all of /{scope}", self.node(node)));
+                let by = if by_subnet {
+                    format!("client subnet): the same place for all of /{scope}")
+                } else {
+                    "resolver address): no client subnet counts here".to_owned()
+                };
+                self.line(depth, &format!("{} looks at {addr} ({by}", self.node(node)));
             }
             Step::Surveyed { node, depth, child, survey, fate } => {
                 let fitness = survey.map(|survey| format!("{:?}, ", survey.grade).to_lowercase()).unwrap_or_default();

@@ -606,8 +606,14 @@ mod tests {
         let (_, _, steps) = world.explain(root, &question(1));
         let fates = steps.iter().filter_map(|step| match step {
             Step::Surveyed { depth: 0, fate, survey, .. } => Some(format!("{fate}{}", if survey.is_none() { ", unseen" } else { "" })),
-            Step::Surveyed { .. } | Step::Located { .. } | Step::Took { .. } | Step::Weighed { .. } | Step::Timed { .. } => None,
-            Step::AllDown { .. } | Step::Answered { .. } | Step::Denied { .. } => None,
+            Step::Surveyed { .. }
+            | Step::Located { .. }
+            | Step::Took { .. }
+            | Step::Weighed { .. }
+            | Step::Timed { .. }
+            | Step::AllDown { .. }
+            | Step::Answered { .. }
+            | Step::Denied { .. } => None,
         });
         fates.collect()
     }

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned};
 use crate::dns::{Field, FoldedName, Name, RecordsBuilder, Rtype};
 use crate::ids::{SteerId, ZoneId};
 use crate::zone::{Found, SoaTimes, Zones, ZonesBuilder, parse_rdata, soa_rdata};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Gives the decision that a zone names, or reports why there is none.
@@ -380,7 +380,7 @@ fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
 
 /// Follows every alias as a query would: loops are errors, targets that do not exist are warnings.
 fn check_aliases(zones: &[ZoneData<'_>], table: &Zones, diagnostics: &mut Diagnostics) {
-    let mut looped: Vec<Name> = Vec::new();
+    let mut followed: BTreeSet<Name> = BTreeSet::new();
     for owner in zones.iter().flat_map(|zone| zone.owners.values()) {
         let Some((target, span)) = owner.sets.get(&Rtype::CNAME).and_then(|set| set.names().next()) else { continue };
         // A name of which all records are faulty has been reported already.
@@ -391,22 +391,25 @@ fn check_aliases(zones: &[ZoneData<'_>], table: &Zones, diagnostics: &mut Diagno
             diagnostics.push(fault.help("add the name, or end it in a dot when it is not meant to be below this zone"));
         }
         let mut path = vec![owner.name.lowercase()];
-        if let Some(start) = find_loop(table, &mut path) {
-            report_loop(&path[start..], span, &mut looped, diagnostics);
+        if let Some(start) = find_loop(table, &mut path, &followed) {
+            report_loop(&path[start..], span, diagnostics);
         }
+        followed.extend(path);
     }
 }
 
-/// Follows a chain of aliases from the end of `path` on, and says where in it the chain comes back to.
-fn find_loop(table: &Zones, path: &mut Vec<Name>) -> Option<usize> {
-    while let Ahead::Alias(next) = look_ahead(table, path.last()?) {
+/// Follows a chain of aliases from the end of `path` on, and says where in it the chain comes back to. Ends at a name that
+/// has been `followed` before: its loop is known, and long chains are walked once.
+fn find_loop(table: &Zones, path: &mut Vec<Name>, followed: &BTreeSet<Name>) -> Option<usize> {
+    loop {
+        let last = path.last().filter(|name| !followed.contains(name))?;
+        let Ahead::Alias(next) = look_ahead(table, last) else { return None };
         let before = path.iter().position(|name| *name == next);
         path.push(next);
         if before.is_some() {
             return before;
         }
     }
-    None
 }
 
 /// What a query finds at a name that an alias leads to.
@@ -430,12 +433,7 @@ fn look_ahead(table: &Zones, name: &Name) -> Ahead {
     node.rrset(Rtype::CNAME).and_then(|alias| Name::from_wire(alias.target())).map_or(Ahead::End, Ahead::Alias)
 }
 
-/// Reports a loop once, whichever of its names is met first.
-fn report_loop(path: &[Name], span: &Span, looped: &mut Vec<Name>, diagnostics: &mut Diagnostics) {
-    if path.iter().any(|name| looped.contains(name)) {
-        return;
-    }
-    looped.extend(path.iter().cloned());
+fn report_loop(path: &[Name], span: &Span, diagnostics: &mut Diagnostics) {
     let path: Vec<String> = path.iter().map(Name::to_string).collect();
     let fault = Diagnostic::error("cname-loop", span, format!("this alias leads back to itself: {}", path.join(" -> ")));
     diagnostics.push(fault.help("point one of them at a name that holds addresses"));

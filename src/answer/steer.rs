@@ -4,7 +4,7 @@ use super::{Client, Outcome, Scratch};
 use crate::dns::Query;
 use crate::ids::{NodeId, SteerId};
 use crate::live::Live;
-use crate::policy::{Grade, Health, LastResort, Question, Selection, Steer, Trace, evaluate};
+use crate::policy::{Grade, Health, LastResort, Question, Selection, Steer, Step, Trace, evaluate};
 use crate::prefix::Family;
 
 /// Why there is nothing to answer.
@@ -64,22 +64,27 @@ impl<T: Trace> Choice<'_, T> {
         evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.scratch.picks, self.trace)
     }
 
-    fn answered(&self, steer: &Steer, selection: Selection) -> Decision {
+    fn answered(&mut self, steer: &Steer, selection: Selection) -> Decision {
         let scope = selection.scope;
         if self.scratch.picks.is_empty() {
             return self.no_family(steer, scope);
         }
-        Decision { ttl_s: steer.ttl.clamp(selection.ttl_s), scope, last_resort: Shortage::None, outcome: Outcome::Steered }
+        let ttl_s = steer.ttl.clamp(selection.ttl_s);
+        self.trace.step(Step::Answered { allowed: steer.ttl, ttl_s });
+        Decision { ttl_s, scope, last_resort: Shortage::None, outcome: Outcome::Steered }
     }
 
     /// A denial of a family that nothing below this name has may be kept as long as the zone says. One that a health
     /// flip could end is as short as that of a name which is all down.
-    fn no_family(&self, steer: &Steer, scope: u8) -> Decision {
-        let ttl_s = if steer.families[self.question.family.index()] { steer.on_all_down_ttl_s } else { u32::MAX };
+    fn no_family(&mut self, steer: &Steer, scope: u8) -> Decision {
+        let is_configured = steer.families[self.question.family.index()];
+        self.trace.step(Step::Denied { is_configured });
+        let ttl_s = if is_configured { steer.on_all_down_ttl_s } else { u32::MAX };
         Decision { ttl_s, scope, last_resort: Shortage::NoFamily, outcome: Outcome::NoData }
     }
 
     fn all_down(&mut self, steer: &Steer, selection: Selection) -> Decision {
+        self.trace.step(Step::AllDown { instead: steer.on_all_down, ttl_s: steer.on_all_down_ttl_s });
         let rescue = match steer.on_all_down {
             LastResort::NoData => return last_resort(steer, selection.scope, Shortage::NoData),
             LastResort::ServFail => return last_resort(steer, selection.scope, Shortage::ServFail),

@@ -180,7 +180,10 @@ impl<'a> View<'a> {
 
     fn up_to_the_first_healthy(self, mut field: Field, children: &[NodeId], positions: impl Iterator<Item = usize>) -> Field {
         for position in positions {
-            field.add(position, self.survey(children[position]));
+            let child = self.survey(children[position]);
+            // Of equal grades the first is taken, so that the latency of a later one is of no use.
+            let latency = child.latency.filter(|_| child.grade > field.grade);
+            field.add(position, Survey { latency, ..child });
             if field.grade == Grade::Healthy {
                 break;
             }

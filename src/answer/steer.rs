@@ -43,6 +43,10 @@ pub(super) fn decide<T: Trace>(
     let question =
         Question { family, resolver: client.source, subnet: query.edns.and_then(|edns| edns.subnet?.prefix), dice: scratch.rng.dice() };
     let mut choice = Choice { live, question, scratch, trace };
+    // Health has no say in it, nor where the client is: a denial for everybody, whatever is down.
+    if !steer.families[family.index()] {
+        return choice.denied(u32::MAX, 0);
+    }
     let selection = choice.among(steer.root, Health::Live);
     if selection.grade == Grade::Empty {
         return choice.all_down(steer, selection);
@@ -59,7 +63,6 @@ struct Choice<'a, T> {
 
 impl<T: Trace> Choice<'_, T> {
     fn among(&mut self, root: NodeId, health: Health) -> Selection {
-        self.scratch.picks.clear();
         let graph = &self.live.snapshot.graph;
         evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.scratch.picks, self.trace)
     }
@@ -67,19 +70,17 @@ impl<T: Trace> Choice<'_, T> {
     fn answered(&mut self, steer: &Steer, selection: Selection) -> Decision {
         let scope = selection.scope;
         if self.scratch.picks.is_empty() {
-            return self.no_family(steer, scope);
+            // Another pool may have the family, so a health flip could end this.
+            return self.denied(steer.on_all_down_ttl_s, scope);
         }
         let ttl_s = steer.ttl.clamp(selection.ttl_s);
         self.trace.step(Step::Answered { allowed: steer.ttl, ttl_s });
         Decision { ttl_s, scope, last_resort: Shortage::None, outcome: Outcome::Steered }
     }
 
-    /// A denial of a family that nothing below this name has may be kept as long as the zone says. One that a health
-    /// flip could end is as short as that of a name which is all down.
-    fn no_family(&mut self, steer: &Steer, scope: u8) -> Decision {
-        let is_configured = steer.families[self.question.family.index()];
-        self.trace.step(Step::Denied { is_configured });
-        let ttl_s = if is_configured { steer.on_all_down_ttl_s } else { u32::MAX };
+    /// What was chosen has no address of the family: NODATA, for `ttl_s` seconds at most and as long as the zone says.
+    fn denied(&mut self, ttl_s: u32, scope: u8) -> Decision {
+        self.trace.step(Step::Denied { is_configured: ttl_s < u32::MAX });
         Decision { ttl_s, scope, last_resort: Shortage::NoFamily, outcome: Outcome::NoData }
     }
 

@@ -167,14 +167,8 @@ impl<'a> View<'a> {
 
     fn survey_pool(self, pool: PoolId) -> Survey {
         let view = &self.pools[pool];
-        let grade = match self.health {
-            Health::Live => view.grade,
-            Health::Ignored | Health::LastKnown => {
-                let nobody = view.families.iter().all(|family| family.roster(self.health).is_empty());
-                if nobody { Grade::Empty } else { Grade::Healthy }
-            }
-        };
-        let recovers_s = if grade == Grade::Healthy { u32::MAX } else { view.recovers_s };
+        let (grade, returns_s) = view.fitness(self.question.family, self.health);
+        let recovers_s = if grade == Grade::Healthy { u32::MAX } else { returns_s };
         Survey { grade, scope: 0, recovers_s, latency: view.latency }
     }
 

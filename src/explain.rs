@@ -7,7 +7,7 @@ use crate::answer::{Client, Disposition, STREAM_PAYLOAD_MAX, Scratch, Transport,
 use crate::dns::{Name, Rtype};
 use crate::ids::{NodeId, PoolId};
 use crate::live::Live;
-use crate::policy::{Node, Step};
+use crate::policy::{LastResort, Node, Step};
 use crate::prefix::Prefix;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
@@ -137,11 +137,15 @@ impl Story<'_> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Located { node, depth, addr, by_subnet, scope } => {
-                let by = if by_subnet { "client subnet" } else { "resolver address" };
-                self.line(depth, &format!("{} looks at {addr} ({by}): the same place for all of /{scope}", self.node(node)));
+                let by = if by_subnet {
+                    format!("client subnet): the same place for all of /{scope}")
+                } else {
+                    "resolver address): no client subnet counts here".to_owned()
+                };
+                self.line(depth, &format!("{} looks at {addr} ({by}", self.node(node)));
             }
             Step::Surveyed { node, depth, child, survey, fate } => {
-                let fitness = survey.map(|survey| format!("{:?}, ", survey.grade).to_lowercase()).unwrap_or_default();
+                let fitness = survey.map_or_else(|| "not looked at: ".to_owned(), |survey| format!("{}, ", survey.grade));
                 self.line(depth, &format!("{}: {} is {fitness}{fate}", self.node(node), self.node(child)));
             }
             Step::Took { node, depth, child } => self.line(depth, &format!("{} takes {}", self.node(node), self.node(child))),
@@ -157,6 +161,24 @@ impl Story<'_> {
                 let text = format!("{} holds for {} (members {}{returns})", self.node(node), seconds(ttl_s), seconds(members_s));
                 self.line(depth, &text);
             }
+            Step::AllDown { instead, ttl_s } => {
+                self.line(0, &format!("all is down; instead, for {ttl_s} s: {}", self.last_resort(instead)));
+            }
+            Step::Answered { allowed, ttl_s } => {
+                self.line(0, &format!("the TTL is {ttl_s} s, of {} s to {} s allowed", allowed.min_s, allowed.max_s));
+            }
+            Step::Denied { is_configured: true } => self.line(0, "nothing of this family is usable there: a short denial"),
+            Step::Denied { is_configured: false } => self.line(0, "no pool below this name has this family: a denial"),
+        }
+    }
+
+    fn last_resort(&self, instead: LastResort) -> String {
+        match instead {
+            LastResort::NoData => "no records".to_owned(),
+            LastResort::ServFail => "SERVFAIL".to_owned(),
+            LastResort::ServeAll => "as if all were healthy".to_owned(),
+            LastResort::LastKnown => "the last members that were usable".to_owned(),
+            LastResort::Fallback(node) => format!("the members of {}", self.node(node)),
         }
     }
 

@@ -133,7 +133,8 @@ impl<'a> ZoneData<'a> {
         let name = match Name::parse(&owner.value, &self.origin) {
             Ok(name) => name,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value)));
+                let fault = Diagnostic::error("bad-domain-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value));
+                diagnostics.push(fault.help("write a name such as `www`, `\"*.app\"`, or `\"@\"` for the zone itself"));
                 return None;
             }
         };
@@ -156,7 +157,8 @@ fn read_soa(soa: &SoaSection, origin: &Name, diagnostics: &mut Diagnostics) -> O
     let mut name = |text: &Spanned<String>, key: &str| match Name::parse(&text.value, origin) {
         Ok(name) => Some(name),
         Err(error) => {
-            diagnostics.push(Diagnostic::error("bad-name", &text.span, format!("`{key}` is no domain name: {error}")));
+            let fault = Diagnostic::error("bad-domain-name", &text.span, format!("`{key}` is no domain name: {error}"));
+            diagnostics.push(fault.help("write a name such as `ns1`, or `ns1.example.net.` with a dot at its end"));
             None
         }
     };
@@ -200,7 +202,8 @@ fn read_values<'a>(rtype: Rtype, set: &'a SetSection, origin: &Name, diagnostics
         let fields = match parse_rdata(rtype, &value.value, origin) {
             Ok(fields) => fields,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value)));
+                let fault = Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value));
+                diagnostics.push(fault.help(error.help(rtype)));
                 continue;
             }
         };

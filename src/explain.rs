@@ -7,7 +7,7 @@ use crate::answer::{Client, Disposition, Outcome, STREAM_PAYLOAD_MAX, Scratch, T
 use crate::dns::{Name, Rtype};
 use crate::ids::{NodeId, PoolId};
 use crate::live::Live;
-use crate::policy::{Node, Step};
+use crate::policy::{LastResort, Node, Step};
 use crate::prefix::Prefix;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
@@ -109,7 +109,9 @@ impl Explanation {
         for step in &self.steps {
             story.step(step);
         }
-        story.end(self, case);
+        if let Disposition::Send { outcome: Outcome::Refused, .. } = self.disposition {
+            story.refusal(case);
+        }
         if self.response.is_empty() {
             story.line(0, "dropped without an answer");
         } else {
@@ -166,24 +168,33 @@ impl Story<'_> {
                 let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
                 self.line(depth, &format!("{} holds for {}{why}", self.node(node), seconds(ttl_s)));
             }
+            Step::AllDown { instead, ttl_s } => {
+                self.line(0, &format!("all is down; instead, for {ttl_s} s: {}", self.last_resort(instead)));
+            }
+            Step::Answered { allowed, ttl_s } => {
+                self.line(0, &format!("the TTL is {ttl_s} s, of {} s to {} s allowed", allowed.min_s, allowed.max_s));
+            }
+            Step::Denied { is_configured: true } => self.line(0, "nothing of this family is usable there: a short denial"),
+            Step::Denied { is_configured: false } => self.line(0, "no pool below this name has this family: a denial"),
         }
     }
 
-    /// What the steps do not tell: why there are none, or what is made of them.
-    fn end(&mut self, explanation: &Explanation, case: &Case) {
-        let Disposition::Send { outcome, .. } = explanation.disposition else { return };
-        match outcome {
-            Outcome::Refused if self.is_served(&case.name) => self.line(0, "questions of this kind are refused"),
-            Outcome::Refused => self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones())),
-            Outcome::AllDown => self.line(0, "nothing below is usable: `on_all_down` decides"),
-            Outcome::Steered => self.clamped(explanation),
-            Outcome::Static
-            | Outcome::NoData
-            | Outcome::NameError
-            | Outcome::Referral
-            | Outcome::FormatError
-            | Outcome::NotImplemented
-            | Outcome::BadVersion => {}
+    fn last_resort(&self, instead: LastResort) -> String {
+        match instead {
+            LastResort::NoData => "no records".to_owned(),
+            LastResort::ServFail => "SERVFAIL".to_owned(),
+            LastResort::ServeAll => "as if all were healthy".to_owned(),
+            LastResort::LastKnown => "the last members that were usable".to_owned(),
+            LastResort::Fallback(node) => format!("the members of {}", self.node(node)),
+        }
+    }
+
+    /// Why a refused question has no steps.
+    fn refusal(&mut self, case: &Case) {
+        if self.is_served(&case.name) {
+            self.line(0, "questions of this kind are refused");
+        } else {
+            self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones()));
         }
     }
 
@@ -194,17 +205,6 @@ impl Story<'_> {
     fn zones(&self) -> String {
         let names: Vec<String> = self.live.snapshot.zones.iter().map(|(_, zone)| zone.apex.to_string()).collect();
         if names.len() > ZONES_MAX { format!("{} of them", names.len()) } else { names.join(" ") }
-    }
-
-    /// Where the TTL differs from how long the decision holds, the operator's bounds made the difference.
-    fn clamped(&mut self, explanation: &Explanation) {
-        let Some(Step::Timed { ttl_s: holds_s, .. }) = explanation.steps.last() else { return };
-        let answer = Message::from_vec(&explanation.response).ok().and_then(|message| message.answers.last().map(|record| record.ttl));
-        match answer {
-            Some(ttl_s) if ttl_s > *holds_s => self.line(0, &format!("the TTL is {ttl_s} s: `ttl` allows no less")),
-            Some(ttl_s) if ttl_s < *holds_s => self.line(0, &format!("the TTL is {ttl_s} s: `ttl` allows no more")),
-            Some(_) | None => {}
-        }
     }
 
     fn node(&self, node: NodeId) -> String {
@@ -397,18 +397,6 @@ records:
         assert!(story.contains("looks at 203.0.113.0, the client subnet: the same for all of 203.0.113.0/24\n"), "{story}");
         let story = told("near.gslb.example.com", None, |_| true);
         assert!(story.contains("looks at 192.0.2.99, the resolver") && !story.contains("the same for all"), "{story}");
-    }
-
-    #[test]
-    fn a_ttl_that_the_operator_bounds_is_told_apart_from_how_long_the_decision_holds() {
-        assert!(told("nyc.gslb.example.com", None, |_| true).contains("the TTL is 20 s: `ttl` allows no less\n"));
-        assert!(!told("first.gslb.example.com", None, |_| true).contains("the TTL is"));
-    }
-
-    #[test]
-    fn where_nothing_is_usable_the_last_resort_is_named_and_nothing_holds() {
-        let story = told("first.gslb.example.com", None, |_| false);
-        assert!(story.contains("nothing below is usable: `on_all_down` decides\n") && !story.contains("members"), "{story}");
     }
 
     #[test]

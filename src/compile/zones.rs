@@ -3,10 +3,10 @@
 use crate::config::suggest::did_you_mean;
 use crate::config::zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned};
-use crate::dns::{Field, Name, RecordsBuilder, Rtype};
+use crate::dns::{Field, FoldedName, Name, RecordsBuilder, Rtype};
 use crate::ids::{SteerId, ZoneId};
-use crate::zone::{SoaTimes, Zones, ZonesBuilder, parse_rdata, soa_rdata};
-use std::collections::BTreeMap;
+use crate::zone::{Found, SoaTimes, Zones, ZonesBuilder, parse_rdata, soa_rdata};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Gives the decision that a zone names, or reports why there is none.
@@ -25,12 +25,13 @@ pub fn compile(sections: &[ZoneSection], resolve: &mut Resolve<'_>, diagnostics:
     for zone in &zones {
         zone.check(&zones, diagnostics);
     }
-    check_aliases(&zones, diagnostics);
     let mut builder = ZonesBuilder::new();
     for zone in &zones {
         zone.build(&mut builder);
     }
-    builder.finish()
+    let table = builder.finish();
+    check_aliases(&zones, &table, diagnostics);
+    table
 }
 
 /// The sections without those whose zone was already seen.
@@ -105,6 +106,11 @@ impl<'a> ZoneData<'a> {
             steer: None,
             sets: BTreeMap::new(),
         });
+        if section.ttl.is_some() && section.sets.is_empty() {
+            let fault = Diagnostic::warning("unused-ttl", &section.owner.span, format!("the `ttl` of `{}` counts for nothing", owner.name));
+            diagnostics
+                .push(fault.help("it is that of static data, and there is none; a steered answer takes the `ttl` of its pool or policy"));
+        }
         let ttl_s = seconds(section.ttl.unwrap_or(self.section.ttl));
         for set in &section.sets {
             let Some(rtype) = read_type(&set.rtype, diagnostics) else { continue };
@@ -269,8 +275,8 @@ impl<'a> ZoneData<'a> {
     fn check_parent(&self, zones: &[ZoneData<'_>], diagnostics: &mut Diagnostics) {
         let above = zones.iter().filter(|zone| self.origin != zone.origin && self.origin.is_within(&zone.origin));
         let Some(parent) = above.max_by_key(|zone| zone.origin.labels().count()) else { return };
-        let cut = parent.owners.get(&self.origin.lowercase());
-        if !cut.is_some_and(|owner| owner.sets.contains_key(&Rtype::NS)) {
+        // Where the parent delegates a name in between to others, the delegation of this zone is theirs to make.
+        if parent.cut_above(&self.origin).is_none() {
             let message = format!("the zone `{}` is served here, but its parent `{}` does not delegate it", self.origin, parent.origin);
             let help = format!("add NS records for `{}` to the parent's file", self.origin);
             let fault = Diagnostic::error("missing-delegation", &self.section.origin.span, message);
@@ -395,34 +401,62 @@ fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Follows every alias through our zones: loops are errors, ends that lead nowhere are warnings.
-fn check_aliases(zones: &[ZoneData<'_>], diagnostics: &mut Diagnostics) {
-    let mut looped: Vec<Name> = Vec::new();
+/// Follows every alias as a query would: loops are errors, targets that do not exist are warnings.
+fn check_aliases(zones: &[ZoneData<'_>], table: &Zones, diagnostics: &mut Diagnostics) {
+    let mut followed: BTreeSet<Name> = BTreeSet::new();
     for owner in zones.iter().flat_map(|zone| zone.owners.values()) {
-        let Some((mut target, span)) = owner.sets.get(&Rtype::CNAME).and_then(|set| set.names().next()) else { continue };
+        let Some((target, span)) = owner.sets.get(&Rtype::CNAME).and_then(|set| set.names().next()) else { continue };
+        // A name of which all records are faulty has been reported already.
+        let is_known = || zones.iter().any(|zone| zone.owners.contains_key(&target.lowercase()));
+        if matches!(look_ahead(table, target), Ahead::Nothing) && !is_known() {
+            let message = format!("`{}` is an alias of `{target}`, which has no records", owner.name);
+            let fault = Diagnostic::warning("dangling-alias", span, message);
+            diagnostics.push(fault.help("add the name, or end it in a dot when it is not meant to be below this zone"));
+        }
         let mut path = vec![owner.name.lowercase()];
-        while let Some(next) = alias_of(zones, target) {
-            path.push(target.lowercase());
-            if let Some(at) = path[..path.len() - 1].iter().position(|name| *name == target.lowercase()) {
-                report_loop(&path[at..], span, &mut looped, diagnostics);
-                break;
-            }
-            target = next;
+        if let Some(start) = find_loop(table, &mut path, &followed) {
+            report_loop(&path[start..], span, diagnostics);
+        }
+        followed.extend(path);
+    }
+}
+
+/// Follows a chain of aliases from the end of `path` on, and says where in it the chain comes back to. Ends at a name that
+/// has been `followed` before: its loop is known, and long chains are walked once.
+fn find_loop(table: &Zones, path: &mut Vec<Name>, followed: &BTreeSet<Name>) -> Option<usize> {
+    loop {
+        let last = path.last().filter(|name| !followed.contains(name))?;
+        let Ahead::Alias(next) = look_ahead(table, last) else { return None };
+        let before = path.iter().position(|name| *name == next);
+        path.push(next);
+        if before.is_some() {
+            return before;
         }
     }
 }
 
-fn alias_of<'a>(zones: &'a [ZoneData<'_>], name: &Name) -> Option<&'a Name> {
-    let owner = zones.iter().find_map(|zone| zone.owners.get(&name.lowercase()))?;
-    Some(owner.sets.get(&Rtype::CNAME)?.names().next()?.0)
+/// What a query finds at a name that an alias leads to.
+enum Ahead {
+    /// Another alias, with its lower-cased target.
+    Alias(Name),
+    /// A name of ours without records.
+    Nothing,
+    /// Records, or a name that is not ours to know.
+    End,
 }
 
-/// Reports a loop once, whichever of its names is met first.
-fn report_loop(path: &[Name], span: &Span, looped: &mut Vec<Name>, diagnostics: &mut Diagnostics) {
-    if path.iter().any(|name| looped.contains(name)) {
-        return;
-    }
-    looped.extend(path.iter().cloned());
+fn look_ahead(table: &Zones, name: &Name) -> Ahead {
+    let mut folded = FoldedName::new();
+    folded.set(name.wire());
+    let node = match table.find(&folded, Rtype::A).map(|hit| hit.found) {
+        Some(Found::Name(node)) if node.has_data() => node,
+        Some(Found::Name(_) | Found::Nothing) => return Ahead::Nothing,
+        Some(Found::Cut(_)) | None => return Ahead::End,
+    };
+    node.rrset(Rtype::CNAME).and_then(|alias| Name::from_wire(alias.target())).map_or(Ahead::End, Ahead::Alias)
+}
+
+fn report_loop(path: &[Name], span: &Span, diagnostics: &mut Diagnostics) {
     let path: Vec<String> = path.iter().map(Name::to_string).collect();
     let fault = Diagnostic::error("cname-loop", span, format!("this alias leads back to itself: {}", path.join(" -> ")));
     diagnostics.push(fault.help("point one of them at a name that holds addresses"));

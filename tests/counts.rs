@@ -32,6 +32,14 @@ fn the_scenarios_are_those_that_are_stored() {
     assert_eq!(names.len(), SCENARIOS.len(), "two scenarios share a name");
 }
 
+#[test]
+fn scenarios_are_chosen_by_a_part_of_their_names() {
+    let names = |part| scenarios::chosen(part).map(|chosen| chosen.iter().map(|scenario| scenario.name).collect::<Vec<_>>());
+    assert_eq!(names("prepare"), Ok(vec!["prepare-8", "prepare-1000"]));
+    assert_eq!(names("").map(|all| all.len()), Ok(SCENARIOS.len()));
+    assert!(names("no-such").is_err());
+}
+
 fn count(scenario: &str, instructions: u64) -> Count {
     Count { scenario: scenario.to_owned(), instructions }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// More than this above the stored count fails. Counts repeat to a small fraction of a percent; three percent is the
 /// smallest change that is worth a talk, and larger than what another C library makes of the same code.
-const TOLERANCE_PERCENT: f64 = 3.0;
+const TOLERANCE_PERCENT: u64 = 3;
 
 /// What a scenario was measured to take.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,9 +93,9 @@ impl Report {
         let change = change_percent(stored, *instructions);
         self.row(scenario, &stored.to_string(), *instructions, &format!("{change:+.2} %"));
         let story = format!("{scenario}: {stored} -> {instructions} instructions, {change:+.2} %");
-        if change > TOLERANCE_PERCENT {
+        if instructions * 100 > stored * (100 + TOLERANCE_PERCENT) {
             self.faults.push(story);
-        } else if change < -TOLERANCE_PERCENT {
+        } else if instructions * 100 < stored * (100 - TOLERANCE_PERCENT) {
             self.gains.push(story);
         }
     }

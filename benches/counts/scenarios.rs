@@ -70,6 +70,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "compile-1000-names", rounds: 1, prepare: compile_names },
 ];
 
+/// The scenarios whose names contain `filter`.
+///
+/// # Errors
+/// When there is none.
+pub fn chosen(filter: &str) -> Result<Vec<&'static Scenario>, String> {
+    let chosen: Vec<_> = SCENARIOS.iter().filter(|scenario| scenario.name.contains(filter)).collect();
+    if chosen.is_empty() { Err(format!("no scenario has `{filter}` in its name")) } else { Ok(chosen) }
+}
+
 //--- Questions
 
 fn absolute(name: &str) -> Name {

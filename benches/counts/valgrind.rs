@@ -4,7 +4,7 @@
 //! gets a scenario ready and the one that runs it. What the scenario took is the second dump of each pair.
 
 use super::baseline::Count;
-use super::scenarios::{Operation, SCENARIOS, Scenario};
+use super::scenarios::{Operation, Scenario, chosen};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, id};
@@ -34,24 +34,24 @@ pub fn counted_by_callgrind(operation: &mut Operation, rounds: usize) {
 
 /// The part that runs inside valgrind: every scenario whose name contains `filter`. Prints the name of each and how often it
 /// was run.
-pub fn run_inside(filter: &str) {
-    for scenario in chosen(filter) {
+///
+/// # Errors
+/// When there is no such scenario.
+pub fn run_inside(filter: &str) -> Result<(), String> {
+    for scenario in chosen(filter)? {
         let mut operation = ready_for_callgrind(scenario);
         counted_by_callgrind(&mut operation, scenario.rounds);
         println!("{} {}", scenario.name, scenario.rounds);
     }
-}
-
-/// The scenarios whose names contain `filter`.
-pub fn chosen(filter: &str) -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().filter(move |scenario| scenario.name.contains(filter))
+    Ok(())
 }
 
 /// Counts the scenarios whose names contain `filter`.
 ///
 /// # Errors
-/// When valgrind cannot be run, or does not do as told.
+/// When there is no such scenario, or valgrind cannot be run, or does not do as told.
 pub fn count(filter: &str) -> Result<Vec<Count>, String> {
+    chosen(filter)?;
     let directory = std::env::temp_dir().join(format!("steersman-counts-{}", id()));
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let counts = count_into(&directory.join("dump"), filter);

@@ -109,9 +109,7 @@ impl Explanation {
         for step in &self.steps {
             story.step(step);
         }
-        if let Disposition::Send { outcome: Outcome::Refused, .. } = self.disposition {
-            story.refusal(case);
-        }
+        story.end(self, case);
         if self.response.is_empty() {
             story.line(0, "dropped without an answer");
         } else {
@@ -189,12 +187,22 @@ impl Story<'_> {
         }
     }
 
-    /// Why a refused question has no steps.
-    fn refusal(&mut self, case: &Case) {
-        if self.is_served(&case.name) {
-            self.line(0, "questions of this kind are refused");
-        } else {
-            self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones()));
+    /// What the steps do not tell: why there are none.
+    fn end(&mut self, explanation: &Explanation, case: &Case) {
+        let Disposition::Send { outcome, .. } = explanation.disposition else { return };
+        match outcome {
+            Outcome::Refused if self.is_served(&case.name) => self.line(0, "questions of this kind are refused"),
+            Outcome::Refused => self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones())),
+            // A steered answer has told its end in the last step.
+            Outcome::Steered
+            | Outcome::AllDown
+            | Outcome::Static
+            | Outcome::NoData
+            | Outcome::NameError
+            | Outcome::Referral
+            | Outcome::FormatError
+            | Outcome::NotImplemented
+            | Outcome::BadVersion => {}
         }
     }
 

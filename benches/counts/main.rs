@@ -3,8 +3,8 @@
 //! ```text
 //! cargo bench --bench counts -- time [FILTER]                         nanoseconds per operation
 //! cargo bench --bench counts -- run SCENARIO N                        N operations and nothing else, for a profiler
-//! cargo bench --profile counts --bench counts -- compare [FILTER]     instructions, against baseline.txt
-//! cargo bench --profile counts --bench counts -- store                instructions, into baseline.txt
+//! cargo --config benches/counts/cargo.toml test --bench counts -- compare [FILTER]     instructions, against baseline.txt
+//! cargo --config benches/counts/cargo.toml test --bench counts -- store                instructions, into baseline.txt
 //! ```
 //!
 //! FILTER is a part of a scenario's name. docs/PERFORMANCE.md says more.
@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock and the repository, as the shell does")]
 
 mod baseline;
+mod chance;
 mod scenarios;
 mod stopwatch;
 #[path = "../../tests/support/live.rs"]
@@ -27,16 +28,18 @@ use valgrind::chosen;
 /// Where the stored counts are.
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/counts/baseline.txt");
 /// How they are stored anew.
-const STORE: &str = "cargo bench --profile counts --bench counts -- store";
+const STORE: &str = "cargo --config benches/counts/cargo.toml test --bench counts -- store";
 
 fn main() -> ExitCode {
     // cargo adds the flag by which the test harness that we do not have would know that it is to measure.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
+        ["time" | "compare", filter] if chosen(filter).next().is_none() => Err(format!("no scenario has `{filter}` in its name")),
         [] | ["time"] => time(""),
         ["time", filter] => time(filter),
         ["run", scenario, rounds] => run(scenario, rounds),
+        ["compare" | "store", ..] if !cfg!(target_arch = "x86_64") => Err("the stored counts are those of x86_64".to_owned()),
         ["compare"] => compare(""),
         ["compare", filter] => compare(filter),
         ["store"] => store(),
@@ -97,6 +100,7 @@ fn compare(filter: &str) -> Done {
 
 fn store() -> Done {
     let surroundings = format!("with {}", valgrind::surroundings());
-    let heading = ["Instructions per operation, x86_64, toolchain of rust-toolchain.toml, profile `counts`.", &surroundings];
+    let heading =
+        ["Instructions per operation, x86_64, toolchain of rust-toolchain.toml, built as benches/counts/cargo.toml says.", &surroundings];
     fs::write(BASELINE, Baseline::text(&heading, &valgrind::count("")?)).map_err(|error| format!("{BASELINE}: {error}"))
 }

@@ -109,7 +109,9 @@ impl Explanation {
         for step in &self.steps {
             story.step(step);
         }
-        story.end(self, case);
+        if let Disposition::Send { outcome: Outcome::Refused, .. } = self.disposition {
+            story.refusal(case);
+        }
         if self.response.is_empty() {
             story.line(0, "dropped without an answer");
         } else {
@@ -187,22 +189,12 @@ impl Story<'_> {
         }
     }
 
-    /// What the steps do not tell: why there are none.
-    fn end(&mut self, explanation: &Explanation, case: &Case) {
-        let Disposition::Send { outcome, .. } = explanation.disposition else { return };
-        match outcome {
-            Outcome::Refused if self.is_served(&case.name) => self.line(0, "questions of this kind are refused"),
-            Outcome::Refused => self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones())),
-            // A steered answer has told its end in the last step.
-            Outcome::Steered
-            | Outcome::AllDown
-            | Outcome::Static
-            | Outcome::NoData
-            | Outcome::NameError
-            | Outcome::Referral
-            | Outcome::FormatError
-            | Outcome::NotImplemented
-            | Outcome::BadVersion => {}
+    /// Why a refused question has no steps.
+    fn refusal(&mut self, case: &Case) {
+        if self.is_served(&case.name) {
+            self.line(0, "questions of this kind are refused");
+        } else {
+            self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones()));
         }
     }
 

@@ -418,7 +418,7 @@ policies: {s: {type: failover, use: [p]}}\n";
         ("a policy", "pick") => mark(&mut policies, "failover", "round_robin, §"),
         ("a policy", "tolerance") => mark(&mut policies, "failover", "latency, §"),
         ("a policy", "ecs") => {
-            mark(&mut policies, "failover, use: [p]", "geo, rules: [{match: {cidr: 192.0.2.0/24}, use: p}], default: p, §")
+            mark(&mut policies, "failover, use: [p]", "geo, rules: [{match: {cidr: 192.0.2.0/24}, use: p}], default: p, §");
         }
         ("a policy", _) => mark(&mut policies, "failover", "failover, §"),
         ("an item of use", _) => mark(&mut policies, "failover, use: [p]", "weighted, use: [{to: p, §}]"),

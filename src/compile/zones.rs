@@ -163,6 +163,9 @@ fn read_soa(soa: &SoaSection, origin: &Name, diagnostics: &mut Diagnostics) -> O
         }
     };
     let (mname, rname) = (name(&soa.mname, "mname"), name(&soa.rname, "rname"));
+    for (name, text) in [(&mname, &soa.mname), (&rname, &soa.rname)] {
+        diagnostics.extend(name.as_ref().and_then(|name| doubled_origin(name, origin, &text.span)));
+    }
     if let Some(mailbox) = soa.rname.value.strip_suffix('.').unwrap_or(&soa.rname.value).split_once('@') {
         let help = format!("write it as a name: `{}.{}.`", mailbox.0.replace('.', "\\."), mailbox.1);
         diagnostics.push(Diagnostic::error("bad-mailbox", &soa.rname.span, "the mailbox has an `@`").help(help));
@@ -251,6 +254,7 @@ impl<'a> ZoneData<'a> {
         for owner in self.owners.values() {
             check_company(owner, diagnostics);
             self.check_nameservers(owner, diagnostics);
+            self.check_relative_names(owner, diagnostics);
             self.check_occlusion(owner, zones, diagnostics);
         }
     }
@@ -315,6 +319,14 @@ impl<'a> ZoneData<'a> {
         }
     }
 
+    /// Whoever forgets the dot at the end gets the zone's name twice.
+    fn check_relative_names(&self, owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
+        let names = owner.sets.values().flat_map(Set::names).chain(std::iter::once((&owner.name, owner.span)));
+        for (name, span) in names {
+            diagnostics.extend(doubled_origin(name, &self.origin, span));
+        }
+    }
+
     /// The topmost name at or above `name` that delegates.
     fn cut_above(&self, name: &Name) -> Option<&Owner<'a>> {
         let mut cut = None;
@@ -355,6 +367,14 @@ impl<'a> ZoneData<'a> {
             diagnostics.push(mute(&steer.span, "a steered answer"));
         }
     }
+}
+
+/// The warning about a name such as `ns1.example.com.example.com.` in the zone `example.com.`.
+fn doubled_origin(name: &Name, origin: &Name, span: &Span) -> Option<Diagnostic> {
+    let own = name.wire().len().checked_sub(origin.wire().len()).filter(|_| *origin != Name::root() && name.is_within(origin))?;
+    let meant = Name::from_wire(&[&name.wire()[..own], &[0]].concat()).filter(|meant| meant.is_within(origin))?;
+    let fault = Diagnostic::warning("doubled-origin", span, format!("`{name}` holds the name of the zone twice"));
+    Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
 }
 
 /// What may stand beside what at one name.

@@ -54,13 +54,14 @@ impl RdataError {
     pub fn help(&self, rtype: Rtype) -> String {
         match self {
             RdataError::WrongFamily(other) => format!("write it at `{other}:`"),
-            RdataError::BadGeneric => r"write the number of octets and then all of them in hex: `\# 3 010203`".to_owned(),
+            RdataError::BadGeneric | RdataError::BadOctets(_) => {
+                r"write the number of octets and then all of them in hex: `\# 4 c0000201`".to_owned()
+            }
             RdataError::TooLong => "spread it over several records".to_owned(),
             RdataError::NotForZones => "remove it".to_owned(),
             RdataError::NotAnAddress
             | RdataError::BadName(_)
             | RdataError::BadNumber(_)
-            | RdataError::BadOctets(_)
             | RdataError::Fields(_)
             | RdataError::Unreadable(_) => match form_of(rtype) {
                 Some((form, example)) => format!("write {form}: `{example}`"),
@@ -272,6 +273,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_proposed_for_a_faulty_record_can_be_written() {
+        let proposed: Vec<(Rtype, &str)> =
+            (1..=300).map(Rtype).filter_map(|rtype| form_of(rtype).map(|(_, example)| (rtype, example))).collect();
+        assert!(proposed.len() > 10, "{proposed:?}");
+        for (rtype, example) in proposed {
+            assert!(wire(rtype, example).is_ok(), "{rtype}: {:?}", wire(rtype, example));
+        }
+    }
+
+    #[test]
     fn the_generic_form_of_a_known_type_is_read_as_that_type_or_refused() {
         let name = |text| Field::Name(Name::parse(text, &Name::root()).unwrap());
         assert_eq!(parse_rdata(Rtype::CNAME, r"\# 3 016100", &origin()), Ok(vec![name("a.")]));
@@ -290,16 +301,6 @@ mod tests {
             assert_eq!(wire(rtype, octets), Err(RdataError::BadOctets(rtype)), "{octets}");
         }
         assert_eq!(wire(Rtype::OPT, r"\# 0"), Err(RdataError::NotForZones));
-    }
-
-    #[test]
-    fn what_is_proposed_for_a_faulty_record_can_be_written() {
-        let proposed: Vec<(Rtype, &str)> =
-            (1..=300).map(Rtype).filter_map(|rtype| form_of(rtype).map(|(_, example)| (rtype, example))).collect();
-        assert!(proposed.len() > 10, "{proposed:?}");
-        for (rtype, example) in proposed {
-            assert!(wire(rtype, example).is_ok(), "{rtype}: {:?}", wire(rtype, example));
-        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::config::suggest::did_you_mean;
 use crate::config::zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned};
 use crate::dns::{Name, Rtype};
-use crate::zone::{OwnerId, Place, ZoneSource, parse_rdata, soa_rdata};
+use crate::zone::{OwnerId, Place, ZoneSource, doubled_origin, parse_rdata, soa_rdata};
 use std::time::Duration;
 
 /// Reads the texts of a section; what is faulty is reported.
@@ -23,6 +23,11 @@ pub(super) fn read(section: &ZoneSection, diagnostics: &mut Diagnostics) -> Zone
 
 fn read_owner(section: &OwnerSection, zone_section: &ZoneSection, zone: &mut ZoneSource, diagnostics: &mut Diagnostics) {
     let Some(owner) = read_name(&section.owner, zone, diagnostics) else { return };
+    if section.ttl.is_some() && section.sets.is_empty() {
+        let message = format!("the `ttl` of `{}` counts for nothing", zone.get(owner).name());
+        let help = "it is that of static data, and there is none; a steered answer takes the `ttl` of its pool or policy";
+        diagnostics.push(Diagnostic::warning("unused-ttl", &section.owner.span, message).help(help));
+    }
     let ttl_s = seconds(section.ttl.unwrap_or(zone_section.ttl));
     for set in &section.sets {
         read_set(set, owner, ttl_s, zone, diagnostics);
@@ -41,8 +46,8 @@ fn read_name(owner: &Spanned<String>, zone: &mut ZoneSource, diagnostics: &mut D
     match Name::parse(&owner.value, zone.origin()) {
         Ok(name) => zone.owner(name.lowercase().wire(), Place::from(&owner.span), diagnostics),
         Err(error) => {
-            let fault = Diagnostic::error("bad-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value));
-            diagnostics.push(fault.help("write labels with dots between them; a name with a dot at its end is complete"));
+            let fault = Diagnostic::error("bad-domain-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value));
+            diagnostics.push(fault.help("write a name such as `www`, `\"*.app\"`, or `\"@\"` for the zone itself"));
             None
         }
     }
@@ -59,7 +64,8 @@ fn read_set(set: &SetSection, owner: OwnerId, ttl_s: u32, zone: &mut ZoneSource,
     for value in &set.values {
         let place = Place::from(&value.span);
         if let Err(error) = zone.record(owner, rtype, ttl_s, place, |out| parse_rdata(rtype, &value.value, &origin, out)) {
-            diagnostics.push(Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value)));
+            let fault = Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value));
+            diagnostics.push(fault.help(error.help(rtype)));
         }
     }
 }
@@ -68,11 +74,15 @@ fn read_soa(soa: &SoaSection, origin: &Name, diagnostics: &mut Diagnostics) -> O
     let mut name = |text: &Spanned<String>, key: &str| match Name::parse(&text.value, origin) {
         Ok(name) => Some(name),
         Err(error) => {
-            diagnostics.push(Diagnostic::error("bad-name", &text.span, format!("`{key}` is no domain name: {error}")));
+            let fault = Diagnostic::error("bad-domain-name", &text.span, format!("`{key}` is no domain name: {error}"));
+            diagnostics.push(fault.help("write a name such as `ns1`, or `ns1.example.net.` with a dot at its end"));
             None
         }
     };
     let (mname, rname) = (name(&soa.mname, "mname"), name(&soa.rname, "rname"));
+    for (name, text) in [(&mname, &soa.mname), (&rname, &soa.rname)] {
+        diagnostics.extend(name.as_ref().and_then(|name| doubled_origin(name.wire(), origin, &text.span)));
+    }
     if let Some(mailbox) = soa.rname.value.strip_suffix('.').unwrap_or(&soa.rname.value).split_once('@') {
         let help = format!("write it as a name: `{}.{}.`", mailbox.0.replace('.', "\\."), mailbox.1);
         diagnostics.push(Diagnostic::error("bad-mailbox", &soa.rname.span, "the mailbox has an `@`").help(help));

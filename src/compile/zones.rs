@@ -3,9 +3,11 @@
 use super::zone_section;
 use crate::config;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
-use crate::dns::{Name, Rtype, suffixes};
+use crate::dns::{FoldedName, Name, Rtype, suffixes};
 use crate::ids::SteerId;
-use crate::zone::{Owner, Record, ZoneSource, Zones, is_master_file, negative_ttl_s, read_master_file, sets};
+use crate::zone::{
+    Found, Owner, Record, ZoneSource, Zones, doubled_origin, is_master_file, is_too_long, negative_ttl_s, read_master_file, sets,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub(super) fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Optio
     config::zone::read(source, diagnostics).map(|section| zone_section::read(&section, diagnostics))
 }
 
-/// Compiles all zones. What is faulty is reported; there are no zones to serve then.
+/// Compiles all zones. What is faulty is reported and left out.
 pub(super) fn compile(zones: Vec<ZoneSource>, resolve: &mut Resolve<'_>, diagnostics: &mut Diagnostics) -> Zones {
     let mut zones = without_twins(zones, diagnostics);
     for steered in zones.iter_mut().flat_map(ZoneSource::steered_mut) {
@@ -36,10 +38,10 @@ pub(super) fn compile(zones: Vec<ZoneSource>, resolve: &mut Resolve<'_>, diagnos
     for zone in &zones {
         ZoneCheck::new(zone, &served).run(diagnostics);
     }
-    check_aliases(&served, diagnostics);
-    drop(served);
-    // What is faulty is served by nobody, and not worth the work.
-    if diagnostics.has_errors() { Zones::default() } else { Zones::build(zones) }
+    let aliases: Vec<Alias> = zones.iter().flat_map(|zone| Alias::all(zone, &served)).collect();
+    let table = Zones::build(zones);
+    check_aliases(&aliases, &table, diagnostics);
+    table
 }
 
 /// The zones without those that were already seen.
@@ -117,6 +119,10 @@ impl<'z> ZoneCheck<'z> {
             }
         }
         check_alias(owner, records, self.zone, diagnostics);
+        for record in records.iter().filter(|record| record.rtype != Rtype::SOA) {
+            let doubled = |name| doubled_origin(name, self.zone.origin(), &self.zone.span(record.place));
+            diagnostics.extend(record.names().filter_map(doubled));
+        }
         if self.has_cuts {
             self.check_occlusion(owner, records, diagnostics);
         }
@@ -134,7 +140,8 @@ impl<'z> ZoneCheck<'z> {
     fn check_parent(&self, diagnostics: &mut Diagnostics) {
         let apex = self.zone.apex().wire();
         let Some(parent) = suffixes(apex).skip(1).find_map(|suffix| self.served.zone(suffix)) else { return };
-        if !parent.find(apex).is_some_and(|cut| cut.has(Rtype::NS)) {
+        // Where the parent delegates a name in between to others, the delegation of this zone is theirs to make.
+        if cut_above(parent, apex).is_none() {
             let (child, above) = (self.zone.origin(), parent.origin());
             let message = format!("the zone `{child}` is served here, but its parent `{above}` does not delegate it");
             let fault = Diagnostic::error("missing-delegation", &self.zone.origin_span(), message);
@@ -177,8 +184,7 @@ impl<'z> ZoneCheck<'z> {
 
     fn check_set(&self, owner: Owner<'z>, set: &[Record<'z>], diagnostics: &mut Diagnostics) {
         let [first, rest @ ..] = set else { return };
-        let octets: usize = set.iter().map(|record| RECORD_OVERHEAD + record.rdata.len()).sum();
-        if octets > SET_MAX {
+        if is_too_long(set) {
             let message = format!("all {} records of a name must fit into one message", first.rtype);
             let fault = Diagnostic::error("rrset-too-long", &owner.set_span(first), message);
             diagnostics.push(fault.help("65 KB is the most that DNS can carry; remove some records"));
@@ -234,13 +240,8 @@ impl<'z> ZoneCheck<'z> {
             || self.cut_above(&target).is_some_and(|cut| cut.id() != owner.id())
     }
 
-    /// The topmost name at or above a lower-cased `name`, below the apex, that delegates.
     fn cut_above(&self, name: &[u8]) -> Option<Owner<'z>> {
-        if !self.has_cuts {
-            return None;
-        }
-        let below_apex = suffixes(name).take_while(|suffix| *suffix != self.zone.apex().wire());
-        below_apex.filter_map(|suffix| self.zone.find(suffix).filter(|owner| owner.has(Rtype::NS))).last()
+        if self.has_cuts { cut_above(self.zone, name) } else { None }
     }
 
     /// Below a zone cut only glue is of any use (RFC 2136 section 7.18 calls the rest occluded).
@@ -271,11 +272,11 @@ impl<'z> ZoneCheck<'z> {
     }
 }
 
-/// Owner (a pointer), type, class, TTL and length.
-const RECORD_OVERHEAD: usize = 12;
-
-/// An RRset must fit into one message, with a header and the longest question.
-const SET_MAX: usize = 65_535 - 600;
+/// The topmost name at or above a lower-cased `name`, below the zone's apex, that delegates.
+fn cut_above<'z>(zone: &'z ZoneSource, name: &[u8]) -> Option<Owner<'z>> {
+    let below_apex = suffixes(name).take_while(|suffix| *suffix != zone.apex().wire());
+    below_apex.filter_map(|suffix| zone.find(suffix).filter(|owner| owner.has(Rtype::NS))).last()
+}
 
 /// What may stand beside an alias: nothing.
 fn check_alias(owner: Owner<'_>, records: &[Record<'_>], zone: &ZoneSource, diagnostics: &mut Diagnostics) {
@@ -296,44 +297,84 @@ fn check_alias(owner: Owner<'_>, records: &[Record<'_>], zone: &ZoneSource, diag
 
 //--- Aliases across zones
 
-/// Follows every alias through our zones: loops are errors.
-fn check_aliases(served: &Served<'_>, diagnostics: &mut Diagnostics) {
-    // Names whose aliases have been followed to their end, so that no way is gone twice.
-    let mut settled: HashSet<Vec<u8>> = HashSet::new();
-    for zone in served.zones {
-        for owner in zone.owners() {
-            let Some(alias) = owner.first(Rtype::CNAME).filter(|_| !settled.contains(owner.wire())) else { continue };
-            let (path, looped) = follow(owner.wire(), served, &settled);
-            if let Some(start) = looped {
-                diagnostics.push(alias_loop(&path[start..], &zone.span(alias.place)));
-            }
-            settled.extend(path);
-        }
+/// An alias, with where it leads to.
+struct Alias {
+    /// Lower-cased.
+    owner: Name,
+    target: Name,
+    span: Span,
+    /// Whether a zone holds the target, if only with faulty records.
+    target_is_known: bool,
+}
+
+impl Alias {
+    fn all(zone: &ZoneSource, served: &Served<'_>) -> impl Iterator<Item = Alias> {
+        zone.owners().filter_map(move |owner| {
+            let alias = owner.first(Rtype::CNAME)?;
+            let target = Name::from_wire(alias.names().next()?)?;
+            let target_is_known = served.holder(target.lowercase().wire()).is_some_and(|zone| zone.find(target.wire()).is_some());
+            Some(Alias { owner: Name::from_wire(owner.wire())?, target, span: zone.span(alias.place), target_is_known })
+        })
     }
 }
 
-/// The names that an alias leads through, up to a settled one or the end; and where among them a loop begins, if it leads back.
-fn follow(name: &[u8], served: &Served<'_>, settled: &HashSet<Vec<u8>>) -> (Vec<Vec<u8>>, Option<usize>) {
-    let mut path = vec![name.to_vec()];
-    let mut seen: HashMap<Vec<u8>, usize> = HashMap::from([(name.to_vec(), 0)]);
-    while let Some(next) = path.last().and_then(|name| alias_of(served, name)).filter(|next| !settled.contains(next)) {
-        let first = *seen.entry(next.clone()).or_insert(path.len());
+/// Follows every alias as a query would: loops are errors, targets that do not exist are warnings.
+fn check_aliases(aliases: &[Alias], table: &Zones, diagnostics: &mut Diagnostics) {
+    let mut followed: HashSet<Name> = HashSet::new();
+    for Alias { owner, target, span, target_is_known } in aliases {
+        // A name of which all records are faulty has been reported already.
+        if matches!(look_ahead(table, target), Ahead::Nothing) && !target_is_known {
+            let message = format!("`{owner}` is an alias of `{target}`, which has no records");
+            let fault = Diagnostic::warning("dangling-alias", span, message);
+            diagnostics.push(fault.help("add the name, or end it in a dot when it is not meant to be below this zone"));
+        }
+        let mut path = vec![owner.clone()];
+        if let Some(start) = find_loop(table, &mut path, &followed) {
+            report_loop(&path[start..], span, diagnostics);
+        }
+        followed.extend(path);
+    }
+}
+
+/// Follows a chain of aliases from the end of `path` on, and says where in it the chain comes back to. Ends at a name that
+/// has been `followed` before: its loop is known, and long chains are walked once.
+fn find_loop(table: &Zones, path: &mut Vec<Name>, followed: &HashSet<Name>) -> Option<usize> {
+    let mut seen: HashMap<Name, usize> = HashMap::new();
+    loop {
+        let last = path.last().filter(|name| !followed.contains(name))?;
+        seen.insert(last.clone(), path.len() - 1);
+        let Ahead::Alias(next) = look_ahead(table, last) else { return None };
+        let before = seen.get(&next).copied();
         path.push(next);
-        if first + 1 < path.len() {
-            return (path, Some(first));
+        if before.is_some() {
+            return before;
         }
     }
-    (path, None)
 }
 
-/// What a name is an alias of, lower-cased.
-fn alias_of(served: &Served<'_>, name: &[u8]) -> Option<Vec<u8>> {
-    let alias = served.holder(name)?.find(name)?.first(Rtype::CNAME)?;
-    alias.names().next().map(<[u8]>::to_ascii_lowercase)
+/// What a query finds at a name that an alias leads to.
+enum Ahead {
+    /// Another alias, with its lower-cased target.
+    Alias(Name),
+    /// A name of ours without records.
+    Nothing,
+    /// Records, or a name that is not ours to know.
+    End,
 }
 
-fn alias_loop(path: &[Vec<u8>], span: &Span) -> Diagnostic {
-    let path: Vec<String> = path.iter().filter_map(|name| Some(Name::from_wire(name)?.to_string())).collect();
+fn look_ahead(table: &Zones, name: &Name) -> Ahead {
+    let mut folded = FoldedName::new();
+    folded.set(name.wire());
+    let node = match table.find(&folded, Rtype::A).map(|hit| hit.found) {
+        Some(Found::Name(node)) if node.has_data() => node,
+        Some(Found::Name(_) | Found::Nothing) => return Ahead::Nothing,
+        Some(Found::Cut(_)) | None => return Ahead::End,
+    };
+    node.rrset(Rtype::CNAME).and_then(|alias| Name::from_wire(alias.target())).map_or(Ahead::End, Ahead::Alias)
+}
+
+fn report_loop(path: &[Name], span: &Span, diagnostics: &mut Diagnostics) {
+    let path: Vec<String> = path.iter().map(Name::to_string).collect();
     let fault = Diagnostic::error("cname-loop", span, format!("this alias leads back to itself: {}", path.join(" -> ")));
-    fault.help("point one of them at a name that holds addresses")
+    diagnostics.push(fault.help("point one of them at a name that holds addresses"));
 }

@@ -20,7 +20,7 @@ mod types;
 mod writer;
 
 pub use edns::{ClientSubnet, Edns, EdnsError};
-pub use folded::FoldedName;
+pub use folded::{FoldedName, hash_of};
 pub use name::{Name, NameError, name_len, suffixes, unescape};
 pub use query::{HEADER_LEN, Query, QueryError};
 pub use records::{Anchor, Anchors, Patch, RdataTooLong, Records, RecordsBuilder, compressible_names};

@@ -14,9 +14,19 @@ pub fn negative_ttl_s(soa: &Record<'_>) -> u32 {
     soa.ttl_s.min(soa.rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum)))
 }
 
+/// Whether the records of one type and name are more than a message can carry, with a header and the longest question.
+pub fn is_too_long(set: &[Record<'_>]) -> bool {
+    const SET_MAX: usize = 65_535 - 600;
+    // Owner (a pointer), type, class, TTL and length.
+    const RECORD_OVERHEAD: usize = 12;
+    set.iter().map(|record| RECORD_OVERHEAD + record.rdata.len()).sum::<usize>() > SET_MAX
+}
+
 impl Zones {
-    /// Lays out zones that are free of faults, each with a name of its own. Their ids count in the order of `sources`.
+    /// Lays out zones, each with a name of its own. Their ids count in the order of `sources`; those without SOA are left out,
+    /// and so are sets that are too long.
     pub fn build(mut sources: Vec<ZoneSource>) -> Zones {
+        sources.retain(|source| source.soa().is_some());
         let mut layout = Layout::new(&sources);
         for source in &mut sources {
             layout.zone(source);
@@ -106,7 +116,7 @@ impl Layout {
     }
 
     fn zone(&mut self, source: &ZoneSource) {
-        let soa = source.soa().expect("a zone without SOA is faulty");
+        let soa = source.soa().expect("zones without SOA are left out");
         let negative_ttl_s = negative_ttl_s(&soa);
         let mut builder = RecordsBuilder::new(source.origin());
         push(&mut builder, None, negative_ttl_s, &[soa]);
@@ -129,7 +139,7 @@ impl Layout {
         let mut records = Vec::new();
         let mut entries = Vec::with_capacity(source.len());
         for owner in source.owners() {
-            owner.sorted_records(&mut records);
+            servable_records(owner, &mut records);
             entries.push(position(self.zones.entries.len()));
             self.head(owner, zone, &records, source, &specials);
             for set in sets(&records) {
@@ -217,7 +227,7 @@ impl Layout {
         let mut records = Vec::new();
         for target in set.iter().flat_map(Record::names) {
             let Some(owner) = source.find(target) else { continue };
-            owner.sorted_records(&mut records);
+            servable_records(owner, &mut records);
             for addresses in sets(&records).filter(|set| matches!(set[0].rtype, Rtype::A | Rtype::AAAA)) {
                 builder.clear();
                 push(&mut builder, Some(target), ttl_s(addresses), addresses);
@@ -253,6 +263,15 @@ impl LinkRow {
     }
 }
 
+/// The records of a name, ordered by type, without those of sets that no message could carry.
+fn servable_records<'s>(owner: Owner<'s>, records: &mut Vec<Record<'s>>) {
+    owner.sorted_records(records);
+    if is_too_long(records) {
+        let too_long: HashSet<Rtype> = sets(records).filter(|set| is_too_long(set)).map(|set| set[0].rtype).collect();
+        records.retain(|record| !too_long.contains(&record.rtype));
+    }
+}
+
 /// RFC 2181 section 5.2: records of an RRset have one TTL; where a file says several, the smallest.
 fn ttl_s(set: &[Record<'_>]) -> u32 {
     set.iter().map(|record| record.ttl_s).min().unwrap_or(0)
@@ -262,7 +281,7 @@ fn ttl_s(set: &[Record<'_>]) -> u32 {
 fn push(builder: &mut RecordsBuilder<'_>, owner: Option<&[u8]>, ttl_s: u32, set: &[Record<'_>]) {
     for (at, record) in set.iter().enumerate() {
         if set[..at].iter().all(|before| before.rdata != record.rdata) {
-            builder.push(owner, record.rtype, ttl_s, record.rdata).expect("the zone compiler has checked the length of the RRset");
+            builder.push(owner, record.rtype, ttl_s, record.rdata).expect("sets that are too long are left out");
         }
     }
 }

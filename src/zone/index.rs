@@ -4,9 +4,6 @@
 //! begins, so that slots stand in the order of their hashes: the table grows, and one is made from another, without a look at
 //! any name. Who asks compares the name itself.
 
-use crate::dns::FoldedName;
-use crate::rng::mix;
-
 /// Hashes to numbers below 2^32 - 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HashIndex {
@@ -88,63 +85,6 @@ fn number(slot: u64) -> u32 {
     low.wrapping_sub(1)
 }
 
-//--- Hashes of names
-
-/// Hashes of all suffixes of a name: `skip(i)` is that of the name without its leftmost `i` labels.
-///
-/// Unseeded on purpose: tables hold only the operator's names at half load, so that no client can lengthen a search.
-#[derive(Debug)]
-pub(super) struct SuffixHashes([u64; 128]);
-
-impl SuffixHashes {
-    pub fn of(name: &FoldedName) -> SuffixHashes {
-        let mut hashes = [0; 128];
-        let mut hash = SEED;
-        for skip in (0..=name.labels()).rev() {
-            let end = if skip == name.labels() { name.offset(skip) + 1 } else { name.offset(skip + 1) };
-            hash = fold(hash, &name.wire()[name.offset(skip)..end]);
-            hashes[skip] = hash;
-        }
-        SuffixHashes(hashes)
-    }
-
-    pub fn skip(&self, labels: usize) -> u64 {
-        self.0[labels]
-    }
-}
-
-/// The hash of a name that is well-formed, lower-cased and uncompressed.
-pub(super) fn hash_of(wire: &[u8]) -> u64 {
-    let mut starts = [0; 128];
-    let (mut labels, mut at) = (0, 0);
-    while wire[at] != 0 {
-        starts[labels] = at;
-        labels += 1;
-        at += 1 + usize::from(wire[at]);
-    }
-    let mut hash = fold(SEED, &wire[at..=at]);
-    for &start in starts[..labels].iter().rev() {
-        hash = fold(hash, &wire[start..at]);
-        at = start;
-    }
-    hash
-}
-
-/// Any number; the hash of the name above the root.
-const SEED: u64 = 0x5354_4545_5253_4d41;
-
-/// Mixes one label into the hash of the name above it, eight octets at a time.
-fn fold(hash: u64, label: &[u8]) -> u64 {
-    let (words, rest) = label.as_chunks::<8>();
-    let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
-    if rest.is_empty() {
-        return hash;
-    }
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    mix(hash ^ u64::from_le_bytes(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,15 +106,5 @@ mod tests {
         let mut numbers: Vec<u32> = index.entries().map(|(_, number)| number).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, (0..1000).collect::<Vec<u32>>());
-    }
-
-    #[test]
-    fn a_name_hashes_alike_as_a_whole_and_as_the_suffix_of_another() {
-        let mut folded = FoldedName::new();
-        folded.set(b"\x09nine-oct.\x03www\x07example\x00");
-        let hashes = SuffixHashes::of(&folded);
-        for skip in 0..=3 {
-            assert_eq!(hashes.skip(skip), hash_of(folded.suffix(skip)));
-        }
     }
 }

@@ -8,7 +8,7 @@
 
 use super::parse::{RdataError, parse_words, soa_rdata};
 use super::scan::{Entry, ScanError, Scanner, Word};
-use super::source::{OwnerId, Place, ZoneSource};
+use super::source::{OwnerId, Place, ZoneSource, doubled_origin};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
 use crate::dns::{Name, Rtype};
 use std::ops::Range;
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
         (self.origin, self.unfolded) = (Some(origin), unfolded);
         let error = result.err()?;
         let message = format!("`{}` is no {rtype} data: {error}", self.text[whole.clone()].lines().next().unwrap_or_default());
-        self.report("bad-record", whole, message, data_help(&error));
+        self.report("bad-record", whole, message, data_help(&error, rtype));
         None
     }
 
@@ -335,6 +335,11 @@ impl<'a> Reader<'a> {
         let names = (self.name(mname), self.mailbox(rname));
         let serial = self.serial(serial);
         let [refresh, retry, expire, minimum] = [refresh, retry, expire, minimum].map(|word| self.ttl(word));
+        for (name, word) in [(&names.0, mname), (&names.1, rname)] {
+            let origin = self.zone.as_ref()?.origin();
+            let fault = name.as_ref().and_then(|name| doubled_origin(name.wire(), origin, &self.span(word)));
+            self.diagnostics.extend(fault);
+        }
         let (mname, rname) = (names.0?, names.1?);
         let rdata = soa_rdata(&mname, &rname, [serial?, refresh?, retry?, expire?, minimum?]);
         let ttl_s = head.ttl_s.map(|(ttl_s, _)| ttl_s);
@@ -373,7 +378,7 @@ impl<'a> Reader<'a> {
         };
         let Err(error) = Name::parse_into(text, origin, wire) else { return true };
         let message = format!("`{text}` is no domain name: {error}");
-        self.fault("bad-name", word, message, "write labels with dots between them; a name with a dot at its end is complete");
+        self.fault("bad-domain-name", word, message, "write labels with dots between them; a name with a dot at its end is complete");
         false
     }
 
@@ -459,16 +464,17 @@ impl<'a> Reader<'a> {
     }
 
     fn unreadable(&mut self, error: ScanError, range: Range<usize>) {
-        let (code, message, help) = match error {
+        match error {
             ScanError::UnclosedQuote => {
-                ("unclosed-quote", "this quote is not closed", "close it on the same line; a quote inside is `\\\"`")
+                self.report("unclosed-quote", range, "this quote is not closed", "close it on the same line; a quote inside is `\\\"`");
             }
             ScanError::UnclosedParenthesis => {
-                ("unclosed-parenthesis", "this parenthesis is not closed", "write `)` behind the record's last word")
+                self.report("unclosed-parenthesis", range, "this parenthesis is not closed", "write `)` behind the record's last word");
             }
-            ScanError::StrayParenthesis => ("stray-parenthesis", "this parenthesis closes nothing", "remove it, or write `(` before it"),
-        };
-        self.report(code, range, message, help);
+            ScanError::StrayParenthesis => {
+                self.report("stray-parenthesis", range, "this parenthesis closes nothing", "remove it, or write `(` before it");
+            }
+        }
     }
 }
 
@@ -488,20 +494,9 @@ fn unfold<'l>(words: &[Word], text: &str, line: &'l mut String) -> &'l str {
     line
 }
 
-fn data_help(error: &RdataError) -> &'static str {
-    match error {
-        RdataError::NotForZones => "remove it: a zone is served as it is written here, without what signing adds",
-        RdataError::BadName(_) => "a name with a dot at its end is complete, any other is relative to the origin",
-        RdataError::NotAnAddress
-        | RdataError::WrongFamily(_)
-        | RdataError::BadNumber(_)
-        | RdataError::Fields(_)
-        | RdataError::BadGeneric
-        | RdataError::NotItsData(_)
-        | RdataError::StringTooLong
-        | RdataError::TooLong
-        | RdataError::Unreadable(_) => SHAPE,
-    }
+fn data_help(error: &RdataError, rtype: Rtype) -> String {
+    // Elsewhere the type is a key.
+    if let RdataError::WrongFamily(other) = error { format!("write `{other}` instead of `{rtype}`") } else { error.help(rtype) }
 }
 
 /// Seconds, from a number or from numbers with units: `300`, `1h30m`. `None` when it is neither.

@@ -1,6 +1,6 @@
 //! Record data from text to wire form, mostly by hickory-proto.
 
-use crate::dns::{Name, NameError, Rtype, name_len};
+use crate::dns::{Name, NameError, Rtype};
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
 use hickory_proto::serialize::txt::Parser;
@@ -22,8 +22,8 @@ pub enum RdataError {
     Fields(&'static str),
     /// The generic form is `\# LENGTH HEX` (RFC 3597 section 5), and its length must agree.
     BadGeneric,
-    /// The generic form of a type with a form of its own, and its octets are not that.
-    NotItsData(Rtype),
+    /// The octets of a generic form are no data of a type that is known; holds the type.
+    BadOctets(Rtype),
     /// A character string of more than 255 octets (RFC 1035 section 3.3).
     StringTooLong,
     /// Longer than a record can be.
@@ -43,15 +43,63 @@ impl fmt::Display for RdataError {
             RdataError::BadNumber(what) => write!(f, "{what} must be a number from 0 to 65535"),
             RdataError::Fields(what) => write!(f, "expected `{what}`"),
             RdataError::BadGeneric => f.write_str("expected `\\# LENGTH HEX` with as many octets as the length says"),
-            RdataError::NotItsData(rtype) => write!(f, "these octets are no {rtype} data"),
-            RdataError::StringTooLong => {
-                f.write_str("a string is longer than 255 octets; write it as several strings, one behind the other")
-            }
+            RdataError::BadOctets(rtype) => write!(f, "the octets are no {rtype} data"),
+            RdataError::StringTooLong => f.write_str("a string is longer than 255 octets"),
             RdataError::TooLong => f.write_str("longer than the 65535 octets that a record can hold"),
             RdataError::Unreadable(text) => f.write_str(text),
             RdataError::NotForZones => f.write_str("a type that only servers make; it cannot be written into a zone"),
         }
     }
+}
+
+impl RdataError {
+    /// What to write instead, as data of `rtype`.
+    pub fn help(&self, rtype: Rtype) -> String {
+        match self {
+            RdataError::WrongFamily(other) => format!("write it at `{other}:`"),
+            RdataError::BadGeneric | RdataError::BadOctets(_) => {
+                r"write the number of octets and then all of them in hex: `\# 4 c0000201`".to_owned()
+            }
+            RdataError::StringTooLong => r#"write several strings, one behind the other: `"one" "two"`"#.to_owned(),
+            RdataError::TooLong => "spread it over several records".to_owned(),
+            RdataError::NotForZones => "remove it".to_owned(),
+            RdataError::NotAnAddress
+            | RdataError::BadName(_)
+            | RdataError::BadNumber(_)
+            | RdataError::Fields(_)
+            | RdataError::Unreadable(_) => match form_of(rtype) {
+                Some((form, example)) => format!("write {form}: `{example}`"),
+                None => r"write it in the generic form: `\# LENGTH HEX` (RFC 3597 section 5)".to_owned(),
+            },
+        }
+    }
+}
+
+/// What the data of a type consists of, and an example; `None` for types that few people write.
+fn form_of(rtype: Rtype) -> Option<(&'static str, &'static str)> {
+    const NAPTR: Rtype = Rtype(35);
+    const SSHFP: Rtype = Rtype(44);
+    const TLSA: Rtype = Rtype(52);
+    const SVCB: Rtype = Rtype(64);
+    const HTTPS: Rtype = Rtype(65);
+    const CAA: Rtype = Rtype(257);
+    let form = match rtype {
+        Rtype::A => ("an IPv4 address", "192.0.2.1"),
+        Rtype::AAAA => ("an IPv6 address", "2001:db8::1"),
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => ("one name, with a dot at its end unless it is relative to the zone", "www.example.com."),
+        Rtype::MX => ("preference and name in one text", "10 mail.example.com."),
+        Rtype::TXT => ("one text, or several in quotes of their own", r#""one" "two""#),
+        Rtype::SRV => ("priority, weight, port and name in one text", "10 5 443 lb.example.com."),
+        NAPTR => {
+            ("order, preference, flags, service, pattern and name in one text", r#"100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" ."#)
+        }
+        SSHFP => ("algorithm, digest type and digest in one text", "4 1 0123456789abcdef0123456789abcdef01234567"),
+        TLSA => ("usage, selector, matching type and data in one text", "3 1 2 0123456789abcdef"),
+        SVCB | HTTPS => ("priority, target and parameters in one text", "1 . alpn=h2"),
+        CAA => ("flags, tag and value in one text", r#"0 issue "ca.example.net""#),
+        _ => return None,
+    };
+    Some(form)
 }
 
 impl From<NameError> for RdataError {
@@ -102,6 +150,9 @@ fn append<'t>(
     origin: &Name,
     out: &mut Vec<u8>,
 ) -> Result<(), RdataError> {
+    if rtype.is_meta() || MADE_BY_SERVERS.contains(&rtype) {
+        return Err(RdataError::NotForZones);
+    }
     if words.clone().next() == Some("\\#") {
         return parse_generic(rtype, words.skip(1), out);
     }
@@ -123,7 +174,6 @@ fn append<'t>(
             }
             Ok(Name::parse_into(name, origin, out)?)
         }
-        rtype if rtype.is_meta() || MADE_BY_SERVERS.contains(&rtype) => Err(RdataError::NotForZones),
         _ => by_hickory(rtype, text, origin, out),
     }
 }
@@ -174,7 +224,7 @@ fn strings(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// The generic form stands for the same octets as the type's own (RFC 3597 section 5), so it must be sound data of the type.
+/// The generic form (RFC 3597 section 5), behind its `\#`.
 fn parse_generic<'t>(rtype: Rtype, mut words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     let start = out.len();
     let length: usize = words.next().and_then(|word| word.parse().ok()).ok_or(RdataError::BadGeneric)?;
@@ -184,20 +234,19 @@ fn parse_generic<'t>(rtype: Rtype, mut words: impl Iterator<Item = &'t str>, out
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         out.push(digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low).ok_or(RdataError::BadGeneric)?);
     }
-    let octets = &out[start..];
-    if !rest.is_empty() || octets.len() != length {
+    if !rest.is_empty() || out.len() - start != length {
         return Err(RdataError::BadGeneric);
     }
-    let whole_name = |octets: &[u8]| name_len(octets) == Some(octets.len());
-    let sound = match rtype {
-        Rtype::A => octets.len() == 4,
-        Rtype::AAAA => octets.len() == 16,
-        Rtype::NS | Rtype::CNAME | Rtype::PTR => whole_name(octets),
-        Rtype::MX => octets.len() > 2 && whole_name(&octets[2..]),
-        rtype if rtype.is_meta() || MADE_BY_SERVERS.contains(&rtype) => return Err(RdataError::NotForZones),
-        _ => readable(rtype, octets),
-    };
-    if sound { Ok(()) } else { Err(RdataError::NotItsData(rtype)) }
+    if is_data_of(rtype, &out[start..])? { Ok(()) } else { Err(RdataError::BadOctets(rtype)) }
+}
+
+/// RFC 3597 section 5 allows the generic form for known types too: then it must be what the text form would have become.
+fn is_data_of(rtype: Rtype, octets: &[u8]) -> Result<bool, RdataError> {
+    let length = u16::try_from(octets.len()).map_err(|_| RdataError::TooLong)?;
+    let Ok(data) = RData::read(&mut BinDecoder::new(octets), RecordType::from(rtype.0), Restrict::new(length)) else { return Ok(false) };
+    // Written out again, so that no compression pointer is left: it would point elsewhere in another message.
+    let mut again = Vec::new();
+    Ok(encode(&data, &mut again).is_ok() && again == octets)
 }
 
 /// Everything else goes through the zone parser of hickory-proto, as one line of a master file.
@@ -224,17 +273,6 @@ fn encode(data: &RData, out: &mut Vec<u8>) -> Result<(), hickory_proto::ProtoErr
     data.emit(&mut encoder)?;
     out.append(&mut wire);
     Ok(())
-}
-
-/// Whether hickory-proto reads the octets as data of the type; unknown types take any.
-fn readable(rtype: Rtype, octets: &[u8]) -> bool {
-    let known = RecordType::from(rtype.0);
-    let Ok(length) = u16::try_from(octets.len()) else { return false };
-    if matches!(known, RecordType::Unknown(_)) || length == 0 {
-        return matches!(known, RecordType::Unknown(_));
-    }
-    let mut decoder = BinDecoder::new(octets);
-    RData::read(&mut decoder, known, Restrict::new(length)).is_ok() && decoder.is_empty()
 }
 
 fn checked(octets: &[u8]) -> Result<(), RdataError> {
@@ -286,13 +324,38 @@ mod tests {
         assert_eq!(wire(Rtype(65280), r"\# 3 010203"), Ok(vec![1, 2, 3]));
         assert_eq!(wire(Rtype(65280), r"\# 2 010203"), Err(RdataError::BadGeneric));
         assert_eq!(wire(Rtype(65280), r"\# 2 01zz"), Err(RdataError::BadGeneric));
-        assert_eq!(wire(Rtype::A, r"\# 4 C0000201"), Ok(vec![192, 0, 2, 1]));
-        assert_eq!(wire(Rtype::A, r"\# 3 C00002"), Err(RdataError::NotItsData(Rtype::A)));
-        assert_eq!(wire(Rtype::NS, r"\# 3 016100"), Ok(b"\x01a\x00".to_vec()));
-        assert_eq!(wire(Rtype::NS, r"\# 2 0161"), Err(RdataError::NotItsData(Rtype::NS)));
-        assert_eq!(wire(Rtype(257), r"\# 1 00"), Err(RdataError::NotItsData(Rtype(257))));
         assert!(wire(Rtype(65), "1 . alpn=h2").is_ok());
         assert_eq!(wire(Rtype::AXFR, "x"), Err(RdataError::NotForZones));
+    }
+
+    #[test]
+    fn what_is_proposed_for_a_faulty_record_can_be_written() {
+        let proposed: Vec<(Rtype, &str)> =
+            (1..=300).map(Rtype).filter_map(|rtype| form_of(rtype).map(|(_, example)| (rtype, example))).collect();
+        assert!(proposed.len() > 10, "{proposed:?}");
+        for (rtype, example) in proposed {
+            assert!(wire(rtype, example).is_ok(), "{rtype}: {:?}", wire(rtype, example));
+        }
+    }
+
+    #[test]
+    fn the_generic_form_of_a_known_type_is_read_as_that_type_or_refused() {
+        assert_eq!(wire(Rtype::CNAME, r"\# 3 016100"), Ok(b"\x01a\x00".to_vec()));
+        assert_eq!(wire(Rtype::MX, r"\# 5 000A016100"), Ok(b"\x00\x0a\x01a\x00".to_vec()));
+        assert_eq!(wire(Rtype::A, r"\# 4 c0000201"), Ok(vec![192, 0, 2, 1]));
+        let pointer = r"\# 8 0001000201bbc000";
+        for (rtype, octets) in [
+            (Rtype::A, r"\# 3 010203"),
+            (Rtype::AAAA, r"\# 4 c0000201"),
+            (Rtype::CNAME, r"\# 2 0161"),
+            (Rtype::CNAME, r"\# 0"),
+            (Rtype::MX, r"\# 1 00"),
+            (Rtype::TXT, r"\# 1 05"),
+            (Rtype::SRV, pointer),
+        ] {
+            assert_eq!(wire(rtype, octets), Err(RdataError::BadOctets(rtype)), "{octets}");
+        }
+        assert_eq!(wire(Rtype::OPT, r"\# 0"), Err(RdataError::NotForZones));
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //!
 //! Knows what a single name or record may be, but no rule about several of them, and not what a steered name leads to.
 
-use super::index::{HashIndex, hash_of};
+use super::index::HashIndex;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
-use crate::dns::{Name, Rtype, compressible_names, name_len, suffixes};
+use crate::dns::{Name, Rtype, compressible_names, hash_of, name_len, suffixes};
 use crate::ids::SteerId;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -158,7 +158,11 @@ impl ZoneSource {
             let message = format!("`{}` has a `*` that is not its first label", self.text(place));
             Diagnostic::error("bad-wildcard", &self.span(place), message).help("a wildcard is `*.` followed by a name")
         } else {
-            return Some(self.intern(wire));
+            let (before, owner) = (self.owners.len(), self.intern(wire));
+            if self.owners.len() > before {
+                diagnostics.extend(doubled_origin(wire, &self.origin, &self.span(place)));
+            }
+            return Some(owner);
         };
         diagnostics.push(fault);
         None
@@ -390,6 +394,20 @@ impl<'s> Owner<'s> {
 /// The records of one type each, of records that are ordered by type.
 pub fn sets<'r, 's>(records: &'r [Record<'s>]) -> impl Iterator<Item = &'r [Record<'s>]> {
     records.chunk_by(|one, other| one.rtype == other.rtype)
+}
+
+/// The warning about a name such as `ns1.example.com.example.com.` in the zone `example.com.`: whoever forgets the dot at the end
+/// gets the zone's name twice.
+pub fn doubled_origin(name: &[u8], origin: &Name, span: &Span) -> Option<Diagnostic> {
+    let end = origin.wire();
+    let own = name.len().checked_sub(end.len()).filter(|own| end.len() > 1 && name[*own..].eq_ignore_ascii_case(end))?;
+    // Compared without the root, which only the last of both has.
+    let twice = own.checked_sub(end.len() - 1).filter(|at| name[*at..own].eq_ignore_ascii_case(&end[..end.len() - 1]))?;
+    // Only at the start of a label.
+    suffixes(name).find(|suffix| suffix.len() == name.len() - twice)?;
+    let fault = Diagnostic::warning("doubled-origin", span, format!("`{}` holds the name of the zone twice", show(name)));
+    let meant = show(&[&name[..own], &[0]].concat());
+    Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
 }
 
 /// The first octets of a wildcard.

@@ -1,8 +1,7 @@
 //! All names of all zones behind one flat table.
 //!
 //! A slot of the table leads to an [`entry`], in which a name and all it holds lie together. What few names have - a wildcard
-//! below, a zone cut above, a steering decision - lies aside in `links`. Hashes of all suffixes of a name come from one walk
-//! from the root down, so that a miss costs one probe a label.
+//! below, a zone cut above, a steering decision - lies aside in `links`.
 
 use super::entry::{self, NONE, RrsetEntry};
 use super::index::HashIndex;

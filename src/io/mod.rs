@@ -15,6 +15,7 @@ pub mod files;
 pub mod human;
 pub mod listeners;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod packet;
 #[cfg(target_os = "linux")]

@@ -46,7 +46,7 @@ $TTL 5m
 Example IN 300 SOA ns1.example hostmaster.example.org. (
         7        ; serial
         1h 15M 7d 30 )
-$ORIGIN example.com.
+$ORIGIN Example.com.
         NS      ns1
  IN     NS      ns.example.net.
 @       MX      10 mail

@@ -1,15 +1,15 @@
 //! A name and all it holds as one run of octets, so that a look-up that hits touches neighbouring memory only.
 //!
 //! ```text
-//!   zone 4 | links 4 | RRsets 2 | labels 1 | name, lower-cased, in wire form
-//!   and for each RRset:
+//!   zone 4 | links 4 | RRsets 2 | labels 1 | octets of name 1 | name, lower-cased, in wire form
+//!   and for each RRset, in the order of their types:
 //!   type 2 | records 2 | octets of records 2 | octets of more 2 | list of patches 4 | records | more
 //! ```
 //!
 //! "More" is, for a CNAME, its lower-cased target in wire form; for NS, the first glue block and one past the last, 4 octets each.
 //! Numbers are in the machine's own order: nothing of this but the records ever leaves it.
 
-use crate::dns::{Rtype, name_len};
+use crate::dns::Rtype;
 use crate::ids::{Id, ZoneId};
 
 /// "No links".
@@ -38,7 +38,7 @@ pub(super) struct RrsetEntry<'e> {
 }
 
 /// Where the name begins.
-const NAME_AT: usize = 11;
+const NAME_AT: usize = 12;
 /// Octets of an RRset before its records.
 const RRSET_HEAD: usize = 12;
 
@@ -49,6 +49,7 @@ impl Head<'_> {
         out.extend(self.links.to_ne_bytes());
         out.extend(self.rrsets.to_ne_bytes());
         out.push(self.labels);
+        out.push(u8::try_from(self.name.len()).expect("a name has at most 255 octets"));
         out.extend(self.name);
     }
 }
@@ -67,57 +68,81 @@ impl RrsetEntry<'_> {
     }
 }
 
-/// Whether the entry at the front of `entry` is that of a name in wire form.
-pub(super) fn is_named(entry: &[u8], name: &[u8]) -> bool {
-    // A name says itself where it ends, so one that begins like another is that other.
-    entry[NAME_AT..].starts_with(name)
+/// An entry, read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'e> {
+    head: &'e [u8; NAME_AT],
+    /// From the name on, and beyond the entry.
+    rest: &'e [u8],
 }
 
-/// The zone of the entry at the front of `entry`.
-pub(super) fn zone(entry: &[u8]) -> ZoneId {
-    ZoneId::new(u32_at(entry, 0) as usize)
-}
+impl<'e> Entry<'e> {
+    /// The entry that begins at `at`.
+    pub fn at(entries: &'e [u8], at: u32) -> Entry<'e> {
+        let (head, rest) = entries[at as usize..].split_first_chunk().expect("an entry is written as a whole");
+        Entry { head, rest }
+    }
 
-/// The links of the entry at the front of `entry`.
-pub(super) fn links(entry: &[u8]) -> u32 {
-    u32_at(entry, 4)
-}
+    /// Whether it is that of a name in wire form.
+    pub fn is_named(self, name: &[u8]) -> bool {
+        // A name says itself where it ends, so one that begins like another is that other.
+        self.rest.starts_with(name)
+    }
 
-/// The number of its RRsets.
-pub(super) fn rrset_count(entry: &[u8]) -> u16 {
-    u16_at(entry, 8)
-}
+    /// The zone that the name belongs to.
+    pub fn zone(self) -> ZoneId {
+        ZoneId::new(u32_at(self.head, 0) as usize)
+    }
 
-/// The labels of its name, the root not counted.
-pub(super) fn labels(entry: &[u8]) -> u8 {
-    entry[10]
-}
+    /// Row of the table of links, or [`NONE`].
+    pub fn links(self) -> u32 {
+        u32_at(self.head, 4)
+    }
 
-/// Its name in wire form.
-pub(super) fn name(entry: &[u8]) -> &[u8] {
-    let name = &entry[NAME_AT..];
-    &name[..name_len(name).expect("names are well-formed")]
-}
+    /// The number of its RRsets.
+    pub fn rrset_count(self) -> u16 {
+        u16::from_ne_bytes([self.head[8], self.head[9]])
+    }
 
-/// Its RRsets.
-pub(super) fn rrsets(entry: &[u8]) -> impl Iterator<Item = RrsetEntry<'_>> {
-    let mut rest = &entry[NAME_AT + name(entry).len()..];
-    (0..rrset_count(entry)).map(move |_| {
-        let (head, tail) = rest.split_at(RRSET_HEAD);
-        let (records, tail) = tail.split_at(usize::from(u16_at(head, 4)));
-        let (more, tail) = tail.split_at(usize::from(u16_at(head, 6)));
-        rest = tail;
-        RrsetEntry { rtype: Rtype(u16_at(head, 0)), count: u16_at(head, 2), patches: u32_at(head, 8), records, more }
-    })
+    /// The labels of the name, the root not counted.
+    pub fn labels(self) -> u8 {
+        self.head[10]
+    }
+
+    /// The name in wire form.
+    pub fn name(self) -> &'e [u8] {
+        &self.rest[..self.name_len()]
+    }
+
+    fn name_len(self) -> usize {
+        usize::from(self.head[11])
+    }
+
+    /// The RRset of a type.
+    pub fn rrset(self, rtype: Rtype) -> Option<RrsetEntry<'e>> {
+        let mut rest = &self.rest[self.name_len()..];
+        for _ in 0..self.rrset_count() {
+            let (head, tail) = rest.split_first_chunk::<RRSET_HEAD>()?;
+            let number = |at: usize| u16::from_ne_bytes([head[at], head[at + 1]]);
+            let (records, more) = (usize::from(number(4)), usize::from(number(6)));
+            let found = Rtype(number(0));
+            if found == rtype {
+                let (records, tail) = tail.split_at(records);
+                return Some(RrsetEntry { rtype, count: number(2), patches: u32_at(head, 8), records, more: &tail[..more] });
+            }
+            // They are ordered, and a CNAME, which is looked for first, comes early.
+            if found > rtype {
+                return None;
+            }
+            rest = &tail[records + more..];
+        }
+        None
+    }
 }
 
 /// The number at `at`.
 pub(super) fn u32_at(octets: &[u8], at: usize) -> u32 {
     octets[at..].first_chunk().map_or(0, |chunk| u32::from_ne_bytes(*chunk))
-}
-
-fn u16_at(octets: &[u8], at: usize) -> u16 {
-    octets[at..].first_chunk().map_or(0, |chunk| u16::from_ne_bytes(*chunk))
 }
 
 /// An offset or number of something in an arena.
@@ -134,12 +159,14 @@ mod tests {
         let mut bytes = vec![0xff; 3];
         let head = Head { zone: ZoneId::new(7), links: 9, rrsets: 2, labels: 1, name: b"\x01a\x00" };
         head.write(&mut bytes);
-        RrsetEntry { rtype: Rtype::CNAME, count: 1, patches: 5, records: b"records", more: b"\x01b\x00" }.write(&mut bytes);
         RrsetEntry { rtype: Rtype::A, count: 2, patches: 6, records: b"", more: b"" }.write(&mut bytes);
-        let entry = &bytes[3..];
-        assert_eq!((zone(entry), links(entry), labels(entry), name(entry)), (ZoneId::new(7), 9, 1, &b"\x01a\x00"[..]));
-        assert!(is_named(entry, b"\x01a\x00") && !is_named(entry, b"\x01b\x00") && !is_named(entry, b"\x00"));
-        let sets: Vec<_> = rrsets(entry).map(|set| (set.rtype, set.count, set.patches, set.records, set.more)).collect();
-        assert_eq!(sets, [(Rtype::CNAME, 1, 5, &b"records"[..], &b"\x01b\x00"[..]), (Rtype::A, 2, 6, b"", b"")]);
+        RrsetEntry { rtype: Rtype::CNAME, count: 1, patches: 5, records: b"records", more: b"\x01b\x00" }.write(&mut bytes);
+        let entry = Entry::at(&bytes, 3);
+        assert_eq!((entry.zone(), entry.links(), entry.labels(), entry.name()), (ZoneId::new(7), 9, 1, &b"\x01a\x00"[..]));
+        assert!(entry.is_named(b"\x01a\x00") && !entry.is_named(b"\x01b\x00") && !entry.is_named(b"\x00"));
+        let found = |rtype| entry.rrset(rtype).map(|set| (set.count, set.patches, set.records, set.more));
+        assert_eq!(found(Rtype::A), Some((2, 6, &b""[..], &b""[..])));
+        assert_eq!(found(Rtype::CNAME), Some((1, 5, &b"records"[..], &b"\x01b\x00"[..])));
+        assert_eq!([Rtype(0), Rtype::NS, Rtype::MX].map(found), [None; 3]);
     }
 }

@@ -20,16 +20,14 @@ impl HashIndex {
 
     /// The number under `hash` that `is` recognises.
     pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
-        }
         let mut at = self.home(hash);
         loop {
-            let slot = self.slots[at];
+            // Only an empty table has no slot there.
+            let slot = *self.slots.get(at)?;
             if slot == 0 {
                 return None;
             }
-            if slot >> 32 == hash >> 32 && is(number(slot)) {
+            if (slot ^ hash) >> 32 == 0 && is(number(slot)) {
                 return Some(number(slot));
             }
             at = self.after(at);

@@ -257,8 +257,8 @@ impl<'a> Reader<'a> {
         let mut wire = std::mem::take(&mut self.wire);
         wire.clear();
         let owner = self.name_into(word, &mut wire).then(|| {
-            wire.make_ascii_lowercase();
             self.begin(word, &wire, is_soa);
+            wire.make_ascii_lowercase();
             self.zone.as_mut()?.owner(&wire, place(word), self.diagnostics)
         });
         self.wire = wire;

@@ -1,9 +1,9 @@
 //! All names of all zones behind one flat table.
 //!
-//! A slot of the table leads to an [`entry`], in which a name and all it holds lie together. What few names have - a wildcard
+//! A slot of the table leads to an [`Entry`], in which a name and all it holds lie together. What few names have - a wildcard
 //! below, a zone cut above, a steering decision - lies aside in `links`.
 
-use super::entry::{self, NONE, RrsetEntry};
+use super::entry::{Entry, NONE, RrsetEntry, u32_at};
 use super::index::HashIndex;
 use crate::dns::{Name, Patch, Records, Rtype};
 use crate::ids::{SteerId, Table, ZoneId};
@@ -70,6 +70,7 @@ pub struct Zones {
 pub struct Node<'z> {
     zones: &'z Zones,
     at: u32,
+    entry: Entry<'z>,
 }
 
 /// One RRset of a node.
@@ -99,18 +100,17 @@ impl Zones {
     pub fn steered(&self) -> impl Iterator<Item = (Name, SteerId)> {
         self.links.iter().filter_map(|links| {
             let steer = links.steer?;
-            Some((Name::from_wire(entry::name(&self.entries[links.node as usize..]))?, steer))
+            Some((Name::from_wire(Entry::at(&self.entries, links.node).name())?, steer))
         })
     }
 
     pub(super) fn node(&self, at: u32) -> Option<Node<'_>> {
-        (at != NONE).then_some(Node { zones: self, at })
+        (at != NONE).then(|| Node { zones: self, at, entry: Entry::at(&self.entries, at) })
     }
 
     /// The node of a folded name whose hash is known.
     pub(super) fn probe(&self, hash: u64, name: &[u8]) -> Option<Node<'_>> {
-        let at = self.index.find(hash, |at| entry::is_named(&self.entries[at as usize..], name))?;
-        Some(Node { zones: self, at })
+        self.node(self.index.find(hash, |at| Entry::at(&self.entries, at).is_named(name))?)
     }
 
     fn records(&self, block: &BlockRow) -> Records<'_> {
@@ -120,12 +120,8 @@ impl Zones {
 }
 
 impl<'z> Node<'z> {
-    fn entry(self) -> &'z [u8] {
-        &self.zones.entries[self.at as usize..]
-    }
-
     fn links(self) -> Option<&'z LinkRow> {
-        match entry::links(self.entry()) {
+        match self.entry.links() {
             NONE => None,
             row => Some(&self.zones.links[row as usize]),
         }
@@ -133,7 +129,7 @@ impl<'z> Node<'z> {
 
     /// The zone it belongs to.
     pub fn zone(self) -> &'z Zone {
-        &self.zones.list[entry::zone(self.entry())]
+        &self.zones.list[self.entry.zone()]
     }
 
     /// What decides its addresses, when it is steered.
@@ -143,18 +139,17 @@ impl<'z> Node<'z> {
 
     /// The RRset of a type.
     pub fn rrset(self, rtype: Rtype) -> Option<RrsetView<'z>> {
-        let found = entry::rrsets(self.entry()).find(|set| set.rtype == rtype);
-        found.map(|entry| RrsetView { zones: self.zones, entry })
+        self.entry.rrset(rtype).map(|entry| RrsetView { zones: self.zones, entry })
     }
 
     /// Whether it holds any data: an empty non-terminal does not.
     pub fn has_data(self) -> bool {
-        entry::rrset_count(self.entry()) > 0 || self.steer().is_some()
+        self.entry.rrset_count() > 0 || self.steer().is_some()
     }
 
     /// The labels of its name, the root not counted.
     pub fn labels(self) -> usize {
-        usize::from(entry::labels(self.entry()))
+        usize::from(self.entry.labels())
     }
 
     pub(super) fn wildcard(self) -> Option<Node<'z>> {
@@ -184,7 +179,7 @@ impl<'z> RrsetView<'z> {
     /// The addresses of its targets inside our zones, an item an RRset; for NS only.
     pub fn glue(self) -> impl Iterator<Item = Records<'z>> {
         let glue = match self.entry.rtype {
-            Rtype::NS => entry::u32_at(self.entry.more, 0) as usize..entry::u32_at(self.entry.more, 4) as usize,
+            Rtype::NS => u32_at(self.entry.more, 0) as usize..u32_at(self.entry.more, 4) as usize,
             _ => 0..0,
         };
         self.zones.glue[glue].iter().map(move |block| self.zones.records(block))

@@ -16,6 +16,7 @@ pub mod human;
 pub mod listeners;
 pub mod log;
 pub mod metrics;
+pub mod open_files;
 pub mod packet;
 #[cfg(target_os = "linux")]
 pub mod packet_batch;

@@ -133,7 +133,8 @@ impl<'a> ZoneData<'a> {
         let name = match Name::parse(&owner.value, &self.origin) {
             Ok(name) => name,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value)));
+                let fault = Diagnostic::error("bad-domain-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value));
+                diagnostics.push(fault.help("write a name such as `www`, `\"*.app\"`, or `\"@\"` for the zone itself"));
                 return None;
             }
         };
@@ -156,11 +157,15 @@ fn read_soa(soa: &SoaSection, origin: &Name, diagnostics: &mut Diagnostics) -> O
     let mut name = |text: &Spanned<String>, key: &str| match Name::parse(&text.value, origin) {
         Ok(name) => Some(name),
         Err(error) => {
-            diagnostics.push(Diagnostic::error("bad-name", &text.span, format!("`{key}` is no domain name: {error}")));
+            let fault = Diagnostic::error("bad-domain-name", &text.span, format!("`{key}` is no domain name: {error}"));
+            diagnostics.push(fault.help("write a name such as `ns1`, or `ns1.example.net.` with a dot at its end"));
             None
         }
     };
     let (mname, rname) = (name(&soa.mname, "mname"), name(&soa.rname, "rname"));
+    for (name, text) in [(&mname, &soa.mname), (&rname, &soa.rname)] {
+        diagnostics.extend(name.as_ref().and_then(|name| doubled_origin(name, origin, &text.span)));
+    }
     if let Some(mailbox) = soa.rname.value.strip_suffix('.').unwrap_or(&soa.rname.value).split_once('@') {
         let help = format!("write it as a name: `{}.{}.`", mailbox.0.replace('.', "\\."), mailbox.1);
         diagnostics.push(Diagnostic::error("bad-mailbox", &soa.rname.span, "the mailbox has an `@`").help(help));
@@ -200,7 +205,8 @@ fn read_values<'a>(rtype: Rtype, set: &'a SetSection, origin: &Name, diagnostics
         let fields = match parse_rdata(rtype, &value.value, origin) {
             Ok(fields) => fields,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value)));
+                let fault = Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value));
+                diagnostics.push(fault.help(error.help(rtype)));
                 continue;
             }
         };
@@ -248,6 +254,7 @@ impl<'a> ZoneData<'a> {
         for owner in self.owners.values() {
             check_company(owner, diagnostics);
             self.check_nameservers(owner, diagnostics);
+            self.check_relative_names(owner, diagnostics);
             self.check_occlusion(owner, zones, diagnostics);
         }
     }
@@ -312,6 +319,14 @@ impl<'a> ZoneData<'a> {
         }
     }
 
+    /// Whoever forgets the dot at the end gets the zone's name twice.
+    fn check_relative_names(&self, owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
+        let names = owner.sets.values().flat_map(Set::names).chain(std::iter::once((&owner.name, owner.span)));
+        for (name, span) in names {
+            diagnostics.extend(doubled_origin(name, &self.origin, span));
+        }
+    }
+
     /// The topmost name at or above `name` that delegates.
     fn cut_above(&self, name: &Name) -> Option<&Owner<'a>> {
         let mut cut = None;
@@ -352,6 +367,14 @@ impl<'a> ZoneData<'a> {
             diagnostics.push(mute(&steer.span, "a steered answer"));
         }
     }
+}
+
+/// The warning about a name such as `ns1.example.com.example.com.` in the zone `example.com.`.
+fn doubled_origin(name: &Name, origin: &Name, span: &Span) -> Option<Diagnostic> {
+    let own = name.wire().len().checked_sub(origin.wire().len()).filter(|_| *origin != Name::root() && name.is_within(origin))?;
+    let meant = Name::from_wire(&[&name.wire()[..own], &[0]].concat()).filter(|meant| meant.is_within(origin))?;
+    let fault = Diagnostic::warning("doubled-origin", span, format!("`{name}` holds the name of the zone twice"));
+    Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
 }
 
 /// What may stand beside what at one name.

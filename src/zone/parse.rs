@@ -49,6 +49,55 @@ impl fmt::Display for RdataError {
     }
 }
 
+impl RdataError {
+    /// What to write instead, as data of `rtype`.
+    pub fn help(&self, rtype: Rtype) -> String {
+        match self {
+            RdataError::WrongFamily(other) => format!("write it at `{other}:`"),
+            RdataError::BadGeneric | RdataError::BadOctets(_) => {
+                r"write the number of octets and then all of them in hex: `\# 4 c0000201`".to_owned()
+            }
+            RdataError::TooLong => "spread it over several records".to_owned(),
+            RdataError::NotForZones => "remove it".to_owned(),
+            RdataError::NotAnAddress
+            | RdataError::BadName(_)
+            | RdataError::BadNumber(_)
+            | RdataError::Fields(_)
+            | RdataError::Unreadable(_) => match form_of(rtype) {
+                Some((form, example)) => format!("write {form}: `{example}`"),
+                None => r"write it in the generic form: `\# LENGTH HEX` (RFC 3597 section 5)".to_owned(),
+            },
+        }
+    }
+}
+
+/// What the data of a type consists of, and an example; `None` for types that few people write.
+fn form_of(rtype: Rtype) -> Option<(&'static str, &'static str)> {
+    const NAPTR: Rtype = Rtype(35);
+    const SSHFP: Rtype = Rtype(44);
+    const TLSA: Rtype = Rtype(52);
+    const SVCB: Rtype = Rtype(64);
+    const HTTPS: Rtype = Rtype(65);
+    const CAA: Rtype = Rtype(257);
+    let form = match rtype {
+        Rtype::A => ("an IPv4 address", "192.0.2.1"),
+        Rtype::AAAA => ("an IPv6 address", "2001:db8::1"),
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => ("one name, with a dot at its end unless it is relative to the zone", "www.example.com."),
+        Rtype::MX => ("preference and name in one text", "10 mail.example.com."),
+        Rtype::TXT => ("one text, or several in quotes of their own", r#""one" "two""#),
+        Rtype::SRV => ("priority, weight, port and name in one text", "10 5 443 lb.example.com."),
+        NAPTR => {
+            ("order, preference, flags, service, pattern and name in one text", r#"100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" ."#)
+        }
+        SSHFP => ("algorithm, digest type and digest in one text", "4 1 0123456789abcdef0123456789abcdef01234567"),
+        TLSA => ("usage, selector, matching type and data in one text", "3 1 2 0123456789abcdef"),
+        SVCB | HTTPS => ("priority, target and parameters in one text", "1 . alpn=h2"),
+        CAA => ("flags, tag and value in one text", r#"0 issue "ca.example.net""#),
+        _ => return None,
+    };
+    Some(form)
+}
+
 impl From<NameError> for RdataError {
     fn from(error: NameError) -> RdataError {
         RdataError::BadName(error)
@@ -221,6 +270,16 @@ mod tests {
         assert_eq!(wire(Rtype(65280), r"\# 2 01zz"), Err(RdataError::BadGeneric));
         assert!(wire(Rtype(65), "1 . alpn=h2").is_ok());
         assert_eq!(wire(Rtype::AXFR, "x"), Err(RdataError::NotForZones));
+    }
+
+    #[test]
+    fn what_is_proposed_for_a_faulty_record_can_be_written() {
+        let proposed: Vec<(Rtype, &str)> =
+            (1..=300).map(Rtype).filter_map(|rtype| form_of(rtype).map(|(_, example)| (rtype, example))).collect();
+        assert!(proposed.len() > 10, "{proposed:?}");
+        for (rtype, example) in proposed {
+            assert!(wire(rtype, example).is_ok(), "{rtype}: {:?}", wire(rtype, example));
+        }
     }
 
     #[test]

@@ -512,7 +512,8 @@ fn version(peer: Peer, comparison: &Comparison) -> String {
         Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
             let said = said(program, &[argument]);
             // Some say their version without their name, some in a sentence.
-            let number = said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+            let number =
+                said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
             number.map_or(said.clone(), |number| format!("{} {number}", peer.word()))
         }
     }

@@ -152,6 +152,11 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
+    /// Adds each of `found`.
+    pub fn extend(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+        self.0.extend(found);
+    }
+
     /// Whether any of them forbids to go on.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)

@@ -3,11 +3,11 @@
 //! A [`Case`] is a question and who asks; [`explain`] answers it as the server would, and [`Explanation::render`] tells the
 //! story. Has no second implementation of anything, and knows no socket: the shell hands in the [`Live`] view.
 
-use crate::answer::{Client, Disposition, STREAM_PAYLOAD_MAX, Scratch, Transport, respond_traced};
+use crate::answer::{Client, Disposition, Outcome, STREAM_PAYLOAD_MAX, Scratch, Transport, respond_traced};
 use crate::dns::{Name, Rtype};
 use crate::ids::{NodeId, PoolId};
 use crate::live::Live;
-use crate::policy::{Node, Step};
+use crate::policy::{LastResort, Node, Step};
 use crate::prefix::Prefix;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
@@ -63,7 +63,7 @@ impl Case {
     /// # Errors
     /// Which part cannot be read, and why.
     pub fn parse(name: &str, qtype: &str, client: &str, subnet: Option<&str>, seed: u64) -> Result<Case, String> {
-        let subnet = subnet.map(|text| text.parse().map_err(|error| format!("the subnet `{text}` is {error}")));
+        let subnet = subnet.map(|text| text.parse().map_err(|error| format!("`{text}` is no subnet: {error}")));
         Ok(Case {
             name: Name::parse(name, &Name::root()).map_err(|error| format!("`{name}` is no domain name: {error}"))?,
             qtype: Rtype::parse(qtype).ok_or_else(|| format!("`{qtype}` is no record type"))?,
@@ -109,6 +109,9 @@ impl Explanation {
         for step in &self.steps {
             story.step(step);
         }
+        if let Disposition::Send { outcome: Outcome::Refused, .. } = self.disposition {
+            story.refusal(case);
+        }
         if self.response.is_empty() {
             story.line(0, "dropped without an answer");
         } else {
@@ -118,6 +121,9 @@ impl Explanation {
         story.text
     }
 }
+
+/// Zones that a refusal lists: as many as one line takes.
+const ZONES_MAX: usize = 5;
 
 struct Story<'a> {
     live: &'a Live,
@@ -137,12 +143,16 @@ impl Story<'_> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Located { node, depth, addr, by_subnet, scope } => {
-                let by = if by_subnet { "client subnet" } else { "resolver address" };
-                self.line(depth, &format!("{} looks at {addr} ({by}): the same place for all of /{scope}", self.node(node)));
+                let by = if by_subnet {
+                    format!("the client subnet: the same for all of {}", Prefix::new(addr, scope))
+                } else {
+                    "the resolver, since no client subnet is known or wanted".to_owned()
+                };
+                self.line(depth, &format!("{} looks at {addr}, {by}", self.node(node)));
             }
             Step::Surveyed { node, depth, child, survey, fate } => {
-                let fitness = survey.map(|survey| format!("{:?}, ", survey.grade).to_lowercase()).unwrap_or_default();
-                self.line(depth, &format!("{}: {} is {fitness}{fate}", self.node(node), self.node(child)));
+                let fitness = survey.map_or_else(|| "was not looked at".to_owned(), |survey| format!("is {}", survey.grade));
+                self.line(depth, &format!("{}: {} {fitness}: {fate}", self.node(node), self.node(child)));
             }
             Step::Took { node, depth, child } => self.line(depth, &format!("{} takes {}", self.node(node), self.node(child))),
             Step::Weighed { pool, depth, member, chance_ppm, holds_s, chosen } => {
@@ -152,12 +162,49 @@ impl Story<'_> {
                 self.line(depth, &format!("{member}: chance {chance}, sure for {}; {mark}", seconds(holds_s)));
             }
             Step::Timed { node, depth, members_s, returns_s, ttl_s } => {
-                let returns =
-                    if returns_s == u32::MAX { String::new() } else { format!("; a preferred one could be back in {returns_s} s") };
-                let text = format!("{} holds for {} (members {}{returns})", self.node(node), seconds(ttl_s), seconds(members_s));
-                self.line(depth, &text);
+                let members = (members_s != u32::MAX).then(|| format!("members {members_s} s"));
+                let returns = (returns_s != u32::MAX).then(|| format!("a preferred one could be back in {returns_s} s"));
+                let why: Vec<String> = [members, returns].into_iter().flatten().collect();
+                let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+                self.line(depth, &format!("{} holds for {}{why}", self.node(node), seconds(ttl_s)));
             }
+            Step::AllDown { instead, ttl_s } => {
+                self.line(0, &format!("all is down; instead, for {ttl_s} s: {}", self.last_resort(instead)));
+            }
+            Step::Answered { allowed, ttl_s } => {
+                self.line(0, &format!("the TTL is {ttl_s} s, of {} s to {} s allowed", allowed.min_s, allowed.max_s));
+            }
+            Step::Denied { is_configured: true } => self.line(0, "nothing of this family is usable there: a short denial"),
+            Step::Denied { is_configured: false } => self.line(0, "no pool below this name has this family: a denial"),
         }
+    }
+
+    fn last_resort(&self, instead: LastResort) -> String {
+        match instead {
+            LastResort::NoData => "no records".to_owned(),
+            LastResort::ServFail => "SERVFAIL".to_owned(),
+            LastResort::ServeAll => "as if all were healthy".to_owned(),
+            LastResort::LastKnown => "the last members that were usable".to_owned(),
+            LastResort::Fallback(node) => format!("the members of {}", self.node(node)),
+        }
+    }
+
+    /// Why a refused question has no steps.
+    fn refusal(&mut self, case: &Case) {
+        if self.is_served(&case.name) {
+            self.line(0, "questions of this kind are refused");
+        } else {
+            self.line(0, &format!("{} is in none of the zones served here: {}", case.name, self.zones()));
+        }
+    }
+
+    fn is_served(&self, name: &Name) -> bool {
+        self.live.snapshot.zones.iter().any(|(_, zone)| name.is_within(&zone.apex))
+    }
+
+    fn zones(&self) -> String {
+        let names: Vec<String> = self.live.snapshot.zones.iter().map(|(_, zone)| zone.apex.to_string()).collect();
+        if names.len() > ZONES_MAX { format!("{} of them", names.len()) } else { names.join(" ") }
     }
 
     fn node(&self, node: NodeId) -> String {
@@ -288,4 +335,80 @@ fn wire(data: &RData) -> Vec<u8> {
     let mut wire = Vec::new();
     let _ = data.emit(&mut BinEncoder::new(&mut wire));
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{Inputs, compile};
+    use crate::config::server;
+    use crate::diagnostic::{Diagnostics, Source};
+    use crate::health::{Status, Verdict};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const POLICIES: &str = "
+pools:
+  fra: {members: [{name: up-1, a: 192.0.2.1}]}
+  nyc: {members: [{name: down-1, a: 198.51.100.1}], ttl: {min: 20s, max: 30s}}
+policies:
+  first: {type: failover, use: [fra, nyc]}
+  near: {type: geo, rules: [{match: {cidr: 203.0.113.0/24}, use: nyc}], default: fra}
+";
+    const ZONE: &str = "
+zone: gslb.example.com
+soa: {mname: ns1, rname: hostmaster.example.com.}
+records:
+  \"@\": {NS: ns1}
+  ns1: {A: 192.0.2.53}
+  first: {steer: first}
+  near: {steer: near}
+  nyc: {steer: nyc}
+";
+
+    /// The story of a name, with the members up for 10 s whose names say so.
+    fn told(name: &str, subnet: Option<&str>, is_up: fn(&str) -> bool) -> String {
+        let source = |text: &str| Arc::new(Source { name: "test.yaml".to_owned(), text: text.to_owned() });
+        let server = server::read(&source("zones: zone.yaml\n"), &mut Diagnostics::new()).expect("a sound main file");
+        let (policies, zones) = (vec![source(POLICIES)], vec![source(ZONE)]);
+        let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
+        let (snapshot, diagnostics) = compile(&inputs);
+        let snapshot = Arc::new(snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false))));
+        let config = Arc::clone(&snapshot);
+        let live = Live::prepare(snapshot, |pool, member, _| {
+            let up = Verdict { status: Status::Up, holds: Duration::from_secs(10), latency: None };
+            if is_up(&config.graph.pools[pool].members[member].name) { up } else { Verdict::DISABLED }
+        });
+        let case = Case::parse(name, "A", "192.0.2.99", subnet, 0).expect("a sound case");
+        explain(&live, &case).render(&live, &case)
+    }
+
+    #[test]
+    fn a_child_that_was_not_looked_at_is_said_to_be_so() {
+        let story = told("first.gslb.example.com", None, |_| true);
+        assert!(story.contains("policy `first`: pool `fra` is healthy: taken\n"), "{story}");
+        assert!(story.contains("policy `first`: pool `nyc` was not looked at: one before it is as good\n"), "{story}");
+    }
+
+    #[test]
+    fn a_place_is_shared_by_a_prefix_only_when_a_subnet_was_announced() {
+        let story = told("near.gslb.example.com", Some("203.0.113.0/28"), |_| true);
+        assert!(story.contains("looks at 203.0.113.0, the client subnet: the same for all of 203.0.113.0/24\n"), "{story}");
+        let story = told("near.gslb.example.com", None, |_| true);
+        assert!(story.contains("looks at 192.0.2.99, the resolver") && !story.contains("the same for all"), "{story}");
+    }
+
+    #[test]
+    fn a_name_of_no_zone_is_answered_with_the_zones_that_there_are() {
+        let story = told("first", None, |_| true);
+        assert!(story.contains("first. is in none of the zones served here: gslb.example.com.\n"), "{story}");
+        assert!(!told("first.gslb.example.com", None, |_| true).contains("in none"));
+    }
+
+    #[test]
+    fn a_subnet_that_is_none_is_refused_in_a_sentence() {
+        let error = Case::parse("a", "A", "192.0.2.1", Some("10.0.0.1/8"), 0).expect_err("host bits");
+        assert_eq!(error, "`10.0.0.1/8` is no subnet: bits are set beyond its length; did you mean 10.0.0.0/8?");
+    }
 }

@@ -74,7 +74,7 @@ impl fmt::Display for PrefixError {
         match self {
             PrefixError::Address => f.write_str("not an IP address or CIDR prefix"),
             PrefixError::Length => f.write_str("the prefix length must be a number from 0 to 32 (IPv4) or 128 (IPv6)"),
-            PrefixError::HostBits(meant) => write!(f, "has bits set beyond its length; did you mean {meant}?"),
+            PrefixError::HostBits(meant) => write!(f, "bits are set beyond its length; did you mean {meant}?"),
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steersman::answer::{Client, Disposition, STREAM_PAYLOAD_MAX, Scratch, Transport, UDP_PAYLOAD_MAX, respond};
 use steersman::dns::{Name, Rtype};
-use steersman::explain::{Case, presentation};
+use steersman::explain::{Case, explain, presentation};
 use steersman::health::Verdict;
 use steersman::live::Live;
 use steersman::snapshot::Snapshot;
@@ -58,6 +58,9 @@ struct Question {
     latency: BTreeMap<String, u64>,
     #[serde(default)]
     seed: u64,
+    /// The whole story, as `steersman explain` tells it.
+    #[serde(default)]
+    explain: bool,
     /// Instead of one answer: how often each comes, in so many throws.
     throws: Option<u64>,
 }
@@ -101,19 +104,23 @@ impl Question {
         verdicts
     }
 
-    fn packet(&self) -> Vec<u8> {
-        if let Some(hex) = &self.hex {
-            let digits: String = hex.split_whitespace().collect();
-            return (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex")).collect();
-        }
+    fn case(&self) -> Case {
         let (name, qtype) = self.ask.as_deref().expect("ask or hex").split_once(' ').expect("NAME TYPE");
-        let case = Case {
+        Case {
             name: Name::parse(name, &Name::root()).expect("a name"),
             qtype: Rtype::parse(qtype).expect("a type"),
             client: self.from,
             subnet: self.subnet.as_ref().map(|subnet| subnet.parse().expect("a prefix")),
             seed: self.seed,
-        };
+        }
+    }
+
+    fn packet(&self) -> Vec<u8> {
+        if let Some(hex) = &self.hex {
+            let digits: String = hex.split_whitespace().collect();
+            return (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex")).collect();
+        }
+        let case = self.case();
         let mut packet = case.query();
         if !self.edns {
             packet.truncate(packet.len() - 11);
@@ -138,6 +145,9 @@ impl Question {
 
     fn run(&self, snapshot: &Arc<Snapshot>) -> String {
         let live = support::live(Arc::clone(snapshot), &self.verdicts());
+        if self.explain {
+            return explain(&live, &self.case()).render(&live, &self.case());
+        }
         let mut scratch = Scratch::new(self.seed);
         let Some(throws) = self.throws else { return self.answer(&live, &mut scratch) };
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();

@@ -3,7 +3,7 @@
 //! A yaml block is preceded by `<!-- check: KIND GROUP -->`. All blocks of one page and group are one config: `server`
 //! is its steersman.yaml, `policies`, `regions` and `zone` are files beside it; what a group lacks is filled in plainly. A
 //! `$ steersman check` or `$ steersman explain` in a console block is run from the root of the repository, and its output
-//! is what follows, where a line `…` stands for any lines. A table of keys is preceded by `<!-- keys: NAME -->`, where
+//! is what follows, where a line `…` stands for any lines. A default in a table of keys is written out, and must change nothing. A table of keys is preceded by `<!-- keys: NAME -->`, where
 //! NAME is that of a `Schema` in src/config.
 
 #![allow(clippy::disallowed_methods, reason = "tests read the repository")]
@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use steersman::compile::{Inputs, compile};
+use steersman::config::server;
+use steersman::diagnostic::{Diagnostics, Source};
 
 #[test]
 fn every_yaml_example_belongs_to_a_config_that_compiles() {
@@ -73,6 +77,39 @@ fn every_key_of_the_config_is_documented_and_no_other() {
     for (name, keys) in schemas {
         assert_eq!(documented[&name], keys, "{name}: left: docs/CONFIG.md, right: src/config");
     }
+}
+
+#[test]
+fn every_code_of_a_diagnostic_is_documented_and_no_other() {
+    let page = read("docs/CONFIG.md");
+    let documented = |heading: &str| -> BTreeSet<String> {
+        let (_, table) = page.split_once(heading).unwrap_or_else(|| panic!("docs/CONFIG.md has a table `{heading}`"));
+        table.lines().skip(2).map_while(|row| row.strip_prefix("| `")?.split('`').next()).map(str::to_owned).collect()
+    };
+    let [errors, warnings] = diagnostic_codes();
+    assert!(errors.len() > 40 && warnings.len() > 5, "the search has lost its way: {errors:?} {warnings:?}");
+    assert_eq!(documented("| error | what is wrong |"), errors, "left: docs/CONFIG.md, right: src");
+    assert_eq!(documented("| warning | what is served, but probably not meant |"), warnings, "left: docs/CONFIG.md, right: src");
+}
+
+#[test]
+fn every_default_that_is_documented_is_what_holds_when_nothing_is_written() {
+    let mut checked = 0;
+    for (schema, key, default) in documented_defaults(&read("docs/CONFIG.md")) {
+        let carrier = carrier(&schema, &key);
+        let plain = compiled(&carrier, "");
+        let written = compiled(&carrier, &format!("{key}: {default}"));
+        let differing: Vec<_> = plain.lines().zip(written.lines()).filter(|(plain, written)| plain != written).take(3).collect();
+        assert!(plain == written, "{schema}: `{key}` is not `{default}` when nothing is written: {differing:?}");
+        checked += 1;
+    }
+    assert!(checked > 30, "only {checked} defaults were found");
+}
+
+#[test]
+fn a_wrong_default_would_be_noticed() {
+    let carrier = carrier("a monitor", "fall");
+    assert_ne!(compiled(&carrier, ""), compiled(&carrier, "fall: 4"));
 }
 
 #[test]
@@ -338,6 +375,99 @@ fn schemas() -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     schemas
+}
+
+//--- Defaults
+
+/// Section, key and default of every row whose default begins with a value in code.
+fn documented_defaults(page: &str) -> Vec<(String, String, String)> {
+    let mut defaults = Vec::new();
+    for part in page.split("<!-- keys: ").skip(1) {
+        let (name, rest) = part.split_once(" -->\n").expect("the marker ends its line");
+        let mut rows = rest.lines().take_while(|line| line.starts_with('|'));
+        if !rows.next().is_some_and(|head| head.contains("| default |")) {
+            continue;
+        }
+        for row in rows.skip(1) {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let value = |cell: &str| Some(cell.strip_prefix('`')?.split_once('`')?.0.to_owned());
+            if let (Some(key), Some(default)) = (value(cells[1]), value(cells[2])) {
+                defaults.push((name.replace('`', ""), key, default));
+            }
+        }
+    }
+    defaults
+}
+
+/// A sound config in which `§` marks where keys of a section can be written: its steersman.yaml, policies and zone.
+fn carrier(schema: &str, key: &str) -> [String; 3] {
+    let server = "zones: zone.yaml\npolicies: policies.yaml\n";
+    let policies = "monitors: {m: {type: https, host: www.example}}
+pools: {p: {monitor: m, members: [{name: one, a: 192.0.2.1}, {name: two, a: 192.0.2.2}]}}
+policies: {s: {type: failover, use: [p]}}\n";
+    let zone = "zone: a.example\nsoa: {mname: ns, rname: h.example., serial: 1}\nrecords: {'@': {NS: ns, steer: s}, ns: {A: 192.0.2.53}}\n";
+    let (mut server, mut policies, mut zone) = (server.to_owned(), policies.to_owned(), zone.to_owned());
+    let mark = |text: &mut String, before: &str, after: &str| *text = text.replace(before, after);
+    match (schema, key) {
+        ("steersman.yaml", _) => server.push('§'),
+        ("tcp", _) => server.push_str("tcp: {§}"),
+        ("dot", _) => server.push_str("dot: {certificate: c.pem, key: k.pem, §}"),
+        ("a monitor", _) => mark(&mut policies, "host:", "§, host:"),
+        ("a pool", _) => mark(&mut policies, "monitor: m", "§, monitor: m"),
+        ("a member", _) => mark(&mut policies, "name: one", "§, name: one"),
+        ("a policy", "pick") => mark(&mut policies, "failover", "round_robin, §"),
+        ("a policy", "tolerance") => mark(&mut policies, "failover", "latency, §"),
+        ("a policy", "ecs") => {
+            mark(&mut policies, "failover, use: [p]", "geo, rules: [{match: {cidr: 192.0.2.0/24}, use: p}], default: p, §");
+        }
+        ("a policy", _) => mark(&mut policies, "failover", "failover, §"),
+        ("an item of use", _) => mark(&mut policies, "failover, use: [p]", "weighted, use: [{to: p, §}]"),
+        ("ttl", _) => mark(&mut policies, "failover", "failover, ttl: {§}"),
+        ("a zone file", _) => zone.push('§'),
+        ("soa", _) => mark(&mut zone, "serial: 1", "serial: 1, §"),
+        _ => panic!("write here where keys of `{schema}` stand"),
+    }
+    [server, policies, zone]
+}
+
+/// Everything that a config means, with `entry` written at the mark.
+fn compiled(carrier: &[String; 3], entry: &str) -> String {
+    let [server, policies, zone] = carrier.each_ref().map(|text| {
+        let inner = if entry.is_empty() { String::new() } else { format!("{entry}, ") };
+        let text = text.replace("§, ", &inner).replace('§', entry);
+        Arc::new(Source { name: "test.yaml".to_owned(), text })
+    });
+    let mut diagnostics = Diagnostics::new();
+    let server = server::read(&server, &mut diagnostics).expect("the carrier is a mapping");
+    let (policies, zones) = (vec![policies], vec![zone]);
+    let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
+    let (snapshot, found) = compile(&inputs);
+    diagnostics.append(found);
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+    format!("{:#?}", snapshot.expect("there are no errors"))
+}
+
+//--- Codes
+
+/// The codes of errors and of warnings that the program can give.
+fn diagnostic_codes() -> [BTreeSet<String>; 2] {
+    let mut codes = [BTreeSet::new(), BTreeSet::new()];
+    for directory in ["src/config", "src/compile", "src/io"] {
+        for entry in fs::read_dir(root().join(directory)).expect("the directory is in the repository") {
+            let path = entry.expect("the directory can be read").path();
+            if !path.is_file() {
+                continue;
+            }
+            let text = fs::read_to_string(path).expect("sources are UTF-8");
+            let program = text.split("#[cfg(test)]").next().expect("split yields at least one piece");
+            for (index, calls) in [["Diagnostic::error(", "refuse("].as_slice(), &["Diagnostic::warning("]].into_iter().enumerate() {
+                let behind = calls.iter().flat_map(|call| program.split(*call).skip(1));
+                let code = |rest: &str| Some(rest.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+                codes[index].extend(behind.filter_map(code));
+            }
+        }
+    }
+    codes
 }
 
 //--- Of this file itself

@@ -59,6 +59,7 @@ fn every_test_is_on_the_map() {
 fn no_test_is_ignored_and_no_file_is_too_long() {
     let mut all = sources("src");
     all.extend(sources("tests"));
+    all.extend(sources("benches"));
     all.extend(sources("examples"));
     report(&all.iter().flat_map(Source::habits).collect::<Vec<_>>());
 }

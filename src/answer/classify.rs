@@ -13,8 +13,7 @@ pub(super) fn unreadable(error: QueryError, packet: &[u8], out: &mut [u8]) -> Di
         | QueryError::BadName
         | QueryError::BadRecord
         | QueryError::SecondOpt
-        | QueryError::OptOwnerNotRoot
-        | QueryError::BadOption(_) => (Rcode::FormErr, Outcome::FormatError),
+        | QueryError::OptOwnerNotRoot => (Rcode::FormErr, Outcome::FormatError),
     };
     let response = ResponseWriter::new(&packet[..HEADER_LEN], &[], None, HEADER_LEN, announced(), out);
     Disposition::Send { len: response.finish(rcode), outcome, truncated: false }
@@ -25,6 +24,9 @@ pub(super) fn refusal(query: &Query<'_>) -> Option<Verdict> {
     // RFC 6891 section 6.1.3: a version that we do not speak comes before everything else.
     if query.edns.is_some_and(|edns| edns.version != 0) {
         return Some((Rcode::BadVers, Outcome::BadVersion));
+    }
+    if query.edns.is_some_and(|edns| edns.fault.is_some()) {
+        return Some((Rcode::FormErr, Outcome::FormatError));
     }
     if query.qclass != CLASS_IN {
         return Some((Rcode::Refused, Outcome::Refused));

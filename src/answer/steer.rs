@@ -4,7 +4,7 @@ use super::{Client, Outcome, Scratch};
 use crate::dns::Query;
 use crate::ids::{NodeId, SteerId};
 use crate::live::Live;
-use crate::policy::{Grade, Health, LastResort, Question, Selection, Steer, Trace, evaluate};
+use crate::policy::{Grade, Health, LastResort, Question, Selection, Steer, Step, Trace, evaluate};
 use crate::prefix::Family;
 
 /// Why there is nothing to answer.
@@ -43,6 +43,10 @@ pub(super) fn decide<T: Trace>(
     let question =
         Question { family, resolver: client.source, subnet: query.edns.and_then(|edns| edns.subnet?.prefix), dice: scratch.rng.dice() };
     let mut choice = Choice { live, question, scratch, trace };
+    // Health has no say in it, nor where the client is: a denial for everybody, whatever is down.
+    if !steer.families[family.index()] {
+        return choice.denied(u32::MAX, 0);
+    }
     let selection = choice.among(steer.root, Health::Live);
     if selection.grade == Grade::Empty {
         return choice.all_down(steer, selection);
@@ -59,27 +63,29 @@ struct Choice<'a, T> {
 
 impl<T: Trace> Choice<'_, T> {
     fn among(&mut self, root: NodeId, health: Health) -> Selection {
-        self.scratch.picks.clear();
         let graph = &self.live.snapshot.graph;
         evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.scratch.picks, self.trace)
     }
 
-    fn answered(&self, steer: &Steer, selection: Selection) -> Decision {
+    fn answered(&mut self, steer: &Steer, selection: Selection) -> Decision {
         let scope = selection.scope;
         if self.scratch.picks.is_empty() {
-            return self.no_family(steer, scope);
+            // Another pool may have the family, so a health flip could end this.
+            return self.denied(steer.on_all_down_ttl_s, scope);
         }
-        Decision { ttl_s: steer.ttl.clamp(selection.ttl_s), scope, last_resort: Shortage::None, outcome: Outcome::Steered }
+        let ttl_s = steer.ttl.clamp(selection.ttl_s);
+        self.trace.step(Step::Answered { allowed: steer.ttl, ttl_s });
+        Decision { ttl_s, scope, last_resort: Shortage::None, outcome: Outcome::Steered }
     }
 
-    /// A denial of a family that nothing below this name has may be kept as long as the zone says. One that a health
-    /// flip could end is as short as that of a name which is all down.
-    fn no_family(&self, steer: &Steer, scope: u8) -> Decision {
-        let ttl_s = if steer.families[self.question.family.index()] { steer.on_all_down_ttl_s } else { u32::MAX };
+    /// What was chosen has no address of the family: NODATA, for `ttl_s` seconds at most and as long as the zone says.
+    fn denied(&mut self, ttl_s: u32, scope: u8) -> Decision {
+        self.trace.step(Step::Denied { is_configured: ttl_s < u32::MAX });
         Decision { ttl_s, scope, last_resort: Shortage::NoFamily, outcome: Outcome::NoData }
     }
 
     fn all_down(&mut self, steer: &Steer, selection: Selection) -> Decision {
+        self.trace.step(Step::AllDown { instead: steer.on_all_down, ttl_s: steer.on_all_down_ttl_s });
         let rescue = match steer.on_all_down {
             LastResort::NoData => return last_resort(steer, selection.scope, Shortage::NoData),
             LastResort::ServFail => return last_resort(steer, selection.scope, Shortage::ServFail),

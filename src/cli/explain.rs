@@ -1,6 +1,6 @@
 //! `steersman explain`: why a client gets the answer it gets.
 
-use super::fail;
+use super::{fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Status, Verdict};
 use crate::ids::TargetId;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub fn live(addr: &AdminAddr, case: &Case) -> ExitCode {
     match admin_client::request(addr, "GET", &query(case)) {
         Ok(response) if response.code == 200 => {
-            print!("{}", response.body);
+            say(&response.body);
             ExitCode::SUCCESS
         }
         Ok(response) => fail(&format!("the server answered {}: {}", response.code, response.body.trim())),
@@ -40,7 +40,7 @@ pub fn offline(path: &Path, case: &Case, down: &[String]) -> ExitCode {
         return fail(&format!("no pool has a member named `{stranger}`"));
     }
     let live = believe(Arc::new(snapshot), down);
-    print!("{}", explain(&live, case).render(&live, case));
+    say(&explain(&live, case).render(&live, case));
     ExitCode::SUCCESS
 }
 

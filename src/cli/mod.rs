@@ -17,7 +17,7 @@ use crate::explain::Case;
 use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -180,7 +180,10 @@ fn with_admin(flags: &AdminFlags, command: impl FnOnce(&AdminAddr) -> ExitCode) 
     match section.map(|section| crate::io::files::admin_addr(&section, &path)) {
         Some(Some(addr)) => command(&addr),
         Some(None) => fail(&format!("{} has no `admin` section; name the interface with --admin", path.display())),
-        None => fail(&format!("cannot learn from {} where the admin interface is; name it with --admin", path.display())),
+        None => {
+            eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
+            fail(&format!("cannot learn from {} where the admin interface is; name it with --admin", path.display()))
+        }
     }
 }
 

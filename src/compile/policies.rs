@@ -327,6 +327,7 @@ impl<'a> GraphCompiler<'a> {
             self.warn_of_unread_keys(&reachable, diagnostics);
             self.warn_of_mixed_families(diagnostics);
             self.warn_of_unfit_pools(diagnostics);
+            self.warn_of_unknown_latency(diagnostics);
         }
         std::mem::take(&mut self.graph)
     }
@@ -433,6 +434,33 @@ impl<'a> GraphCompiler<'a> {
             }
         }
     }
+
+    /// Latency comes from probes: that of a pool without monitors is never known, and what is known goes before it.
+    fn warn_of_unknown_latency(&self, diagnostics: &mut Diagnostics) {
+        for policy in self.policies {
+            let PolicyRule::Latency { uses, .. } = &policy.rule else { continue };
+            for used in uses {
+                for pool in self.pools_below(used).filter(|pool| pool.monitors.is_empty()) {
+                    diagnostics.push(unknown_latency(&policy.name, used, &pool.name));
+                }
+            }
+        }
+    }
+
+    /// The pools that a sound reference leads to, in config order.
+    fn pools_below(&self, used: &Spanned<String>) -> impl Iterator<Item = &'a PoolSection> {
+        let compiled = self.names.resolve(used, &mut Diagnostics::new()).and_then(|named| self.compiled(named));
+        let reachable = self.reachable(compiled.map(|compiled| compiled.node).into_iter());
+        // The node of a pool has the pool's number.
+        self.pools.iter().enumerate().filter(move |(index, _)| reachable.contains(&NodeId::new(*index))).map(|(_, pool)| pool)
+    }
+}
+
+fn unknown_latency(policy: &Spanned<String>, used: &Spanned<String>, pool: &Spanned<String>) -> Diagnostic {
+    let message = format!("`{}` chooses by latency, and that of the pool `{}` is never known: it has no monitor", policy.value, pool.value);
+    Diagnostic::warning("unknown-latency", &used.span, message)
+        .also(&pool.span, "not probed")
+        .help("give it a `monitor`; as it is, it is passed over while the latency of another is known")
 }
 
 fn mixed_families(pool: &Spanned<String>, root: &str, family: crate::prefix::Family) -> Diagnostic {

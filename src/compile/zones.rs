@@ -3,10 +3,10 @@
 use crate::config::suggest::did_you_mean;
 use crate::config::zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned};
-use crate::dns::{Field, Name, RecordsBuilder, Rtype};
+use crate::dns::{Field, FoldedName, Name, RecordsBuilder, Rtype};
 use crate::ids::{SteerId, ZoneId};
-use crate::zone::{SoaTimes, Zones, ZonesBuilder, parse_rdata, soa_rdata};
-use std::collections::BTreeMap;
+use crate::zone::{Found, SoaTimes, Zones, ZonesBuilder, parse_rdata, soa_rdata};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Gives the decision that a zone names, or reports why there is none.
@@ -25,12 +25,13 @@ pub fn compile(sections: &[ZoneSection], resolve: &mut Resolve<'_>, diagnostics:
     for zone in &zones {
         zone.check(&zones, diagnostics);
     }
-    check_aliases(&zones, diagnostics);
     let mut builder = ZonesBuilder::new();
     for zone in &zones {
         zone.build(&mut builder);
     }
-    builder.finish()
+    let table = builder.finish();
+    check_aliases(&zones, &table, diagnostics);
+    table
 }
 
 /// The sections without those whose zone was already seen.
@@ -105,6 +106,11 @@ impl<'a> ZoneData<'a> {
             steer: None,
             sets: BTreeMap::new(),
         });
+        if section.ttl.is_some() && section.sets.is_empty() {
+            let fault = Diagnostic::warning("unused-ttl", &section.owner.span, format!("the `ttl` of `{}` counts for nothing", owner.name));
+            diagnostics
+                .push(fault.help("it is that of static data, and there is none; a steered answer takes the `ttl` of its pool or policy"));
+        }
         let ttl_s = seconds(section.ttl.unwrap_or(self.section.ttl));
         for set in &section.sets {
             let Some(rtype) = read_type(&set.rtype, diagnostics) else { continue };
@@ -127,7 +133,8 @@ impl<'a> ZoneData<'a> {
         let name = match Name::parse(&owner.value, &self.origin) {
             Ok(name) => name,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value)));
+                let fault = Diagnostic::error("bad-domain-name", &owner.span, format!("`{}` is no domain name: {error}", owner.value));
+                diagnostics.push(fault.help("write a name such as `www`, `\"*.app\"`, or `\"@\"` for the zone itself"));
                 return None;
             }
         };
@@ -150,11 +157,15 @@ fn read_soa(soa: &SoaSection, origin: &Name, diagnostics: &mut Diagnostics) -> O
     let mut name = |text: &Spanned<String>, key: &str| match Name::parse(&text.value, origin) {
         Ok(name) => Some(name),
         Err(error) => {
-            diagnostics.push(Diagnostic::error("bad-name", &text.span, format!("`{key}` is no domain name: {error}")));
+            let fault = Diagnostic::error("bad-domain-name", &text.span, format!("`{key}` is no domain name: {error}"));
+            diagnostics.push(fault.help("write a name such as `ns1`, or `ns1.example.net.` with a dot at its end"));
             None
         }
     };
     let (mname, rname) = (name(&soa.mname, "mname"), name(&soa.rname, "rname"));
+    for (name, text) in [(&mname, &soa.mname), (&rname, &soa.rname)] {
+        diagnostics.extend(name.as_ref().and_then(|name| doubled_origin(name, origin, &text.span)));
+    }
     if let Some(mailbox) = soa.rname.value.strip_suffix('.').unwrap_or(&soa.rname.value).split_once('@') {
         let help = format!("write it as a name: `{}.{}.`", mailbox.0.replace('.', "\\."), mailbox.1);
         diagnostics.push(Diagnostic::error("bad-mailbox", &soa.rname.span, "the mailbox has an `@`").help(help));
@@ -194,7 +205,8 @@ fn read_values<'a>(rtype: Rtype, set: &'a SetSection, origin: &Name, diagnostics
         let fields = match parse_rdata(rtype, &value.value, origin) {
             Ok(fields) => fields,
             Err(error) => {
-                diagnostics.push(Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value)));
+                let fault = Diagnostic::error("bad-record", &value.span, format!("`{}` is no {rtype} data: {error}", value.value));
+                diagnostics.push(fault.help(error.help(rtype)));
                 continue;
             }
         };
@@ -242,6 +254,7 @@ impl<'a> ZoneData<'a> {
         for owner in self.owners.values() {
             check_company(owner, diagnostics);
             self.check_nameservers(owner, diagnostics);
+            self.check_relative_names(owner, diagnostics);
             self.check_occlusion(owner, zones, diagnostics);
         }
     }
@@ -262,8 +275,8 @@ impl<'a> ZoneData<'a> {
     fn check_parent(&self, zones: &[ZoneData<'_>], diagnostics: &mut Diagnostics) {
         let above = zones.iter().filter(|zone| self.origin != zone.origin && self.origin.is_within(&zone.origin));
         let Some(parent) = above.max_by_key(|zone| zone.origin.labels().count()) else { return };
-        let cut = parent.owners.get(&self.origin.lowercase());
-        if !cut.is_some_and(|owner| owner.sets.contains_key(&Rtype::NS)) {
+        // Where the parent delegates a name in between to others, the delegation of this zone is theirs to make.
+        if parent.cut_above(&self.origin).is_none() {
             let message = format!("the zone `{}` is served here, but its parent `{}` does not delegate it", self.origin, parent.origin);
             let help = format!("add NS records for `{}` to the parent's file", self.origin);
             let fault = Diagnostic::error("missing-delegation", &self.section.origin.span, message);
@@ -303,6 +316,14 @@ impl<'a> ZoneData<'a> {
                     Diagnostic::error("missing-glue", span, format!("the nameserver `{target}` has no static address in this zone"));
                 diagnostics.push(fault.help(format!("add an A or AAAA record for `{target}`; a nameserver cannot be steered")));
             }
+        }
+    }
+
+    /// Whoever forgets the dot at the end gets the zone's name twice.
+    fn check_relative_names(&self, owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
+        let names = owner.sets.values().flat_map(Set::names).chain(std::iter::once((&owner.name, owner.span)));
+        for (name, span) in names {
+            diagnostics.extend(doubled_origin(name, &self.origin, span));
         }
     }
 
@@ -348,6 +369,14 @@ impl<'a> ZoneData<'a> {
     }
 }
 
+/// The warning about a name such as `ns1.example.com.example.com.` in the zone `example.com.`.
+fn doubled_origin(name: &Name, origin: &Name, span: &Span) -> Option<Diagnostic> {
+    let own = name.wire().len().checked_sub(origin.wire().len()).filter(|_| *origin != Name::root() && name.is_within(origin))?;
+    let meant = Name::from_wire(&[&name.wire()[..own], &[0]].concat()).filter(|meant| meant.is_within(origin))?;
+    let fault = Diagnostic::warning("doubled-origin", span, format!("`{name}` holds the name of the zone twice"));
+    Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
+}
+
 /// What may stand beside what at one name.
 fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
     if let Some((steer, _)) = owner.steer {
@@ -372,34 +401,62 @@ fn check_company(owner: &Owner<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Follows every alias through our zones: loops are errors, ends that lead nowhere are warnings.
-fn check_aliases(zones: &[ZoneData<'_>], diagnostics: &mut Diagnostics) {
-    let mut looped: Vec<Name> = Vec::new();
+/// Follows every alias as a query would: loops are errors, targets that do not exist are warnings.
+fn check_aliases(zones: &[ZoneData<'_>], table: &Zones, diagnostics: &mut Diagnostics) {
+    let mut followed: BTreeSet<Name> = BTreeSet::new();
     for owner in zones.iter().flat_map(|zone| zone.owners.values()) {
-        let Some((mut target, span)) = owner.sets.get(&Rtype::CNAME).and_then(|set| set.names().next()) else { continue };
+        let Some((target, span)) = owner.sets.get(&Rtype::CNAME).and_then(|set| set.names().next()) else { continue };
+        // A name of which all records are faulty has been reported already.
+        let is_known = || zones.iter().any(|zone| zone.owners.contains_key(&target.lowercase()));
+        if matches!(look_ahead(table, target), Ahead::Nothing) && !is_known() {
+            let message = format!("`{}` is an alias of `{target}`, which has no records", owner.name);
+            let fault = Diagnostic::warning("dangling-alias", span, message);
+            diagnostics.push(fault.help("add the name, or end it in a dot when it is not meant to be below this zone"));
+        }
         let mut path = vec![owner.name.lowercase()];
-        while let Some(next) = alias_of(zones, target) {
-            path.push(target.lowercase());
-            if let Some(at) = path[..path.len() - 1].iter().position(|name| *name == target.lowercase()) {
-                report_loop(&path[at..], span, &mut looped, diagnostics);
-                break;
-            }
-            target = next;
+        if let Some(start) = find_loop(table, &mut path, &followed) {
+            report_loop(&path[start..], span, diagnostics);
+        }
+        followed.extend(path);
+    }
+}
+
+/// Follows a chain of aliases from the end of `path` on, and says where in it the chain comes back to. Ends at a name that
+/// has been `followed` before: its loop is known, and long chains are walked once.
+fn find_loop(table: &Zones, path: &mut Vec<Name>, followed: &BTreeSet<Name>) -> Option<usize> {
+    loop {
+        let last = path.last().filter(|name| !followed.contains(name))?;
+        let Ahead::Alias(next) = look_ahead(table, last) else { return None };
+        let before = path.iter().position(|name| *name == next);
+        path.push(next);
+        if before.is_some() {
+            return before;
         }
     }
 }
 
-fn alias_of<'a>(zones: &'a [ZoneData<'_>], name: &Name) -> Option<&'a Name> {
-    let owner = zones.iter().find_map(|zone| zone.owners.get(&name.lowercase()))?;
-    Some(owner.sets.get(&Rtype::CNAME)?.names().next()?.0)
+/// What a query finds at a name that an alias leads to.
+enum Ahead {
+    /// Another alias, with its lower-cased target.
+    Alias(Name),
+    /// A name of ours without records.
+    Nothing,
+    /// Records, or a name that is not ours to know.
+    End,
 }
 
-/// Reports a loop once, whichever of its names is met first.
-fn report_loop(path: &[Name], span: &Span, looped: &mut Vec<Name>, diagnostics: &mut Diagnostics) {
-    if path.iter().any(|name| looped.contains(name)) {
-        return;
-    }
-    looped.extend(path.iter().cloned());
+fn look_ahead(table: &Zones, name: &Name) -> Ahead {
+    let mut folded = FoldedName::new();
+    folded.set(name.wire());
+    let node = match table.find(&folded, Rtype::A).map(|hit| hit.found) {
+        Some(Found::Name(node)) if node.has_data() => node,
+        Some(Found::Name(_) | Found::Nothing) => return Ahead::Nothing,
+        Some(Found::Cut(_)) | None => return Ahead::End,
+    };
+    node.rrset(Rtype::CNAME).and_then(|alias| Name::from_wire(alias.target())).map_or(Ahead::End, Ahead::Alias)
+}
+
+fn report_loop(path: &[Name], span: &Span, diagnostics: &mut Diagnostics) {
     let path: Vec<String> = path.iter().map(Name::to_string).collect();
     let fault = Diagnostic::error("cname-loop", span, format!("this alias leads back to itself: {}", path.join(" -> ")));
     diagnostics.push(fault.help("point one of them at a name that holds addresses"));

@@ -413,7 +413,7 @@ pub fn wrong_kind<T>(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> 
 }
 
 /// A span of many lines would show all of them: the first is enough to find the place.
-fn first_line(span: &Span) -> Span {
+pub fn first_line(span: &Span) -> Span {
     let len = span.text().lines().next().unwrap_or_default().trim_end().len();
     Span::new(&span.source, span.range.start..span.range.start + len)
 }

@@ -12,10 +12,45 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// What other programs call things, and our word for it: whoever moves here writes theirs first.
+const FOREIGN: [(&str, &str); 24] = [
+    ("addr", "a"),
+    ("address", "a"),
+    ("addrs", "members"),
+    ("check", "monitor"),
+    ("ip", "a"),
+    ("ipv4", "a"),
+    ("ipv6", "aaaa"),
+    // gdnsd
+    ("down_thresh", "fall"),
+    ("dync", "steer"),
+    ("dyna", "steer"),
+    ("geoip", "geo"),
+    ("http_status", "http"),
+    ("metafo", "failover"),
+    ("multifo", "round_robin"),
+    ("ok_codes", "expect"),
+    ("service_types", "monitors"),
+    ("tcp_connect", "tcp"),
+    ("up_thresh", "rise"),
+    ("url_path", "path"),
+    ("vhost", "host"),
+    ("resources", "pools"),
+    ("plugins", "policies"),
+    ("datacenters", "sites"),
+    ("simplefo", "failover"),
+];
+
+/// Our word for what other programs call `word`, where it is one of `known`.
+fn translated<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (_, ours) = FOREIGN.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word))?;
+    known.iter().copied().find(|known| known == ours)
+}
+
 /// `did you mean …?`, or all that exist, or that none exists.
 pub fn did_you_mean<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    match nearest(word, known.iter().copied()) {
+    match translated(word, &known).or_else(|| nearest(word, known.iter().copied())) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("no {what} is defined"),
         // A longer list would bury the message.
@@ -59,6 +94,23 @@ mod tests {
         assert_eq!(nearest("Timeout", known), Some("timeout"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn words_of_other_programs_are_translated_where_ours_would_fit() {
+        assert_eq!(did_you_mean("up_thresh", "key", ["port", "rise"]), "did you mean `rise`?");
+        assert_eq!(did_you_mean("DYNA", "record type", ["A", "steer"]), "did you mean `steer`?");
+        assert_eq!(did_you_mean("up_thresh", "key", ["port"]), "these exist: port");
+    }
+
+    #[test]
+    fn every_translation_leads_to_a_word_that_exists() {
+        let keys: Vec<&str> = crate::config::SCHEMAS.iter().flat_map(|schema| schema.keys).copied().collect();
+        let words = ["steer", "geo", "failover", "round_robin", "http", "tcp"];
+        for (theirs, ours) in FOREIGN {
+            assert!(keys.contains(&ours) || words.contains(&ours), "{theirs} -> {ours}");
+            assert!(!keys.contains(&theirs), "`{theirs}` is a word of ours");
+        }
     }
 
     #[test]

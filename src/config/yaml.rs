@@ -395,6 +395,12 @@ fn syntax_fault(error: &ScanError, at: usize, source: &Arc<Source>) -> Diagnosti
         let span = Span::new(source, start + tab..start + indent.len());
         return Diagnostic::error("yaml-syntax", &span, "this is not YAML: a line is indented with a tab").help("indent with spaces");
     }
+    if let ErrorKind::MappingValueNotAllowed | ErrorKind::ExpectedBlockMappingKey = error.kind()
+        && !source.text[start..span.range.start].contains(": ")
+        && let Some(fault) = unfitting_line(start, source)
+    {
+        return fault;
+    }
     let fault = Diagnostic::error("yaml-syntax", &span, format!("this is not YAML: {}", reason(error.kind())));
     if span.text().starts_with(NEEDS_QUOTES) {
         let rest = &source.text[span.range.start..];
@@ -408,6 +414,31 @@ fn syntax_fault(error: &ScanError, at: usize, source: &Arc<Source>) -> Diagnosti
         Some(help) => fault.help(help),
         None => fault,
     }
+}
+
+/// The fault behind a colon or key that YAML did not expect in the line at `start`, when it took that line for a part of the
+/// one above: either that one is no `key: value`, or this one is indented too far.
+fn unfitting_line(start: usize, source: &Arc<Source>) -> Option<Diagnostic> {
+    const SAME_COLUMN: &str = "keys of one mapping begin in the same column, each as `key: value`";
+    let text = &source.text;
+    let (_, line) = line_around(start, text);
+    let (at, above) = line_around(text[..start].trim_end().len(), text);
+    if at == start || above.trim_start().starts_with('#') {
+        return None;
+    }
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let place = |from: usize, line: &str| Span::new(source, from + indent(line)..from + line.trim_end().len());
+    let opens = above.trim_end().ends_with(':');
+    if indent(line) >= indent(above) && !above.contains(": ") && !opens {
+        let help = missing_space(above).map_or_else(|| SAME_COLUMN.to_owned(), |key| format!("write a space behind the colon: `{key}: …`"));
+        let fault = Diagnostic::error("yaml-syntax", &place(at, above), "this is not YAML: a line that is no `key: value`");
+        return Some(fault.help(help));
+    }
+    if indent(line) <= indent(above) || opens {
+        return None;
+    }
+    let message = "this is not YAML: a line that is indented further than the one above, which has its value already";
+    Some(Diagnostic::error("yaml-syntax", &place(start, line), message).help(SAME_COLUMN))
 }
 
 /// Marks of YAML with which names of DNS and shells also begin: alias, reserved, directive.
@@ -610,6 +641,9 @@ mod tests {
             ("*.app: {steer: x}\nb: 1\n", "1:1", "`\"*.app\"`"),
             ("*.app:\n  steer: x\n", "1:1", "`\"*.app\"`"),
             ("@: {A: 192.0.2.1}\n", "1:1", "needs quotes: `\"@\"`"),
+            ("a: 1\nport:443\nb: 2\n", "2:1", "space behind the colon: `port: …`"),
+            ("m:\n  type http\n\n  port: 80\n", "2:3", "each as `key: value`"),
+            ("m:\n  type: http\n    port: 80\n", "3:5", "the same column"),
             ("a: b: c\n", "1:", "needs quotes"),
             ("a: [1, 2\nb: 3\n", "", "close the list"),
             ("a: {b: 1\n", "", "close the mapping"),

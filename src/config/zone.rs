@@ -85,12 +85,23 @@ const MINIMUM: Duration = Duration::from_secs(30);
 /// Reads a zone file. `None` when no zone can be made of it; what else is faulty is reported and left out.
 pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<ZoneSection> {
     let root = yaml::parse(source, diagnostics)?;
+    if let Value::Scalar { .. } = &root.value {
+        return refuse_master_file(&root, diagnostics);
+    }
     let fields = Fields::of(&root, ZONE, diagnostics)?;
     let origin = fields.required("zone", "gslb.example.com", reader::domain_name, diagnostics);
     let ttl = fields.optional("ttl", reader::ttl, diagnostics).unwrap_or(TTL);
     let soa = fields.required("soa", "{mname: ns1, rname: hostmaster.example.com.}", soa, diagnostics);
     let owners = fields.required("records", r#"{"@": {NS: [ns1]}}"#, owners, diagnostics);
     Some(ZoneSection { origin: origin?, ttl, soa: soa?, owners: owners? })
+}
+
+/// Lines of a master file (RFC 1035 section 5) are one long text to YAML.
+fn refuse_master_file(root: &Node, diagnostics: &mut Diagnostics) -> Option<ZoneSection> {
+    let fault = Diagnostic::error("wrong-kind", &reader::first_line(&root.span), "expected a zone file in YAML; this is a text");
+    let help = "write `zone: gslb.example.com`, then `soa:` and `records:`; files in the format of BIND are not read";
+    diagnostics.push(fault.help(help));
+    None
 }
 
 fn soa(node: &Node, diagnostics: &mut Diagnostics) -> Option<SoaSection> {

@@ -16,6 +16,9 @@ pub struct Edns<'q> {
     pub dnssec_ok: bool,
     /// The client subnet, where one was sent.
     pub subnet: Option<ClientSubnet<'q>>,
+    /// The first rule that the options break: they are read no further, and the answer is FORMERR, with an OPT of our own
+    /// (RFC 6891 section 6.1.1). Of no meaning with another version, whose options may look otherwise.
+    pub fault: Option<EdnsError>,
 }
 
 /// A client subnet option as it came.
@@ -48,20 +51,22 @@ pub enum EdnsError {
 
 impl<'q> Edns<'q> {
     /// Reads an OPT record: its class, TTL and data fields.
-    ///
-    /// # Errors
-    /// When an option is malformed; the answer is FORMERR.
-    pub fn read(class: u16, ttl: u32, mut data: &'q [u8]) -> Result<Edns<'q>, EdnsError> {
+    pub fn read(class: u16, ttl: u32, data: &'q [u8]) -> Edns<'q> {
         let [_, version, flags, _] = ttl.to_be_bytes();
-        let mut edns = Edns { payload: class, version, dnssec_ok: flags & 0x80 != 0, subnet: None };
+        let mut edns = Edns { payload: class, version, dnssec_ok: flags & 0x80 != 0, subnet: None, fault: None };
+        edns.fault = edns.read_options(data).err();
+        edns
+    }
+
+    fn read_options(&mut self, mut data: &'q [u8]) -> Result<(), EdnsError> {
         while !data.is_empty() {
             let (code, value, rest) = option(data).ok_or(EdnsError::OptionTruncated)?;
-            if code == OPTION_SUBNET && edns.subnet.is_none() {
-                edns.subnet = Some(ClientSubnet::read(value)?);
+            if code == OPTION_SUBNET && self.subnet.is_none() {
+                self.subnet = Some(ClientSubnet::read(value)?);
             }
             data = rest;
         }
-        Ok(edns)
+        Ok(())
     }
 }
 
@@ -139,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn options_that_run_over_the_end_are_refused() {
-        assert_eq!(Edns::read(1232, 0, &[0, 8, 0, 9, 0]).unwrap_err(), EdnsError::OptionTruncated);
-        assert_eq!(Edns::read(1232, 0, &[0, 8, 0]).unwrap_err(), EdnsError::OptionTruncated);
-        let edns = Edns::read(4096, 0x0000_8000, &[0, 10, 0, 2, 1, 2]).unwrap();
-        assert_eq!((edns.payload, edns.version, edns.dnssec_ok, edns.subnet), (4096, 0, true, None));
+    fn options_that_run_over_the_end_are_a_fault() {
+        assert_eq!(Edns::read(1232, 0, &[0, 8, 0, 9, 0]).fault, Some(EdnsError::OptionTruncated));
+        assert_eq!(Edns::read(1232, 0, &[0, 8, 0]).fault, Some(EdnsError::OptionTruncated));
+        let edns = Edns::read(4096, 0x0000_8000, &[0, 10, 0, 2, 1, 2]);
+        assert_eq!((edns.payload, edns.version, edns.dnssec_ok, edns.subnet, edns.fault), (4096, 0, true, None, None));
     }
 }

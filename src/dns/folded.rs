@@ -1,6 +1,7 @@
-//! A name on its way through a look-up: lower case, with its labels found, in a buffer that is reused.
+//! A name on its way through a look-up: lower case, with its labels found and hashed, in a buffer that is reused.
 
 use super::Name;
+use crate::rng::mix;
 
 /// The most labels a name of 255 octets can have, the root not counted.
 const LABELS_MAX: usize = 127;
@@ -11,13 +12,21 @@ pub struct FoldedName {
     wire: [u8; 255],
     len: usize,
     starts: [u8; LABELS_MAX + 1],
+    /// The hash of each suffix, by the labels left off; those beyond `labels` are of a name before.
+    hashes: [u64; LABELS_MAX + 1],
     labels: usize,
 }
 
+/// The hash above all names. Unseeded on purpose: the tables hold only the operator's names at half load, so that no client
+/// can lengthen a probe.
+const HASH_ABOVE_ROOT: u64 = 0x5354_4545_5253_4d41;
+
 impl FoldedName {
     /// The root.
-    pub const fn new() -> FoldedName {
-        FoldedName { wire: [0; 255], len: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+    pub fn new() -> FoldedName {
+        let mut name = FoldedName { wire: [0; 255], len: 1, starts: [0; LABELS_MAX + 1], hashes: [0; LABELS_MAX + 1], labels: 0 };
+        name.hash_suffixes();
+        name
     }
 
     /// Takes over the uncompressed name at the front of `bytes`, and returns its length; `None` when there is none:
@@ -42,7 +51,19 @@ impl FoldedName {
         to.copy_from_slice(from);
         // Length octets are at most 63 and so below 'A': folding the whole never touches them.
         to.make_ascii_lowercase();
+        self.hash_suffixes();
         Some(self.len)
+    }
+
+    /// One walk from the root down gives the hashes of all suffixes, so that a miss costs one probe a label.
+    fn hash_suffixes(&mut self) {
+        let (mut hash, mut end) = (HASH_ABOVE_ROOT, self.len);
+        for skip in (0..=self.labels).rev() {
+            let start = usize::from(self.starts[skip]);
+            hash = fold(hash, &self.wire[start..end]);
+            self.hashes[skip] = hash;
+            end = start;
+        }
     }
 
     /// Takes over a name that is known to be well-formed.
@@ -61,6 +82,11 @@ impl FoldedName {
         &self.wire[usize::from(self.starts[skip.min(self.labels)])..self.len]
     }
 
+    /// The hash of that suffix: equal names have equal hashes, in this process and any other.
+    pub fn hash(&self, skip: usize) -> u64 {
+        self.hashes[skip.min(self.labels)]
+    }
+
     /// Where that suffix starts, in octets from the name's own start.
     pub fn offset(&self, skip: usize) -> usize {
         usize::from(self.starts[skip.min(self.labels)])
@@ -70,6 +96,17 @@ impl FoldedName {
     pub fn wire(&self) -> &[u8] {
         &self.wire[..self.len]
     }
+}
+
+/// Mixes one label into the hash of the name above it, eight octets at a time.
+fn fold(hash: u64, label: &[u8]) -> u64 {
+    let (words, rest) = label.as_chunks::<8>();
+    let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
+    if rest.is_empty() {
+        return hash;
+    }
+    let tail = rest.iter().rev().fold(0, |tail, &octet| tail << 8 | u64::from(octet));
+    mix(hash ^ tail)
 }
 
 impl Default for FoldedName {

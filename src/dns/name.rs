@@ -123,14 +123,13 @@ impl Name {
 
     /// Whether this name is `ancestor` or below it; case is ignored.
     pub fn is_within(&self, ancestor: &Name) -> bool {
-        let mut name = Some(self.clone());
-        while let Some(here) = name {
-            if here.0.eq_ignore_ascii_case(&ancestor.0) {
-                return true;
-            }
-            name = here.parent();
+        let Some(above) = self.0.len().checked_sub(ancestor.0.len()) else { return false };
+        let mut start = 0;
+        while start < above {
+            start += 1 + usize::from(self.0[start]);
         }
-        false
+        // Only at the start of a label: `badexample.` ends like `example.` and is not below it.
+        start == above && self.0[above..].eq_ignore_ascii_case(&ancestor.0)
     }
 }
 

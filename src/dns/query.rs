@@ -1,6 +1,6 @@
 //! A query as it comes off the wire.
 
-use super::edns::{Edns, EdnsError};
+use super::edns::Edns;
 use super::{FoldedName, Rtype};
 
 /// The length of a message's header (RFC 1035 section 4.1.1).
@@ -43,8 +43,6 @@ pub enum QueryError {
     SecondOpt,
     /// The OPT record's owner is not the root (RFC 6891 section 6.1.2).
     OptOwnerNotRoot,
-    /// An option is malformed.
-    BadOption(EdnsError),
 }
 
 impl<'q> Query<'q> {
@@ -94,7 +92,7 @@ impl<'q> Query<'q> {
         if !record.owner_is_root {
             return Err(QueryError::OptOwnerNotRoot);
         }
-        self.edns = Some(Edns::read(record.class, record.ttl, record.data).map_err(QueryError::BadOption)?);
+        self.edns = Some(Edns::read(record.class, record.ttl, record.data));
         Ok(())
     }
 }

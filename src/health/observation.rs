@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_reasons_share_a_metric_label() {
+    fn no_two_reasons_share_a_metric_label_and_all_are_documented() {
         let observations = [
             Observation::Pass { connect: Duration::ZERO, total: Duration::ZERO },
             Observation::Fail(FailReason::Timeout),
@@ -165,5 +165,9 @@ mod tests {
         ];
         let codes: std::collections::BTreeSet<_> = observations.iter().map(Observation::code).collect();
         assert_eq!(codes.len(), observations.len());
+        let page = include_str!("../../docs/METRICS.md");
+        let row = page.lines().find(|line| line.starts_with("| `steersman_probes_total`")).expect("a row");
+        let words: Vec<&str> = row.split([' ', ',', ';']).collect();
+        assert!(codes.iter().all(|code| words.contains(code)), "docs/METRICS.md lacks one of {codes:?}");
     }
 }

@@ -185,7 +185,7 @@ async fn hint() -> &'static str {
      GET  /livez               is the process alive\n\
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
-     GET  /v1/explain?name=N&type=A&client=ADDR  why that client gets what it gets (people: steersman explain)\n\
+     GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX  why that client gets what it gets (people: steersman explain)\n\
      POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
      POST /v1/reload?force=true  even when a zone or most members would go\n"
 }

@@ -1,5 +1,9 @@
 //! Datagrams by the batch: `recvmmsg` and `sendmmsg`, two system calls for up to 32 queries. Linux only.
 //!
+//! Neighbouring answers of one size that go the same way leave as one *train*: one message to the kernel, which cuts it
+//! into datagrams late (UDP_SEGMENT, Linux 4.18). That costs nothing when it does not apply, and is two to three times as fast
+//! when it does: forwarders and load balancers ask many questions from one socket.
+//!
 //! On a wildcard address the kernel tells with each datagram which address it was sent to (IP_PKTINFO, RFC 3542 section
 //! 6.1); the answer carries it back, so that it leaves from the address asked. Answers are never fragmented by path MTU
 //! lore: IP_PMTUDISC_OMIT ignores it, since anybody can forge an ICMP message.
@@ -7,6 +11,7 @@
 //! The only unsafe code of the program: three system calls on buffers that live as long as the batch.
 #![allow(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
 #![allow(clippy::cast_possible_truncation, reason = "the sizes of our own small buffers, as the C types of each libc want them")]
+#![allow(clippy::unnecessary_cast, reason = "the C types of lengths differ between libcs")]
 
 use super::packet::{ANSWER_MAX, PacketIo, Patience, QUERY_MAX, SendFailure, Sent, WAIT, nothing_or_error};
 use std::io;
@@ -30,12 +35,30 @@ pub struct Batch {
     slots: Vec<Slot>,
     /// One header per slot, pointing into it.
     incoming: Vec<libc::mmsghdr>,
-    /// Headers of answers: the first `queued` are valid.
+    /// Headers of messages to be sent, made from the queue for each call.
     outgoing: Vec<libc::mmsghdr>,
     /// How many slots hold a datagram.
     received: usize,
-    /// How many answers wait to be sent.
-    queued: usize,
+    /// Slots whose answers wait to be sent, in order.
+    queue: Vec<usize>,
+    /// The answer of each queued slot: what trains are made of.
+    answers: Vec<libc::iovec>,
+    /// Whether trains leave this socket.
+    trains: Trains,
+}
+
+/// What is known of trains on this socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trains {
+    /// They leave.
+    Run,
+    /// One was refused: answers before this place in the queue are sent one by one. If that works, it was the train's fault.
+    Doubted {
+        /// The end of the train that was refused.
+        until: usize,
+    },
+    /// This kernel or device does not take them.
+    Refused,
 }
 
 /// A query, its answer, and where they travel. The odd length of it all keeps the slots from sharing cache sets.
@@ -60,13 +83,18 @@ struct Address([u8; size_of::<libc::sockaddr_in6>()]);
 #[repr(C, align(8))]
 struct Control([u8; CONTROL]);
 
-/// Room for the larger of the two, with its header and padding.
+/// Room for the larger of the two and for the size of a train's answers, each with its header and padding.
 const CONTROL: usize = 64;
 
 /// Where the payload of the first control message begins.
 const CONTROL_PAYLOAD: usize = size_of::<libc::cmsghdr>().next_multiple_of(size_of::<usize>());
 
-const _: () = assert!(CONTROL_PAYLOAD + size_of::<libc::in6_pktinfo>().next_multiple_of(size_of::<usize>()) <= CONTROL);
+/// What the control message with the size of a train's answers takes, padding included.
+const SEGMENT_CONTROL: usize = CONTROL_PAYLOAD + size_of::<u16>().next_multiple_of(size_of::<usize>());
+
+const _: () = assert!(CONTROL_PAYLOAD + size_of::<libc::in6_pktinfo>().next_multiple_of(size_of::<usize>()) + SEGMENT_CONTROL <= CONTROL);
+// The kernel cuts a message into at most 64 datagrams, and a message has at most 65,507 octets.
+const _: () = assert!(BATCH <= 64 && BATCH * ANSWER_MAX <= 65_507);
 
 impl PacketIo for Batch {
     fn configure(socket: &UdpSocket) -> io::Result<()> {
@@ -89,7 +117,9 @@ impl PacketIo for Batch {
         let base = slots.as_mut_ptr();
         // SAFETY: `index` is below the length of `slots`, so that each pointer lies inside it.
         let incoming = (0..BATCH).map(|index| unsafe { incoming_header(base.add(index)) }).collect();
-        let mut batch = Batch { socket, wildcard, slots, incoming, outgoing: vec![empty_header(); BATCH], received: BATCH, queued: 0 };
+        let outgoing = vec![empty_header(); BATCH];
+        let (queue, answers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let mut batch = Batch { socket, wildcard, slots, incoming, outgoing, received: BATCH, queue, answers, trains: Trains::Run };
         batch.forget_received();
         batch
     }
@@ -127,25 +157,46 @@ impl PacketIo for Batch {
 
     fn send(&mut self) -> Sent {
         let mut done = Sent::default();
-        while done.sent + done.lost < self.queued {
+        while done.sent + done.lost < self.queue.len() {
             let at = done.sent + done.lost;
-            let waiting = &mut self.outgoing[at..self.queued];
-            // Never waits, or one slow interface would stop the worker; BATCH is the most there can be.
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: `waiting` holds headers that `queue` filled from slots of this batch: address, control and answer
-            // buffers with their true lengths, which the kernel only reads.
-            let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), waiting.as_mut_ptr(), waiting.len() as libc::c_uint, flags as _) };
-            match usize::try_from(sent) {
-                Ok(sent) => done.sent += sent,
-                Err(_) => match SendFailure::of(&io::Error::last_os_error()) {
+            let messages = self.couple(at);
+            match self.send_messages(messages) {
+                Ok(answers) => {
+                    done.sent += answers;
+                    self.trains = self.trains.after_success(at);
+                }
+                Err(error) => match SendFailure::of(&error) {
                     SendFailure::Interrupted => {}
-                    SendFailure::NoRoom => done.lost = self.queued - done.sent,
+                    SendFailure::NoRoom => done.lost = self.queue.len() - done.sent,
+                    SendFailure::ThisAnswer if self.outgoing[0].msg_hdr.msg_iovlen as usize > 1 => {
+                        self.trains = Trains::Doubted { until: at + self.outgoing[0].msg_hdr.msg_iovlen as usize };
+                    }
                     SendFailure::ThisAnswer => done.lost += 1,
                 },
             }
         }
-        self.queued = 0;
+        self.trains = self.trains.after_batch();
+        self.queue.clear();
+        self.answers.clear();
         done
+    }
+}
+
+impl Trains {
+    /// Answers from `at` on were sent: if they are those of a refused train, one by one, then trains are no good here.
+    fn after_success(self, at: usize) -> Trains {
+        match self {
+            Trains::Doubted { until } if at < until => Trains::Refused,
+            Trains::Run | Trains::Doubted { .. } | Trains::Refused => self,
+        }
+    }
+
+    /// No answer of the refused train could be sent either: it was the client's fault, whom nobody can answer.
+    fn after_batch(self) -> Trains {
+        match self {
+            Trains::Doubted { .. } => Trains::Run,
+            Trains::Run | Trains::Refused => self,
+        }
     }
 }
 
@@ -162,20 +213,89 @@ impl Batch {
 
     /// Queues the first `len` octets of a slot's answer, back to where its query came from.
     fn queue(&mut self, index: usize, len: usize) {
-        let incoming = self.incoming[index].msg_hdr;
         let slot = &mut self.slots[index];
-        slot.control.answer_from_the_address_asked(incoming.msg_controllen as _);
+        slot.control.answer_from_the_address_asked(self.incoming[index].msg_hdr.msg_controllen as _);
         slot.answer_vec.iov_len = len.min(ANSWER_MAX);
-        let base = self.slots.as_mut_ptr();
-        let outgoing = &mut self.outgoing[self.queued].msg_hdr;
-        outgoing.msg_name = incoming.msg_name;
-        outgoing.msg_namelen = incoming.msg_namelen;
-        outgoing.msg_control = incoming.msg_control;
-        outgoing.msg_controllen = incoming.msg_controllen;
-        outgoing.msg_iovlen = 1;
-        // SAFETY: the loop over datagrams keeps `index` below BATCH, the length of `slots`.
-        outgoing.msg_iov = unsafe { &raw mut (*base.add(index)).answer_vec };
-        self.queued += 1;
+        self.queue.push(index);
+        self.answers.push(slot.answer_vec);
+    }
+
+    /// Makes messages of the queue from place `at` on, coupling neighbours into trains, and says how many messages.
+    fn couple(&mut self, at: usize) -> usize {
+        let (mut place, mut messages) = (at, 0);
+        while place < self.queue.len() {
+            let answers = self.train_len(place);
+            self.outgoing[messages].msg_hdr = self.message(place, answers);
+            place += answers;
+            messages += 1;
+        }
+        messages
+    }
+
+    /// How many answers from `place` on can leave as one message: all of one size, but that the last may be shorter.
+    fn train_len(&self, place: usize) -> usize {
+        let singly = match self.trains {
+            Trains::Run => false,
+            Trains::Doubted { until } => place < until,
+            Trains::Refused => true,
+        };
+        let head = self.queue[place];
+        let size = self.answers[place].iov_len;
+        let mut len = 1;
+        while !singly && place + len < self.queue.len() {
+            let next = self.answers[place + len].iov_len;
+            if next > size || !self.go_the_same_way(head, self.queue[place + len]) {
+                break;
+            }
+            len += 1;
+            if next < size {
+                break;
+            }
+        }
+        len
+    }
+
+    /// Whether the answers of two slots have the same destination and leave from the same address.
+    fn go_the_same_way(&self, one: usize, other: usize) -> bool {
+        let way = |index: usize| {
+            let header = &self.incoming[index].msg_hdr;
+            let control_len = (header.msg_controllen as usize).min(CONTROL);
+            (
+                &self.slots[index].source.0[..(header.msg_namelen as usize).min(size_of::<Address>())],
+                &self.slots[index].control.0[..control_len],
+            )
+        };
+        way(one) == way(other)
+    }
+
+    /// The message that carries `answers` answers from `place` of the queue on.
+    fn message(&mut self, place: usize, answers: usize) -> libc::msghdr {
+        let index = self.queue[place];
+        let mut message = self.incoming[index].msg_hdr;
+        message.msg_flags = 0;
+        message.msg_iov = &raw mut self.answers[place];
+        message.msg_iovlen = answers as _;
+        if answers > 1 {
+            let control = &mut self.slots[index].control;
+            // The header of the slot keeps the length that the kernel wrote, since a refused train is made anew.
+            let len = control.cut_into(self.answers[place].iov_len as u16, message.msg_controllen as usize);
+            message.msg_control = (&raw mut *control).cast();
+            message.msg_controllen = len as _;
+        }
+        message
+    }
+
+    /// Sends the first `messages` outgoing messages, and says how many answers went with them.
+    fn send_messages(&mut self, messages: usize) -> io::Result<usize> {
+        let outgoing = &mut self.outgoing[..messages];
+        // Never waits, or one slow interface would stop the worker.
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: `couple` just made these headers. Each points at the address and control buffers of a slot, and at a
+        // run of `answers`, whose entries point at answer buffers of slots; all with their true lengths, all owned by
+        // `self`, none moved or freed before the call returns. The kernel only reads them.
+        let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), outgoing.as_mut_ptr(), messages as libc::c_uint, flags as _) };
+        let sent = usize::try_from(sent).map_err(|_| io::Error::last_os_error())?;
+        Ok(outgoing[..sent].iter().map(|message| message.msg_hdr.msg_iovlen as usize).sum())
     }
 }
 
@@ -248,6 +368,22 @@ impl Control {
         } else {
             payload[offset_of!(libc::in_pktinfo, ipi_ifindex)..][..4].fill(0);
         }
+    }
+}
+
+impl Control {
+    /// Appends, behind `len` octets of control messages, the size of the datagrams to be cut; returns the length of all.
+    fn cut_into(&mut self, size: u16, len: usize) -> usize {
+        let start = len.next_multiple_of(size_of::<usize>());
+        let header =
+            libc::cmsghdr { cmsg_len: (CONTROL_PAYLOAD + size_of::<u16>()) as _, cmsg_level: libc::SOL_UDP, cmsg_type: libc::UDP_SEGMENT };
+        let message = &mut self.0[start..start + SEGMENT_CONTROL];
+        message.fill(0);
+        message[offset_of!(libc::cmsghdr, cmsg_len)..][..size_of_val(&header.cmsg_len)].copy_from_slice(&header.cmsg_len.to_ne_bytes());
+        message[offset_of!(libc::cmsghdr, cmsg_level)..][..4].copy_from_slice(&header.cmsg_level.to_ne_bytes());
+        message[offset_of!(libc::cmsghdr, cmsg_type)..][..4].copy_from_slice(&header.cmsg_type.to_ne_bytes());
+        message[CONTROL_PAYLOAD..][..2].copy_from_slice(&size.to_ne_bytes());
+        start + SEGMENT_CONTROL
     }
 }
 
@@ -342,6 +478,84 @@ mod tests {
         for answered in [&clients[0], &clients[2]] {
             assert_eq!(answered.recv(&mut [0; 16]).expect("an answer"), 5);
         }
+    }
+
+    /// A batch that has received one query of each client, in this order, and answers the `n`th with `sizes[n]` octets.
+    fn answering(clients: &[&UdpSocket], sizes: &[usize]) -> Batch {
+        let (mut batch, to) = promises::serving::<Batch>("127.0.0.1");
+        for client in clients {
+            client.send_to(&[1], to).expect("room in the socket");
+        }
+        assert_eq!(batch.receive(Patience::Wait).expect("a healthy socket"), clients.len());
+        let mut sizes = sizes.iter();
+        batch.answer_each(|_, _, _| sizes.next().copied());
+        batch
+    }
+
+    #[test]
+    fn answers_of_one_size_to_one_client_leave_as_one_train() {
+        let (a, b) = (client("127.0.0.1"), client("127.0.0.1"));
+        for (clients, sizes, messages) in [
+            (vec![&a; 32], vec![60; 32], 1),
+            (vec![&a; 4], vec![60, 60, 50, 60], 2),
+            (vec![&a; 4], vec![60, 50, 50, 50], 2),
+            (vec![&a; 3], vec![50, 60, 60], 2),
+            (vec![&a, &b, &a, &b], vec![60; 4], 4),
+            (vec![&a, &a, &b, &b], vec![60; 4], 2),
+            (vec![&a], vec![60], 1),
+        ] {
+            let mut batch = answering(&clients, &sizes);
+            assert_eq!(batch.couple(0), messages, "{sizes:?}");
+            assert_eq!(batch.send(), Sent { sent: sizes.len(), lost: 0 }, "{sizes:?}");
+            for (client, size) in clients.iter().zip(&sizes) {
+                assert_eq!(client.recv(&mut [0; 128]).expect("an answer"), *size, "{sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_train_on_a_wildcard_socket_leaves_from_the_address_that_was_asked() {
+        for (unspecified, asked) in
+            [(IpAddr::from(Ipv4Addr::UNSPECIFIED), ["127.0.0.2", "127.0.0.3"]), (Ipv6Addr::UNSPECIFIED.into(), ["::1"; 2])]
+        {
+            let (mut batch, port) = wildcard(unspecified);
+            let client = client(if unspecified.is_ipv4() { "127.0.0.1" } else { "::1" });
+            let asked: Vec<SocketAddr> =
+                asked.iter().flat_map(|ip| vec![SocketAddr::new(ip.parse().expect("an address"), port); 5]).collect();
+            for asked in &asked {
+                client.send_to(&[1], asked).expect("room in the socket");
+            }
+            mirror(&mut batch, asked.len());
+            for asked in &asked {
+                assert_eq!(client.recv_from(&mut [0; 16]).expect("an answer").1, *asked);
+            }
+            assert_eq!(batch.trains, Trains::Run);
+        }
+    }
+
+    #[test]
+    fn where_trains_are_refused_all_answers_leave_one_by_one_and_no_more_are_tried() {
+        let client = client("127.0.0.1");
+        let mut batch = answering(&[&client; 5], &[60; 5]);
+        // Without checksums Linux cuts no datagrams.
+        set_option(&batch.socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).expect("an option that Linux knows");
+        assert_eq!(batch.send(), Sent { sent: 5, lost: 0 });
+        assert_eq!(batch.trains, Trains::Refused);
+        for _ in 0..5 {
+            assert_eq!(client.recv(&mut [0; 128]).expect("an answer"), 60);
+        }
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_answered_does_not_end_trains_for_others() {
+        let (lost, answered) = (client("127.0.0.1"), client("127.0.0.1"));
+        let mut batch = answering(&[&lost, &lost, &answered, &answered], &[60; 4]);
+        for slot in &mut batch.slots[..2] {
+            slot.source.0[2..4].fill(0);
+        }
+        assert_eq!(batch.send(), Sent { sent: 2, lost: 2 });
+        assert_eq!(batch.trains, Trains::Run);
+        assert_eq!(answered.recv(&mut [0; 128]).expect("an answer"), 60);
     }
 
     #[test]

@@ -493,6 +493,15 @@ mod tests {
     }
 
     #[test]
+    fn a_failover_is_as_near_as_the_child_it_takes_and_no_nearer() {
+        let mut world = World::default();
+        let [far, near, between] = ["up~50 down down", "up~5 down down", "up~20 down down"].map(|members| world.pool(members));
+        let failover = world.policy(Policy::Failover, &[far, near]);
+        let root = world.policy(latency(10), &[failover, between]);
+        assert_eq!(answer(&world, root), "p2m0");
+    }
+
+    #[test]
     fn the_ttl_is_the_least_that_any_answered_member_holds() {
         let mut world = World::default();
         let pool = world.pool_of("up@15 up@9 up@12", |pool| (pool.choose, pool.pick) = (Choose::All, 2));
@@ -606,7 +615,14 @@ mod tests {
         let (_, _, steps) = world.explain(root, &question(1));
         let fates = steps.iter().filter_map(|step| match step {
             Step::Surveyed { depth: 0, fate, survey, .. } => Some(format!("{fate}{}", if survey.is_none() { ", unseen" } else { "" })),
-            Step::Surveyed { .. } | Step::Located { .. } | Step::Took { .. } | Step::Weighed { .. } | Step::Timed { .. } => None,
+            Step::Surveyed { .. }
+            | Step::Located { .. }
+            | Step::Took { .. }
+            | Step::Weighed { .. }
+            | Step::Timed { .. }
+            | Step::AllDown { .. }
+            | Step::Answered { .. }
+            | Step::Denied { .. } => None,
         });
         fates.collect()
     }

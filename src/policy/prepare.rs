@@ -19,9 +19,10 @@ use std::time::Duration;
 pub struct PoolView {
     /// By [`crate::prefix::Family::index`].
     pub families: [FamilyView; 2],
-    /// How fit the pool is; families are folded, because the choice of pool ignores the family.
+    /// How fit the pool is with its families folded: a member counts that is usable in any of them. What people are shown,
+    /// and what stands for a family that no member has.
     pub grade: Grade,
-    /// How soon a better grade, or another member, could come back, in seconds; `u32::MAX` when nothing is down.
+    /// How soon a better grade, or another member, could come back in any family, in seconds; `u32::MAX` when nothing is down.
     pub recovers_s: u32,
     /// Mean connect time of the usable members, where known; rounded to 0.1 ms.
     pub latency: Option<Duration>,
@@ -39,6 +40,8 @@ pub struct FamilyView {
     pub all: Roster,
     /// The last non-empty usable set, for `last_known`.
     pub last_known: Roster,
+    /// How fit the pool is for clients of this family, measured on the members that have it.
+    pub grade: Grade,
     /// How soon another member could join the usable ones of this family, in seconds; `u32::MAX` when none can.
     pub recovers_s: u32,
 }
@@ -82,7 +85,7 @@ impl PoolView {
         debug_assert_eq!(pool.members.len(), verdicts.len(), "every member has a verdict");
         let families = Family::BOTH.map(|family| {
             let last_known = before.map(|view| &view.family(family).last_known);
-            FamilyView::prepare(&entries(pool, verdicts, family), last_known)
+            FamilyView::prepare(pool.min_healthy, &entries(pool, verdicts, family), last_known)
         });
         let standings = standings(pool, verdicts);
         PoolView {
@@ -90,6 +93,23 @@ impl PoolView {
             recovers_s: recovers_s(&standings),
             latency: mean_latency(&families, verdicts),
             families,
+        }
+    }
+
+    /// How fit the pool is for a client of `family`, and how soon it could be fitter, in seconds.
+    ///
+    /// A pool of which no member has the family is as fit as its other family is: that it is chosen, and then denies the
+    /// family, must not depend on who asks for what.
+    pub(super) fn fitness(&self, family: Family, health: Health) -> (Grade, u32) {
+        let view = self.family(family);
+        match health {
+            Health::Live if view.configured => (view.grade, view.recovers_s),
+            Health::Live => (self.grade, self.recovers_s),
+            Health::Ignored | Health::LastKnown => {
+                let counted = if view.configured { std::slice::from_ref(view) } else { &self.families[..] };
+                let nobody = counted.iter().all(|family| family.roster(health).is_empty());
+                (if nobody { Grade::Empty } else { Grade::Healthy }, self.recovers_s)
+            }
         }
     }
 
@@ -122,7 +142,7 @@ impl FamilyView {
         }
     }
 
-    fn prepare(entries: &[(Usable, Status)], before: Option<&Roster>) -> FamilyView {
+    fn prepare(min_healthy: MinHealthy, entries: &[(Usable, Status)], before: Option<&Roster>) -> FamilyView {
         let serving = serving(entries.iter().map(|(_, status)| *status));
         let fit = entries.iter().filter(|(_, status)| *status == serving).map(|(usable, _)| *usable);
         let usable = Roster::on_duty(fit.collect());
@@ -130,6 +150,7 @@ impl FamilyView {
         let unfit = entries.iter().filter(|(usable, status)| *status != serving && (usable.weight > 0 || standing_in));
         FamilyView {
             configured: !entries.is_empty(),
+            grade: grade(&standings_of_one(entries, serving), min_healthy),
             all: Roster::on_duty(entries.iter().map(|(usable, _)| *usable).collect()),
             last_known: if usable.is_empty() { before.cloned().unwrap_or_default() } else { usable.clone() },
             recovers_s: unfit.map(|(usable, _)| usable.holds_s).min().unwrap_or(u32::MAX),
@@ -202,18 +223,30 @@ fn serving(mut statuses: impl Iterator<Item = Status>) -> Status {
     if statuses.any(|status| status == Status::Up) { Status::Up } else { Status::Unknown }
 }
 
-//--- Families folded
+//--- Grades
 
-/// A member that is not disabled, with its families folded.
+/// A member that is not disabled: in one family, or with its families folded.
 struct Standing {
     /// Its share of what `min_healthy` measures; 1 for everybody in a pool of standbys only.
     weight: u64,
-    /// Whether it is usable in at least one family.
+    /// Whether it is usable; with families folded, in at least one of them.
     usable: bool,
-    /// How soon any of its families could change.
+    /// How soon that could change.
     holds_s: u32,
 }
 
+/// The members of one family.
+fn standings_of_one(entries: &[(Usable, Status)], serving: Status) -> Vec<Standing> {
+    let only_standbys = entries.iter().all(|(usable, _)| usable.weight == 0);
+    let standing = |(usable, status): &(Usable, Status)| Standing {
+        weight: if only_standbys { 1 } else { u64::from(usable.weight) },
+        usable: *status == serving,
+        holds_s: usable.holds_s,
+    };
+    entries.iter().map(standing).collect()
+}
+
+/// All members, their families folded.
 fn standings(pool: &Pool, verdicts: &[[Verdict; 2]]) -> Vec<Standing> {
     let members = || pool.members.iter().zip(verdicts).filter(|(member, _)| !member.disabled);
     let only_standbys = members().all(|(member, _)| member.weight == 0);
@@ -308,6 +341,22 @@ mod tests {
         assert_eq!(usable("up/4 down/6"), [vec![0], vec![]]);
         let one_family = view("up/4 up/4");
         assert!(one_family.family(Family::V4).configured && !one_family.family(Family::V6).configured);
+    }
+
+    #[test]
+    fn each_family_has_a_grade_of_its_own_and_one_without_members_borrows_the_other() {
+        use Grade::{Degraded, Empty, Healthy};
+        for (members, expected) in [
+            ("up up", [Healthy, Healthy]),
+            ("up/4 down/6", [Healthy, Empty]),
+            ("up/4 up/4 up/4 down/6", [Healthy, Empty]),
+            ("up/4 down/6 down/6 up/6", [Healthy, Degraded]),
+            ("up/4 up/4", [Healthy, Healthy]),
+            ("down/4 down/4", [Empty, Empty]),
+        ] {
+            let view = view(members);
+            assert_eq!(Family::BOTH.map(|family| view.fitness(family, Health::Live).0), expected, "{members}");
+        }
     }
 
     #[test]

@@ -167,20 +167,17 @@ impl<'a> View<'a> {
 
     fn survey_pool(self, pool: PoolId) -> Survey {
         let view = &self.pools[pool];
-        let grade = match self.health {
-            Health::Live => view.grade,
-            Health::Ignored | Health::LastKnown => {
-                let nobody = view.families.iter().all(|family| family.roster(self.health).is_empty());
-                if nobody { Grade::Empty } else { Grade::Healthy }
-            }
-        };
-        let recovers_s = if grade == Grade::Healthy { u32::MAX } else { view.recovers_s };
+        let (grade, returns_s) = view.fitness(self.question.family, self.health);
+        let recovers_s = if grade == Grade::Healthy { u32::MAX } else { returns_s };
         Survey { grade, scope: 0, recovers_s, latency: view.latency }
     }
 
     fn up_to_the_first_healthy(self, mut field: Field, children: &[NodeId], positions: impl Iterator<Item = usize>) -> Field {
         for position in positions {
-            field.add(position, self.survey(children[position]));
+            let child = self.survey(children[position]);
+            // Of equal grades the first is taken, so that the latency of a later one is of no use.
+            let latency = child.latency.filter(|_| child.grade > field.grade);
+            field.add(position, Survey { latency, ..child });
             if field.grade == Grade::Healthy {
                 break;
             }

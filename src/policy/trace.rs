@@ -2,9 +2,11 @@
 //!
 //! Steps come in the order of the walk, so that a tree can be printed as they come: for a policy at depth `d` first
 //! [`Step::Located`] (geo), one [`Step::Surveyed`] a child, then [`Step::Took`] with the whole story of that child at depth
-//! `d + 1`, and last [`Step::Timed`]. For a pool one [`Step::Weighed`] a usable member, then [`Step::Timed`].
+//! `d + 1`, and last [`Step::Timed`]. For a pool one [`Step::Weighed`] a usable member, then [`Step::Timed`]. When all is down,
+//! [`Step::AllDown`] follows, and the steps of the second walk if `on_all_down` asks for one; otherwise [`Step::Answered`] or
+//! [`Step::Denied`] ends the story.
 
-use super::Survey;
+use super::{LastResort, Survey, TtlRange};
 use crate::ids::{NodeId, PoolId};
 use std::fmt;
 use std::net::IpAddr;
@@ -74,6 +76,25 @@ pub enum Step {
         returns_s: u32,
         /// The lesser of both, clamped by the node's own `ttl`.
         ttl_s: u32,
+    },
+    /// The whole tree is empty.
+    AllDown {
+        /// What is answered instead. If that is members, the walk that finds them follows.
+        instead: LastResort,
+        /// The TTL of that answer, in seconds.
+        ttl_s: u32,
+    },
+    /// Members were chosen.
+    Answered {
+        /// What the steered name allows.
+        allowed: TtlRange,
+        /// The TTL handed out, in seconds.
+        ttl_s: u32,
+    },
+    /// What was chosen has no usable address of the family that was asked for.
+    Denied {
+        /// Whether any pool below the steered name has such an address, so that a denial must be short.
+        is_configured: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! Makes [`Zones`] out of names and RRsets that have already been checked.
 
-use super::table::{BlockRow, NONE, NodeRow, RrsetRow, SuffixHashes, Zone, Zones, span};
+use super::table::{BlockRow, NONE, NodeRow, RrsetRow, Zone, Zones, span};
 use crate::dns::{Field, FoldedName, Name, Records, RecordsBuilder, Rtype};
 use crate::ids::{Id, SteerId, ZoneId};
 use std::collections::BTreeMap;
@@ -251,8 +251,7 @@ impl Layout {
         let mut folded = FoldedName::new();
         for (name, index) in &self.by_name {
             folded.set(name.wire());
-            let hash = SuffixHashes::of(&folded).skip(0);
-            self.zones.insert(hash, *index);
+            self.zones.insert(folded.hash(0), *index);
         }
         self.zones
     }

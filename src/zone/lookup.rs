@@ -1,6 +1,6 @@
 //! From a name to what we know of it: RFC 1034 section 4.3.2 with the wildcards of RFC 4592.
 
-use super::table::{Node, SuffixHashes, Zone, Zones};
+use super::table::{Node, Zone, Zones};
 use crate::dns::{FoldedName, Rtype};
 
 /// Where a look-up ended.
@@ -26,8 +26,7 @@ pub enum Found<'z> {
 impl Zones {
     /// Looks `name` up, for a question of type `qtype`. `None` when no zone of ours holds it.
     pub fn find(&self, name: &FoldedName, qtype: Rtype) -> Option<Hit<'_>> {
-        let hashes = SuffixHashes::of(name);
-        let (skip, encloser) = (0..=name.labels()).find_map(|skip| Some((skip, self.probe(hashes.skip(skip), name.suffix(skip))?)))?;
+        let (skip, encloser) = (0..=name.labels()).find_map(|skip| Some((skip, self.probe(name.hash(skip), name.suffix(skip))?)))?;
         let exact = skip == 0;
         let encloser = match encloser.parent_side() {
             // RFC 4035 section 3.1.4.1: the DS RRset lives on the parent's side of a zone cut.

@@ -2,7 +2,7 @@
 
 use crate::dns::{Field, Name, NameError, Rtype};
 use hickory_proto::rr::{RData, RecordType};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
 use hickory_proto::serialize::txt::Parser;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +22,8 @@ pub enum RdataError {
     Fields(&'static str),
     /// The generic form is `\# LENGTH HEX` (RFC 3597 section 5), and its length must agree.
     BadGeneric,
+    /// The octets of a generic form are no data of a type that is known; holds the type.
+    BadOctets(Rtype),
     /// Longer than a record can be.
     TooLong,
     /// What hickory-proto says of it.
@@ -39,11 +41,61 @@ impl fmt::Display for RdataError {
             RdataError::BadNumber(what) => write!(f, "{what} must be a number from 0 to 65535"),
             RdataError::Fields(what) => write!(f, "expected `{what}`"),
             RdataError::BadGeneric => f.write_str("expected `\\# LENGTH HEX` with as many octets as the length says"),
+            RdataError::BadOctets(rtype) => write!(f, "the octets are no {rtype} data"),
             RdataError::TooLong => f.write_str("longer than the 65535 octets that a record can hold"),
             RdataError::Unreadable(text) => f.write_str(text),
             RdataError::NotForZones => f.write_str("a type that only servers make; it cannot be written into a zone"),
         }
     }
+}
+
+impl RdataError {
+    /// What to write instead, as data of `rtype`.
+    pub fn help(&self, rtype: Rtype) -> String {
+        match self {
+            RdataError::WrongFamily(other) => format!("write it at `{other}:`"),
+            RdataError::BadGeneric | RdataError::BadOctets(_) => {
+                r"write the number of octets and then all of them in hex: `\# 4 c0000201`".to_owned()
+            }
+            RdataError::TooLong => "spread it over several records".to_owned(),
+            RdataError::NotForZones => "remove it".to_owned(),
+            RdataError::NotAnAddress
+            | RdataError::BadName(_)
+            | RdataError::BadNumber(_)
+            | RdataError::Fields(_)
+            | RdataError::Unreadable(_) => match form_of(rtype) {
+                Some((form, example)) => format!("write {form}: `{example}`"),
+                None => r"write it in the generic form: `\# LENGTH HEX` (RFC 3597 section 5)".to_owned(),
+            },
+        }
+    }
+}
+
+/// What the data of a type consists of, and an example; `None` for types that few people write.
+fn form_of(rtype: Rtype) -> Option<(&'static str, &'static str)> {
+    const NAPTR: Rtype = Rtype(35);
+    const SSHFP: Rtype = Rtype(44);
+    const TLSA: Rtype = Rtype(52);
+    const SVCB: Rtype = Rtype(64);
+    const HTTPS: Rtype = Rtype(65);
+    const CAA: Rtype = Rtype(257);
+    let form = match rtype {
+        Rtype::A => ("an IPv4 address", "192.0.2.1"),
+        Rtype::AAAA => ("an IPv6 address", "2001:db8::1"),
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => ("one name, with a dot at its end unless it is relative to the zone", "www.example.com."),
+        Rtype::MX => ("preference and name in one text", "10 mail.example.com."),
+        Rtype::TXT => ("one text, or several in quotes of their own", r#""one" "two""#),
+        Rtype::SRV => ("priority, weight, port and name in one text", "10 5 443 lb.example.com."),
+        NAPTR => {
+            ("order, preference, flags, service, pattern and name in one text", r#"100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" ."#)
+        }
+        SSHFP => ("algorithm, digest type and digest in one text", "4 1 0123456789abcdef0123456789abcdef01234567"),
+        TLSA => ("usage, selector, matching type and data in one text", "3 1 2 0123456789abcdef"),
+        SVCB | HTTPS => ("priority, target and parameters in one text", "1 . alpn=h2"),
+        CAA => ("flags, tag and value in one text", r#"0 issue "ca.example.net""#),
+        _ => return None,
+    };
+    Some(form)
 }
 
 impl From<NameError> for RdataError {
@@ -59,8 +111,11 @@ impl From<NameError> for RdataError {
 /// # Errors
 /// Which rule the text breaks.
 pub fn parse_rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, RdataError> {
+    if rtype.is_meta() || rtype == Rtype::SOA {
+        return Err(RdataError::NotForZones);
+    }
     if let Some(generic) = text.trim().strip_prefix("\\#") {
-        return parse_generic(generic);
+        return parse_generic(rtype, generic);
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     match (rtype, words.as_slice()) {
@@ -72,7 +127,6 @@ pub fn parse_rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>
         }
         (Rtype::MX, _) => Err(RdataError::Fields("PREFERENCE NAME")),
         (Rtype::TXT, _) if !text.trim_start().starts_with('"') => Ok(vec![Field::Bytes(strings(text))]),
-        (rtype, _) if rtype.is_meta() || rtype == Rtype::SOA => Err(RdataError::NotForZones),
         _ => by_hickory(rtype, text, origin),
     }
 }
@@ -105,7 +159,7 @@ fn strings(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(255).flat_map(chunk).collect()
 }
 
-fn parse_generic(text: &str) -> Result<Vec<Field>, RdataError> {
+fn parse_generic(rtype: Rtype, text: &str) -> Result<Vec<Field>, RdataError> {
     let mut words = text.split_whitespace();
     let length: usize = words.next().and_then(|word| word.parse().ok()).ok_or(RdataError::BadGeneric)?;
     let hex: Vec<u8> = words.flat_map(str::bytes).collect();
@@ -113,8 +167,24 @@ fn parse_generic(text: &str) -> Result<Vec<Field>, RdataError> {
     let octet = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let octets: Option<Vec<u8>> = pairs.iter().map(octet).collect();
     match octets {
-        Some(octets) if rest.is_empty() && octets.len() == length => checked(octets),
+        Some(octets) if rest.is_empty() && octets.len() == length => by_octets(rtype, octets),
         _ => Err(RdataError::BadGeneric),
+    }
+}
+
+/// RFC 3597 section 5 allows the generic form for known types too: then it must be what the text form would have become.
+fn by_octets(rtype: Rtype, octets: Vec<u8>) -> Result<Vec<Field>, RdataError> {
+    let length = u16::try_from(octets.len()).map_err(|_| RdataError::TooLong)?;
+    let data = RData::read(&mut BinDecoder::new(&octets), RecordType::from(rtype.0), Restrict::new(length));
+    // Written out again, so that no compression pointer is left: it would point elsewhere in another message.
+    if data.ok().and_then(|data| encode(&data).ok()).as_ref() != Some(&octets) {
+        return Err(RdataError::BadOctets(rtype));
+    }
+    let name = |wire: &[u8]| Name::from_wire(wire).map(Field::Name).ok_or(RdataError::BadOctets(rtype));
+    match (rtype, octets.split_at_checked(2)) {
+        (Rtype::NS | Rtype::CNAME | Rtype::PTR, _) => Ok(vec![name(&octets)?]),
+        (Rtype::MX, Some((preference, exchange))) => Ok(vec![Field::Bytes(preference.to_vec()), name(exchange)?]),
+        _ => Ok(vec![Field::Bytes(octets)]),
     }
 }
 
@@ -200,6 +270,37 @@ mod tests {
         assert_eq!(wire(Rtype(65280), r"\# 2 01zz"), Err(RdataError::BadGeneric));
         assert!(wire(Rtype(65), "1 . alpn=h2").is_ok());
         assert_eq!(wire(Rtype::AXFR, "x"), Err(RdataError::NotForZones));
+    }
+
+    #[test]
+    fn what_is_proposed_for_a_faulty_record_can_be_written() {
+        let proposed: Vec<(Rtype, &str)> =
+            (1..=300).map(Rtype).filter_map(|rtype| form_of(rtype).map(|(_, example)| (rtype, example))).collect();
+        assert!(proposed.len() > 10, "{proposed:?}");
+        for (rtype, example) in proposed {
+            assert!(wire(rtype, example).is_ok(), "{rtype}: {:?}", wire(rtype, example));
+        }
+    }
+
+    #[test]
+    fn the_generic_form_of_a_known_type_is_read_as_that_type_or_refused() {
+        let name = |text| Field::Name(Name::parse(text, &Name::root()).unwrap());
+        assert_eq!(parse_rdata(Rtype::CNAME, r"\# 3 016100", &origin()), Ok(vec![name("a.")]));
+        assert_eq!(parse_rdata(Rtype::MX, r"\# 5 000a016100", &origin()), Ok(vec![Field::Bytes(vec![0, 10]), name("a.")]));
+        assert_eq!(wire(Rtype::A, r"\# 4 c0000201"), Ok(vec![192, 0, 2, 1]));
+        let pointer = r"\# 8 0001000201bbc000";
+        for (rtype, octets) in [
+            (Rtype::A, r"\# 3 010203"),
+            (Rtype::AAAA, r"\# 4 c0000201"),
+            (Rtype::CNAME, r"\# 2 0161"),
+            (Rtype::CNAME, r"\# 0"),
+            (Rtype::MX, r"\# 1 00"),
+            (Rtype::TXT, r"\# 1 05"),
+            (Rtype::SRV, pointer),
+        ] {
+            assert_eq!(wire(rtype, octets), Err(RdataError::BadOctets(rtype)), "{octets}");
+        }
+        assert_eq!(wire(Rtype::OPT, r"\# 0"), Err(RdataError::NotForZones));
     }
 
     #[test]

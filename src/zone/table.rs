@@ -1,11 +1,9 @@
 //! One flat table for the names of all zones.
 //!
 //! Slots hold a tag of the name's hash and the index of its node; names, records and patches lie in arenas beside them.
-//! Hashes of all suffixes of a name come from one walk from the root down, so that a miss costs one probe a label.
 
-use crate::dns::{FoldedName, Name, Patch, Records, Rtype};
+use crate::dns::{Name, Patch, Records, Rtype};
 use crate::ids::{Id, SteerId, Table, ZoneId};
-use crate::rng::mix;
 use std::ops::Range;
 
 /// "No node".
@@ -155,40 +153,6 @@ impl Zones {
         }
         self.slots[at] = (hash >> 32) << 32 | u64::from(index + 1);
     }
-}
-
-/// Hashes of all suffixes of a name: `hash(i)` is that of the name without its leftmost `i` labels.
-///
-/// Unseeded on purpose: the table holds only the operator's names at half load, so that no client can lengthen a probe.
-#[derive(Debug)]
-pub(super) struct SuffixHashes([u64; 128]);
-
-impl SuffixHashes {
-    pub fn of(name: &FoldedName) -> SuffixHashes {
-        let mut hashes = [0; 128];
-        let mut hash = 0x5354_4545_5253_4d41;
-        for skip in (0..=name.labels()).rev() {
-            let end = if skip == name.labels() { name.offset(skip) + 1 } else { name.offset(skip + 1) };
-            hash = fold(hash, &name.wire()[name.offset(skip)..end]);
-            hashes[skip] = hash;
-        }
-        SuffixHashes(hashes)
-    }
-
-    pub fn skip(&self, labels: usize) -> u64 {
-        self.0[labels]
-    }
-}
-
-/// Mixes one label into the hash of the name above it, eight octets at a time.
-fn fold(hash: u64, label: &[u8]) -> u64 {
-    let mut hash = hash;
-    for chunk in label.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = mix(hash ^ u64::from_le_bytes(word));
-    }
-    hash
 }
 
 impl<'z> Node<'z> {

@@ -26,12 +26,12 @@ fn geoip(name: &str) -> Vec<u8> {
     std::fs::read(path).expect("the repository holds its own databases")
 }
 
-/// Compiles policies and zones, or returns the report.
-pub fn snapshot(policies: &str, zones: &[&str]) -> Result<Snapshot, String> {
+/// All that a config of policies and zones consists of, or the report.
+pub fn inputs(policies: &str, zones: &[&str]) -> Result<Inputs, String> {
     let server = "zones: [zone.yaml]\npolicies: [policies.yaml]\ngeo: {city: city.mmdb, asn: asn.mmdb}\nlisten: [\"127.0.0.1:0\"]\n";
     let mut diagnostics = Diagnostics::new();
     let server = config::server::read(&source("steersman.yaml", server), &mut diagnostics).ok_or_else(|| diagnostics.render(false))?;
-    let inputs = Inputs {
+    Ok(Inputs {
         server,
         base: PathBuf::new(),
         policies: vec![source("policies.yaml", policies)],
@@ -40,8 +40,12 @@ pub fn snapshot(policies: &str, zones: &[&str]) -> Result<Snapshot, String> {
         city: Some(geoip("city.mmdb")),
         asn: Some(geoip("asn.mmdb")),
         cores: 1,
-    };
-    let (snapshot, diagnostics) = compile(&inputs);
+    })
+}
+
+/// Compiles policies and zones, or returns the report.
+pub fn snapshot(policies: &str, zones: &[&str]) -> Result<Snapshot, String> {
+    let (snapshot, diagnostics) = compile(&inputs(policies, zones)?);
     snapshot.ok_or_else(|| diagnostics.render(false))
 }
 

@@ -398,6 +398,7 @@ fn costs(rows: &[Row]) -> Table {
         ("answers/s", Align::Right),
         ("spread %", Align::Right),
         ("ratio to reflector", Align::Right),
+        ("ratio by CPU", Align::Right),
         ("CPU us/answer", Align::Right),
         ("own cost, us", Align::Right),
         ("octets", Align::Right),
@@ -411,12 +412,14 @@ fn costs(rows: &[Row]) -> Table {
         let rate = row.median(|round| round.outcome.rate());
         let cost = row.median(Round::microseconds);
         let ratio = ceiling.map_or(f64::NAN, |ceiling| rate / ceiling.median(|round| round.outcome.rate()));
+        let by_cost = ceiling.map_or(f64::NAN, |ceiling| ceiling.median(Round::microseconds) / cost);
         let own = ceiling.map_or(f64::NAN, |ceiling| cost - ceiling.median(Round::microseconds));
         table.row(vec![
             row.name.to_owned(),
             thousands(rate),
             format!("{:.0}", spread(row.rounds.iter().map(|round| round.outcome.rate()).collect()) * 100.0),
             format!("{ratio:.2}"),
+            format!("{by_cost:.2}"),
             format!("{cost:.2}"),
             format!("{own:+.2}"),
             format!("{:.0}", row.median(|round| round.outcome.tally.size())),
@@ -512,7 +515,8 @@ fn version(peer: Peer, comparison: &Comparison) -> String {
         Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
             let said = said(program, &[argument]);
             // Some say their version without their name, some in a sentence.
-            let number = said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+            let number =
+                said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
             number.map_or(said.clone(), |number| format!("{} {number}", peer.word()))
         }
     }

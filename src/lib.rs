@@ -1,7 +1,7 @@
 //! Steersman: an authoritative DNS server that steers clients to live regional load balancers.
 //!
 //! ```text
-//!   steersman.yaml  policies/*.yaml  zones/*.yaml      geoip/*.mmdb       text and bytes
+//!   steersman.yaml  policies/*.yaml  zones/*           geoip/*.mmdb       text and bytes
 //!         └──────────────┬─────────────────┘                │             io::files, the only reader
 //!                        ▼                                  ▼
 //!                 config (spanned tree -> sections)     geo::Atlas

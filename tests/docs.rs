@@ -452,7 +452,7 @@ fn compiled(carrier: &[String; 3], entry: &str) -> String {
 /// The codes of errors and of warnings that the program can give.
 fn diagnostic_codes() -> [BTreeSet<String>; 2] {
     let mut codes = [BTreeSet::new(), BTreeSet::new()];
-    for directory in ["src/config", "src/compile", "src/io"] {
+    for directory in ["src/config", "src/compile", "src/io", "src/zone"] {
         for entry in fs::read_dir(root().join(directory)).expect("the directory is in the repository") {
             let path = entry.expect("the directory can be read").path();
             if !path.is_file() {
@@ -460,7 +460,8 @@ fn diagnostic_codes() -> [BTreeSet<String>; 2] {
             }
             let text = fs::read_to_string(path).expect("sources are UTF-8");
             let program = text.split("#[cfg(test)]").next().expect("split yields at least one piece");
-            for (index, calls) in [["Diagnostic::error(", "refuse("].as_slice(), &["Diagnostic::warning("]].into_iter().enumerate() {
+            let errors = ["Diagnostic::error(", "refuse(", "self.fault(", "self.report("];
+            for (index, calls) in [errors.as_slice(), &["Diagnostic::warning("]].into_iter().enumerate() {
                 let behind = calls.iter().flat_map(|call| program.split(*call).skip(1));
                 let code = |rest: &str| Some(rest.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
                 codes[index].extend(behind.filter_map(code));

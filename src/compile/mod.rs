@@ -11,14 +11,16 @@ mod names;
 mod places;
 mod policies;
 mod pools;
-pub mod zones;
+mod zone_section;
+mod zones;
 
+use crate::config;
 use crate::config::policies::PoliciesSection;
 use crate::config::server::{AdminListen, GeoSection, ServerSection, unreadable_file};
-use crate::config::{self, ZoneSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
 use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
+use crate::zone::ZoneSource;
 use names::Names;
 use places::{Geography, Written};
 use policies::GraphCompiler;
@@ -54,9 +56,9 @@ pub struct Inputs {
 pub fn compile(inputs: &Inputs) -> (Option<Snapshot>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let (policies, complete) = read_policies(inputs, &mut diagnostics);
-    let zones: Vec<ZoneSection> = inputs.zones.iter().filter_map(|source| config::zone::read(source, &mut diagnostics)).collect();
+    let zones: Vec<ZoneSource> = inputs.zones.iter().filter_map(|source| zones::read(source, &mut diagnostics)).collect();
     let atlas = load_atlas(inputs, &mut diagnostics);
-    let snapshot = link(inputs, &policies, complete, &zones, &atlas, &mut diagnostics);
+    let snapshot = link(inputs, &policies, complete, zones, &atlas, &mut diagnostics);
     diagnostics.sort();
     ((!diagnostics.has_errors()).then_some(snapshot), diagnostics)
 }
@@ -82,7 +84,7 @@ fn link(
     inputs: &Inputs,
     sections: &PoliciesSection,
     complete: bool,
-    zones: &[ZoneSection],
+    zones: Vec<ZoneSource>,
     atlas: &Atlas,
     diagnostics: &mut Diagnostics,
 ) -> Snapshot {

@@ -99,7 +99,8 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<ZoneS
 /// Lines of a master file (RFC 1035 section 5) are one long text to YAML.
 fn refuse_master_file(root: &Node, diagnostics: &mut Diagnostics) -> Option<ZoneSection> {
     let fault = Diagnostic::error("wrong-kind", &reader::first_line(&root.span), "expected a zone file in YAML; this is a text");
-    let help = "write `zone: gslb.example.com`, then `soa:` and `records:`; files in the format of BIND are not read";
+    let help =
+        "write `zone: gslb.example.com`, then `soa:` and `records:`; or, if it is in the format of BIND, let its name end in `.zone`";
     diagnostics.push(fault.help(help));
     None
 }

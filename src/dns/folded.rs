@@ -98,6 +98,23 @@ impl FoldedName {
     }
 }
 
+/// The hash of a lower-cased name in wire form: the one that [`FoldedName::hash`] gives for it.
+pub fn hash_of(wire: &[u8]) -> u64 {
+    let mut starts = [0; LABELS_MAX + 1];
+    let (mut labels, mut end) = (0, 0);
+    while wire[end] != 0 {
+        starts[labels] = end;
+        labels += 1;
+        end += 1 + usize::from(wire[end]);
+    }
+    let mut hash = fold(HASH_ABOVE_ROOT, &wire[end..=end]);
+    for &start in starts[..labels].iter().rev() {
+        hash = fold(hash, &wire[start..end]);
+        end = start;
+    }
+    hash
+}
+
 /// Mixes one label into the hash of the name above it, eight octets at a time.
 fn fold(hash: u64, label: &[u8]) -> u64 {
     let (words, rest) = label.as_chunks::<8>();
@@ -135,6 +152,16 @@ mod tests {
             (2, &b"\x03www\x02ex\0"[..], &b"\x02ex\0"[..], &b"\0"[..])
         );
         assert_eq!((name.offset(1), name.offset(2)), (4, 7));
+    }
+
+    #[test]
+    fn a_name_hashes_alike_as_a_whole_and_as_the_suffix_of_another() {
+        let mut name = FoldedName::new();
+        name.set(b"\x09nine-oct.\x03www\x07example\x00");
+        for skip in 0..=3 {
+            assert_eq!(name.hash(skip), hash_of(name.suffix(skip)));
+        }
+        assert_ne!(name.hash(0), name.hash(1));
     }
 
     #[test]

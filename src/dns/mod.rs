@@ -20,9 +20,9 @@ mod types;
 mod writer;
 
 pub use edns::{ClientSubnet, Edns, EdnsError};
-pub use folded::FoldedName;
-pub use name::{Name, NameError};
+pub use folded::{FoldedName, hash_of};
+pub use name::{Name, NameError, name_len, suffixes, unescape};
 pub use query::{HEADER_LEN, Query, QueryError};
-pub use records::{Anchor, Anchors, Field, Patch, RdataTooLong, Records, RecordsBuilder};
+pub use records::{Anchor, Anchors, Patch, RdataTooLong, Records, RecordsBuilder, compressible_names};
 pub use types::{CLASS_IN, Rcode, Rtype};
 pub use writer::{Full, Opt, ResponseWriter, Section};

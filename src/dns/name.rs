@@ -46,35 +46,22 @@ impl Name {
     /// # Errors
     /// When a label or the whole is malformed.
     pub fn parse(text: &str, origin: &Name) -> Result<Name, NameError> {
-        if text == "@" {
-            return Ok(origin.clone());
+        let mut wire = Vec::with_capacity(text.len() + 1 + origin.0.len());
+        Name::parse_into(text, origin, &mut wire)?;
+        Ok(Name(wire.into()))
+    }
+
+    /// As [`Name::parse`], but appends the wire form to `wire`: for those who read a million names.
+    ///
+    /// # Errors
+    /// When a label or the whole is malformed; what was appended by then means nothing.
+    pub fn parse_into(text: &str, origin: &Name, wire: &mut Vec<u8>) -> Result<(), NameError> {
+        match text {
+            "@" => wire.extend_from_slice(&origin.0),
+            "." => wire.push(0),
+            _ => return parse_labels(text, origin, wire),
         }
-        let mut wire = Vec::with_capacity(text.len() + 2);
-        if text == "." {
-            return Ok(Name::root());
-        }
-        let mut label = Vec::new();
-        let mut bytes = text.bytes();
-        let mut ended = false;
-        while let Some(byte) = bytes.next() {
-            ended = false;
-            match byte {
-                b'.' => {
-                    push_label(&mut wire, &mut label)?;
-                    ended = true;
-                }
-                b'\\' => label.push(unescape(&mut bytes)?),
-                0x80.. => return Err(NameError::NotAscii),
-                _ => label.push(byte),
-            }
-        }
-        if ended {
-            wire.push(0);
-        } else {
-            push_label(&mut wire, &mut label)?;
-            wire.extend_from_slice(&origin.0);
-        }
-        if wire.len() > 255 { Err(NameError::NameTooLong) } else { Ok(Name(wire.into())) }
+        Ok(())
     }
 
     /// The name of uncompressed wire bytes; `None` unless they are exactly one well-formed name.
@@ -133,17 +120,73 @@ impl Name {
     }
 }
 
-fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameError> {
-    let len = u8::try_from(label.len()).ok().filter(|&len| len <= 63).ok_or(NameError::LabelTooLong)?;
+/// The name in wire form, then the one above it, and so on to the root.
+pub fn suffixes(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(wire);
+    std::iter::from_fn(move || {
+        let name = rest.filter(|name| !name.is_empty())?;
+        rest = match name[0] {
+            0 => None,
+            len => name.get(1 + usize::from(len)..),
+        };
+        Some(name)
+    })
+}
+
+/// The length of the uncompressed name at the front of `bytes`, its root included; `None` when there is none.
+pub fn name_len(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            0 if at < 255 => return Some(at + 1),
+            len @ 1..=63 => at += 1 + usize::from(len),
+            _ => return None,
+        }
+    }
+}
+
+fn parse_labels(text: &str, origin: &Name, wire: &mut Vec<u8>) -> Result<(), NameError> {
+    let start = wire.len();
+    let mut label_at = start;
+    wire.push(0);
+    let mut bytes = text.bytes();
+    let mut ended = false;
+    while let Some(byte) = bytes.next() {
+        ended = false;
+        match byte {
+            b'.' => {
+                end_label(wire, label_at)?;
+                label_at = wire.len();
+                wire.push(0);
+                ended = true;
+            }
+            b'\\' => wire.push(unescape(&mut bytes)?),
+            0x80.. => return Err(NameError::NotAscii),
+            _ => wire.push(byte),
+        }
+    }
+    if !ended {
+        end_label(wire, label_at)?;
+        wire.extend_from_slice(&origin.0);
+    }
+    if wire.len() - start > 255 { Err(NameError::NameTooLong) } else { Ok(()) }
+}
+
+/// Writes the length of the label that began at `label_at` and ends here.
+fn end_label(wire: &mut [u8], label_at: usize) -> Result<(), NameError> {
+    let len = u8::try_from(wire.len() - label_at - 1).ok().filter(|&len| len <= 63).ok_or(NameError::LabelTooLong)?;
     if len == 0 {
         return Err(NameError::EmptyLabel);
     }
-    wire.push(len);
-    wire.append(label);
+    wire[label_at] = len;
     Ok(())
 }
 
-fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
+/// The octet that an escape of master file text stands for (RFC 1035 section 5.1); `bytes` is what follows its backslash.
+///
+/// # Errors
+/// [`NameError::BadEscape`] when it is neither three digits up to 255 nor one character.
+pub fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
     let first = bytes.next().ok_or(NameError::BadEscape)?;
     if !first.is_ascii_digit() {
         return Ok(first);

@@ -4,11 +4,11 @@
 //! (RFC 1035 section 4.1.4). Where the question holds it differs per query: prepared records keep a gap there and a
 //! [`Patch`] that says what goes in.
 
-use super::{Name, Rtype};
-use crate::dns::types::CLASS_IN;
+use super::name::{Name, name_len, suffixes};
+use super::types::{CLASS_IN, Rtype};
 
 /// What a gap is filled with: where in the message a name starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Anchor {
     /// The owner of the RRset: for an answer the name that was asked for.
     Owner,
@@ -17,7 +17,7 @@ pub enum Anchor {
 }
 
 /// A gap of two octets in prepared records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Patch {
     /// Where the gap is, from the start of the records.
     pub at: u32,
@@ -45,13 +45,26 @@ pub struct Records<'z> {
     pub count: u16,
 }
 
-/// A piece of RDATA.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Field {
-    /// Octets as they are; names in them stay uncompressed, as RFC 3597 section 4 asks for newer types.
-    Bytes(Vec<u8>),
-    /// A name that may be compressed: only in NS, CNAME, SOA, PTR and MX.
-    Name(Name),
+/// The names in RDATA that may be compressed, in wire form: only in NS, CNAME, SOA, PTR and MX (RFC 3597 section 4).
+pub fn compressible_names(rtype: Rtype, rdata: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (fixed, names) = shape(rtype);
+    let mut rest = rdata.get(fixed..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (name, tail) = rest.split_at(name_len(rest)?);
+        rest = tail;
+        Some(name)
+    })
+    .take(names)
+}
+
+/// Octets of RDATA before its compressible names, and how many names there are.
+fn shape(rtype: Rtype) -> (usize, usize) {
+    match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => (0, 1),
+        Rtype::MX => (2, 1),
+        Rtype::SOA => (0, 2),
+        _ => (0, 0),
+    }
 }
 
 /// Makes prepared records.
@@ -69,11 +82,18 @@ impl<'a> RecordsBuilder<'a> {
         RecordsBuilder { apex, bytes: Vec::new(), patches: Vec::new(), count: 0 }
     }
 
-    /// Adds a record. Without an owner it gets [`Anchor::Owner`].
+    /// Forgets the records so far.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.patches.clear();
+        self.count = 0;
+    }
+
+    /// Adds a record with uncompressed RDATA. Without an owner, a name in wire form, it gets [`Anchor::Owner`].
     ///
     /// # Errors
     /// When the RDATA is longer than 65,535 octets or there are more than 65,535 records.
-    pub fn push(&mut self, owner: Option<&Name>, rtype: Rtype, ttl: u32, rdata: &[Field]) -> Result<(), RdataTooLong> {
+    pub fn push(&mut self, owner: Option<&[u8]>, rtype: Rtype, ttl: u32, rdata: &[u8]) -> Result<(), RdataTooLong> {
         match owner {
             Some(name) => self.name(name),
             None => self.gap(Anchor::Owner),
@@ -83,25 +103,26 @@ impl<'a> RecordsBuilder<'a> {
         self.bytes.extend(ttl.to_be_bytes());
         let length_at = self.bytes.len();
         self.bytes.extend([0, 0]);
-        for field in rdata {
-            match field {
-                Field::Bytes(bytes) => self.bytes.extend(bytes),
-                Field::Name(name) => self.name(name),
-            }
+        let mut copied = shape(rtype).0.min(rdata.len());
+        self.bytes.extend(&rdata[..copied]);
+        for name in compressible_names(rtype, rdata) {
+            self.name(name);
+            copied += name.len();
         }
+        self.bytes.extend(&rdata[copied..]);
         let length = u16::try_from(self.bytes.len() - length_at - 2).map_err(|_| RdataTooLong)?;
         self.bytes[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         self.count = self.count.checked_add(1).ok_or(RdataTooLong)?;
         Ok(())
     }
 
-    fn name(&mut self, name: &Name) {
+    fn name(&mut self, name: &[u8]) {
+        let apex = self.apex.wire();
         // A pointer to the root would be longer than the root.
-        if self.apex.wire().len() == 1 || !name.is_within(self.apex) {
-            return self.bytes.extend(name.wire());
+        if apex.len() == 1 || !suffixes(name).any(|suffix| suffix.eq_ignore_ascii_case(apex)) {
+            return self.bytes.extend(name);
         }
-        let above = name.wire().len() - self.apex.wire().len();
-        self.bytes.extend(&name.wire()[..above]);
+        self.bytes.extend(&name[..name.len() - apex.len()]);
         self.gap(Anchor::Apex);
     }
 

@@ -1,270 +1,287 @@
-//! Makes [`Zones`] out of names and RRsets that have already been checked.
+//! Makes [`Zones`] out of zones as read, which have been checked: empty non-terminals, wildcards, zone cuts and glue are
+//! settled here, once, and not per query.
 
-use super::table::{BlockRow, NONE, NodeRow, RrsetRow, Zone, Zones, span};
-use crate::dns::{Field, FoldedName, Name, Records, RecordsBuilder, Rtype};
+use super::entry::{Head, NONE, RrsetEntry, position};
+use super::index::HashIndex;
+use super::source::{Owner, OwnerId, Record, ZoneSource, sets};
+use super::table::{BlockRow, LinkRow, Zone, Zones};
+use crate::dns::{Patch, RecordsBuilder, Rtype, suffixes};
 use crate::ids::{Id, SteerId, ZoneId};
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 
-/// The fields of a zone's SOA that denials need, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct SoaTimes {
-    /// The TTL of the SOA record itself.
-    pub ttl_s: u32,
-    /// The minimum field (RFC 2308 section 4).
-    pub minimum_s: u32,
+/// The TTL of denials: the smaller of the SOA's own TTL and its minimum (RFC 2308 section 3), in seconds.
+pub fn negative_ttl_s(soa: &Record<'_>) -> u32 {
+    soa.ttl_s.min(soa.rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum)))
 }
 
-#[derive(Debug)]
-struct SourceRrset {
-    ttl_s: u32,
-    rdata: Vec<Vec<Field>>,
+/// Whether the records of one type and name are more than a message can carry, with a header and the longest question.
+pub fn is_too_long(set: &[Record<'_>]) -> bool {
+    const SET_MAX: usize = 65_535 - 600;
+    // Owner (a pointer), type, class, TTL and length.
+    const RECORD_OVERHEAD: usize = 12;
+    set.iter().map(|record| RECORD_OVERHEAD + record.rdata.len()).sum::<usize>() > SET_MAX
 }
 
-#[derive(Debug, Default)]
-struct SourceNode {
-    rrsets: BTreeMap<Rtype, SourceRrset>,
-    steer: Option<SteerId>,
-}
-
-#[derive(Debug)]
-struct SourceZone {
-    apex: Name,
-    soa_rdata: Vec<Field>,
-    soa: SoaTimes,
-    nodes: BTreeMap<Name, SourceNode>,
-}
-
-/// Collects the data of all zones, then lays it out.
-#[derive(Debug, Default)]
-pub struct ZonesBuilder {
-    zones: Vec<SourceZone>,
-}
-
-impl ZonesBuilder {
-    /// No zone yet.
-    pub fn new() -> ZonesBuilder {
-        ZonesBuilder::default()
-    }
-
-    /// Adds a zone, with the RDATA of its SOA.
-    pub fn zone(&mut self, apex: Name, soa_rdata: Vec<Field>, soa: SoaTimes) -> ZoneId {
-        self.zones.push(SourceZone { apex, soa_rdata, soa, nodes: BTreeMap::new() });
-        let id = ZoneId::at(self.zones.len() - 1);
-        let zone = &self.zones[id.index()];
-        let (apex, rdata) = (zone.apex.clone(), zone.soa_rdata.clone());
-        self.rrset(id, &apex, Rtype::SOA, soa.ttl_s, vec![rdata]);
-        id
-    }
-
-    /// Adds an RRset of at least one record to a name of the zone.
-    pub fn rrset(&mut self, zone: ZoneId, owner: &Name, rtype: Rtype, ttl_s: u32, rdata: Vec<Vec<Field>>) {
-        self.node(zone, owner).rrsets.insert(rtype, SourceRrset { ttl_s, rdata });
-    }
-
-    /// Lets a decision stand for A and AAAA of a name of the zone.
-    pub fn steer(&mut self, zone: ZoneId, owner: &Name, steer: SteerId) {
-        self.node(zone, owner).steer = Some(steer);
-    }
-
-    fn node(&mut self, zone: ZoneId, owner: &Name) -> &mut SourceNode {
-        self.zones[zone.index()].nodes.entry(owner.lowercase()).or_default()
-    }
-
-    /// Lays everything out: empty non-terminals, wildcards, zone cuts and glue are settled here, not per query.
-    pub fn finish(self) -> Zones {
-        let mut layout = Layout::default();
-        // Parents before children, so that a child's apex finds the parent's node of the same name.
-        let mut order: Vec<usize> = (0..self.zones.len()).collect();
-        order.sort_by_key(|&index| self.zones[index].apex.labels().count());
-        for zone in &self.zones {
-            layout.zone(zone);
+impl Zones {
+    /// Lays out zones, each with a name of its own. Their ids count in the order of `sources`; those without SOA are left out,
+    /// and so are sets that are too long.
+    pub fn build(mut sources: Vec<ZoneSource>) -> Zones {
+        sources.retain(|source| source.soa().is_some());
+        let mut layout = Layout::new(&sources);
+        for source in &mut sources {
+            layout.zone(source);
+            add_empty_non_terminals(source);
         }
-        for index in order {
-            layout.nodes(&self.zones[index], ZoneId::at(index));
+        layout.zones.index = HashIndex::with_room(sources.iter().map(ZoneSource::len).sum());
+        // Parents before children, so that a child's apex finds the parent's entry of the same name.
+        let mut order: Vec<(usize, ZoneSource)> = sources.into_iter().enumerate().collect();
+        order.sort_by_key(|(_, source)| source.origin().labels().count());
+        for (zone, source) in order {
+            let entries = layout.entries(&source, ZoneId::new(zone));
+            layout.publish(&source.into_index(), &entries);
         }
-        layout.index()
+        layout.zones.entries.shrink_to_fit();
+        layout.zones
     }
+}
+
+/// Gives every name between a name and the apex an owner (RFC 4592 section 2.2.2).
+fn add_empty_non_terminals(source: &mut ZoneSource) {
+    let apex_len = source.origin().wire().len();
+    let mut at = 0;
+    // Those that are added have names above them too, and come last.
+    while at < source.len() {
+        let above = parent(source.owner_at(at).wire());
+        if above.len() > apex_len {
+            let above = above.to_vec();
+            source.intern(&above);
+        }
+        at += 1;
+    }
+}
+
+fn parent(name: &[u8]) -> &[u8] {
+    suffixes(name).nth(1).unwrap_or_default()
 }
 
 /// Zones under construction.
-#[derive(Default)]
 struct Layout {
     zones: Zones,
-    /// The node that answers for a name, by lower-cased name.
-    by_name: BTreeMap<Name, u32>,
+    patch_lists: HashMap<Box<[Patch]>, u32>,
+    /// By lower-cased apex in wire form.
+    by_apex: HashMap<Box<[u8]>, ZoneId>,
+    /// Whether any zone lies within another.
+    nested: bool,
+    /// For the apex of a zone within another: the entry that the other has for it.
+    parent_sides: HashMap<ZoneId, u32>,
+    /// What follows the records of the RRset under way.
+    more: Vec<u8>,
+}
+
+/// What is special about some names of a zone.
+struct Specials {
+    /// The `*` below a name.
+    wildcards: HashMap<OwnerId, OwnerId>,
+    /// Names below the apex that delegate.
+    cuts: HashSet<OwnerId>,
+    steers: HashMap<OwnerId, SteerId>,
+}
+
+impl Specials {
+    fn of(source: &ZoneSource) -> Specials {
+        let stars = source.owners().filter(|owner| owner.is_wildcard());
+        let wildcards = stars.filter_map(|star| Some((source.find(parent(star.wire()))?.id(), star.id())));
+        let cuts = source.owners().skip(1).filter(|owner| owner.has(Rtype::NS));
+        let steers = source.steered().iter().filter_map(|steered| Some((steered.owner, steered.steer?)));
+        Specials { wildcards: wildcards.collect(), cuts: cuts.map(Owner::id).collect(), steers: steers.collect() }
+    }
+
+    /// The topmost name at or above `owner` that delegates.
+    fn cut_above(&self, owner: Owner<'_>, source: &ZoneSource) -> Option<OwnerId> {
+        if self.cuts.is_empty() {
+            return None;
+        }
+        let found = suffixes(owner.wire()).filter_map(|suffix| source.find(suffix).map(Owner::id));
+        found.filter(|owner| self.cuts.contains(owner)).last()
+    }
 }
 
 impl Layout {
-    fn zone(&mut self, source: &SourceZone) {
-        let negative_ttl_s = source.soa.ttl_s.min(source.soa.minimum_s);
-        let soa = self.block(&source.apex, None, Rtype::SOA, negative_ttl_s, std::slice::from_ref(&source.soa_rdata));
+    fn new(sources: &[ZoneSource]) -> Layout {
+        let apex = |source: &ZoneSource| source.apex().wire().into();
+        let by_apex: HashMap<Box<[u8]>, ZoneId> =
+            sources.iter().enumerate().map(|(zone, source)| (apex(source), ZoneId::new(zone))).collect();
+        let nested = by_apex.keys().any(|apex| suffixes(apex).skip(1).any(|suffix| by_apex.contains_key(suffix)));
+        Layout { zones: Zones::default(), patch_lists: HashMap::new(), by_apex, nested, parent_sides: HashMap::new(), more: Vec::new() }
+    }
+
+    fn zone(&mut self, source: &ZoneSource) {
+        let soa = source.soa().expect("zones without SOA are left out");
+        let negative_ttl_s = negative_ttl_s(&soa);
+        let mut builder = RecordsBuilder::new(source.origin());
+        push(&mut builder, None, negative_ttl_s, &[soa]);
+        let soa = self.block(&builder);
         self.zones.list.push(Zone {
-            apex: source.apex.clone(),
-            labels: source.apex.labels().count(),
+            apex: source.origin().clone(),
+            labels: source.origin().labels().count(),
             negative_ttl_s,
             soa,
-            names: source.nodes.len(),
-            steered: source.nodes.values().filter(|node| node.steer.is_some()).count(),
+            names: source.len(),
+            steered: source.steered().len(),
         });
     }
 
-    fn nodes(&mut self, source: &SourceZone, zone: ZoneId) {
-        let apex = source.apex.lowercase();
-        let mut own: BTreeMap<Name, u32> = BTreeMap::new();
-        for (name, node) in &source.nodes {
-            self.ancestors(name, &apex, zone, &mut own);
-            let index = self.node_row(name, zone);
-            own.insert(name.clone(), index);
-            self.fill(index, source, node);
-        }
-        self.link(&apex, &own);
-        self.publish(&apex, own);
-    }
-
-    /// Makes the empty non-terminals between a name and the apex (RFC 4592 section 2.2.2).
-    fn ancestors(&mut self, name: &Name, apex: &Name, zone: ZoneId, own: &mut BTreeMap<Name, u32>) {
-        let mut above = if name == apex { None } else { name.parent() };
-        while let Some(here) = above {
-            if !own.contains_key(&here) {
-                let index = self.node_row(&here, zone);
-                own.insert(here.clone(), index);
+    /// Writes the entries of a zone. Returns where each owner's entry begins, [`NONE`] for those that a zone below hides.
+    fn entries(&mut self, source: &ZoneSource, zone: ZoneId) -> Vec<u32> {
+        let specials = Specials::of(source);
+        let first_link = self.zones.links.len();
+        let mut builder = RecordsBuilder::new(source.origin());
+        let mut records = Vec::new();
+        let mut entries = Vec::with_capacity(source.len());
+        for owner in source.owners() {
+            servable_records(owner, &mut records);
+            entries.push(position(self.zones.entries.len()));
+            self.head(owner, zone, &records, source, &specials);
+            for set in sets(&records) {
+                self.rrset(set, source, &mut builder);
             }
-            above = if here == *apex { None } else { here.parent() };
+        }
+        self.settle_links(first_link, &entries);
+        if self.nested {
+            self.hide(source, zone, &mut entries);
+        }
+        entries
+    }
+
+    fn head(&mut self, owner: Owner<'_>, zone: ZoneId, records: &[Record<'_>], source: &ZoneSource, specials: &Specials) {
+        let node = position(self.zones.entries.len());
+        let number = |owner: Option<OwnerId>| owner.map_or(NONE, |owner| position(owner.index()));
+        let row = LinkRow {
+            node,
+            wildcard: number(specials.wildcards.get(&owner.id()).copied()),
+            cut: number(specials.cut_above(owner, source)),
+            parent_side: self.parent_sides.get(&zone).copied().filter(|_| owner.id() == source.apex().id()).unwrap_or(NONE),
+            steer: specials.steers.get(&owner.id()).copied(),
+        };
+        let links = if row.is_empty() { NONE } else { position(self.zones.links.len()) };
+        if links != NONE {
+            self.zones.links.push(row);
+        }
+        let rrsets = u16::try_from(sets(records).count()).expect("there are 2^16 types");
+        let labels = u8::try_from(suffixes(owner.wire()).count() - 1).expect("a name has at most 127 labels");
+        Head { zone, links, rrsets, labels, name: owner.wire() }.write(&mut self.zones.entries);
+    }
+
+    /// Turns the owners in the links from `first` on into their entries.
+    fn settle_links(&mut self, first: usize, entries: &[u32]) {
+        for row in &mut self.zones.links[first..] {
+            for owner in [&mut row.wildcard, &mut row.cut] {
+                if *owner != NONE {
+                    *owner = entries[*owner as usize];
+                }
+            }
         }
     }
 
-    fn node_row(&mut self, name: &Name, zone: ZoneId) -> u32 {
-        let start = self.zones.names.len();
-        self.zones.names.extend(name.wire());
-        let labels = u8::try_from(name.labels().count()).unwrap_or(127);
-        self.zones.nodes.push(NodeRow {
-            name: span(start, self.zones.names.len()),
-            zone,
-            rrsets: 0..0,
-            steer: None,
-            wildcard: NONE,
-            cut: NONE,
-            parent_side: NONE,
-            labels,
-        });
-        u32::try_from(self.zones.nodes.len() - 1).expect("fewer than 2^32 names")
-    }
-
-    fn fill(&mut self, index: u32, source: &SourceZone, node: &SourceNode) {
-        let rows: Vec<RrsetRow> = node.rrsets.iter().map(|(&rtype, set)| self.rrset(source, rtype, set)).collect();
-        let start = self.zones.rrsets.len();
-        self.zones.rrsets.extend(rows);
-        let row = &mut self.zones.nodes[index as usize];
-        row.rrsets = span(start, self.zones.rrsets.len());
-        row.steer = node.steer;
-    }
-
-    fn rrset(&mut self, source: &SourceZone, rtype: Rtype, set: &SourceRrset) -> RrsetRow {
-        let block = self.block(&source.apex, None, rtype, set.ttl_s, &set.rdata);
-        let glue_start = self.zones.glue.len();
-        if rtype == Rtype::NS {
-            self.glue(source, set);
+    /// Takes the names away that lie in a zone below this one. Its entry for that zone's apex stays known: it answers for DS.
+    fn hide(&mut self, source: &ZoneSource, zone: ZoneId, entries: &mut [u32]) {
+        for (owner, entry) in source.owners().zip(entries) {
+            let holder = suffixes(owner.wire()).find_map(|suffix| Some((suffix, *self.by_apex.get(suffix)?)));
+            let Some((apex, holder)) = holder.filter(|(_, holder)| *holder != zone) else { continue };
+            if apex == owner.wire() {
+                self.parent_sides.insert(holder, *entry);
+            }
+            *entry = NONE;
         }
-        let target = if rtype == Rtype::CNAME { self.target(set) } else { 0..0 };
-        RrsetRow { rtype, block, glue: span(glue_start, self.zones.glue.len()), target }
+    }
+
+    fn publish(&mut self, owners: &HashIndex, entries: &[u32]) {
+        for (hash, owner) in owners.entries() {
+            let entry = entries[owner as usize];
+            if entry != NONE {
+                self.zones.index.insert(hash, entry);
+            }
+        }
+    }
+
+    fn rrset(&mut self, set: &[Record<'_>], source: &ZoneSource, builder: &mut RecordsBuilder<'_>) {
+        let rtype = set[0].rtype;
+        self.more.clear();
+        match rtype {
+            Rtype::NS => self.glue(set, source),
+            Rtype::CNAME => self.more.extend(set[0].names().flatten().map(u8::to_ascii_lowercase)),
+            _ => {}
+        }
+        builder.clear();
+        push(builder, None, ttl_s(set), set);
+        let patches = self.patch_list(builder.records().patches);
+        let records = builder.records();
+        let entry = RrsetEntry { rtype, count: records.count, patches, records: records.bytes, more: &self.more };
+        entry.write(&mut self.zones.entries);
     }
 
     /// The addresses of nameservers inside this zone, so that a referral can be followed (RFC 9471).
-    fn glue(&mut self, source: &SourceZone, set: &SourceRrset) {
-        for target in names_of(set) {
-            let Some(node) = source.nodes.get(&target.lowercase()) else { continue };
-            for rtype in [Rtype::A, Rtype::AAAA] {
-                let Some(addresses) = node.rrsets.get(&rtype) else { continue };
-                let block = self.block(&source.apex, Some(target), rtype, addresses.ttl_s, &addresses.rdata);
+    fn glue(&mut self, set: &[Record<'_>], source: &ZoneSource) {
+        let first = position(self.zones.glue.len());
+        let mut builder = RecordsBuilder::new(source.origin());
+        let mut records = Vec::new();
+        for target in set.iter().flat_map(Record::names) {
+            let Some(owner) = source.find(target) else { continue };
+            servable_records(owner, &mut records);
+            for addresses in sets(&records).filter(|set| matches!(set[0].rtype, Rtype::A | Rtype::AAAA)) {
+                builder.clear();
+                push(&mut builder, Some(target), ttl_s(addresses), addresses);
+                let block = self.block(&builder);
                 self.zones.glue.push(block);
             }
         }
+        let last = position(self.zones.glue.len());
+        self.more.extend([first, last].iter().flat_map(|number| number.to_ne_bytes()));
     }
 
-    fn target(&mut self, set: &SourceRrset) -> std::ops::Range<u32> {
-        let start = self.zones.names.len();
-        if let Some(name) = names_of(set).next() {
-            self.zones.names.extend(name.lowercase().wire());
+    fn block(&mut self, builder: &RecordsBuilder<'_>) -> BlockRow {
+        let records = builder.records();
+        let start = position(self.zones.blocks.len());
+        self.zones.blocks.extend(records.bytes);
+        BlockRow { bytes: start..position(self.zones.blocks.len()), patches: self.patch_list(records.patches), count: records.count }
+    }
+
+    fn patch_list(&mut self, patches: &[Patch]) -> u32 {
+        if let Some(&known) = self.patch_lists.get(patches) {
+            return known;
         }
-        span(start, self.zones.names.len())
-    }
-
-    fn block(&mut self, apex: &Name, owner: Option<&Name>, rtype: Rtype, ttl_s: u32, rdata: &[Vec<Field>]) -> BlockRow {
-        let mut builder = RecordsBuilder::new(apex);
-        for record in rdata {
-            builder.push(owner, rtype, ttl_s, record).expect("the zone compiler has checked the length of the RDATA");
-        }
-        self.store(builder.records())
-    }
-
-    fn store(&mut self, records: Records<'_>) -> BlockRow {
-        let (bytes, patches) = (self.zones.bytes.len(), self.zones.patches.len());
-        self.zones.bytes.extend(records.bytes);
-        self.zones.patches.extend(records.patches);
-        BlockRow { bytes: span(bytes, self.zones.bytes.len()), patches: span(patches, self.zones.patches.len()), count: records.count }
-    }
-
-    /// Tells each name of a zone its wildcard and the zone cut it stands under. Names come in an order in which a name's
-    /// ancestors need not come first, so each looks up for itself.
-    fn link(&mut self, apex: &Name, own: &BTreeMap<Name, u32>) {
-        for (name, &index) in own {
-            let wildcard = star(name).and_then(|star| own.get(&star).copied());
-            let cut = self.cut_above(name, apex, own);
-            let row = &mut self.zones.nodes[index as usize];
-            row.wildcard = wildcard.unwrap_or(NONE);
-            row.cut = cut.unwrap_or(NONE);
-        }
-    }
-
-    /// The topmost name at or above `name`, below the apex, that holds NS.
-    fn cut_above(&self, name: &Name, apex: &Name, own: &BTreeMap<Name, u32>) -> Option<u32> {
-        let mut cut = None;
-        let mut here = name.clone();
-        while here != *apex {
-            let index = *own.get(&here)?;
-            if self.has_ns(index) {
-                cut = Some(index);
-            }
-            here = here.parent()?;
-        }
-        cut
-    }
-
-    fn has_ns(&self, index: u32) -> bool {
-        let rows = &self.zones.nodes[index as usize].rrsets;
-        self.zones.rrsets[rows.start as usize..rows.end as usize].iter().any(|row| row.rtype == Rtype::NS)
-    }
-
-    /// Lets this zone's nodes answer for their names: the deepest zone wins, and zones come parents first.
-    fn publish(&mut self, apex: &Name, own: BTreeMap<Name, u32>) {
-        // Without a node of that name in a parent there is no parent, and nothing that could be occluded.
-        if let Some(&parent_side) = self.by_name.get(apex) {
-            self.zones.nodes[own[apex] as usize].parent_side = parent_side;
-            self.by_name.retain(|name, _| !name.is_within(apex));
-        }
-        self.by_name.extend(own);
-    }
-
-    fn index(mut self) -> Zones {
-        let size = (self.by_name.len() * 2).next_power_of_two().max(2);
-        self.zones.slots = vec![0; size].into();
-        let mut folded = FoldedName::new();
-        for (name, index) in &self.by_name {
-            folded.set(name.wire());
-            self.zones.insert(folded.hash(0), *index);
-        }
-        self.zones
+        let number = position(self.zones.patch_lists.len());
+        self.zones.patch_lists.push(patches.into());
+        self.patch_lists.insert(patches.into(), number);
+        number
     }
 }
 
-fn names_of(set: &SourceRrset) -> impl Iterator<Item = &Name> {
-    set.rdata.iter().flatten().filter_map(|field| match field {
-        Field::Name(name) => Some(name),
-        Field::Bytes(_) => None,
-    })
+impl LinkRow {
+    fn is_empty(&self) -> bool {
+        self.wildcard == NONE && self.cut == NONE && self.parent_side == NONE && self.steer.is_none()
+    }
 }
 
-/// The name with a `*` label in front; `None` when it would be too long to exist.
-fn star(name: &Name) -> Option<Name> {
-    Name::from_wire(&[b"\x01*", name.wire()].concat())
+/// The records of a name, ordered by type, without those of sets that no message could carry.
+fn servable_records<'s>(owner: Owner<'s>, records: &mut Vec<Record<'s>>) {
+    owner.sorted_records(records);
+    if is_too_long(records) {
+        let too_long: HashSet<Rtype> = sets(records).filter(|set| is_too_long(set)).map(|set| set[0].rtype).collect();
+        records.retain(|record| !too_long.contains(&record.rtype));
+    }
+}
+
+/// RFC 2181 section 5.2: records of an RRset have one TTL; where a file says several, the smallest.
+fn ttl_s(set: &[Record<'_>]) -> u32 {
+    set.iter().map(|record| record.ttl_s).min().unwrap_or(0)
+}
+
+/// Adds the records of a set, each once.
+fn push(builder: &mut RecordsBuilder<'_>, owner: Option<&[u8]>, ttl_s: u32, set: &[Record<'_>]) {
+    for (at, record) in set.iter().enumerate() {
+        if set[..at].iter().all(|before| before.rdata != record.rdata) {
+            builder.push(owner, record.rtype, ttl_s, record.rdata).expect("sets that are too long are left out");
+        }
+    }
 }

@@ -49,22 +49,33 @@ fn decide(encloser: Node<'_>, exact: bool, qtype: Rtype) -> Found<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Field, Name};
-    use crate::ids::ZoneId;
-    use crate::zone::{SoaTimes, ZonesBuilder, soa_rdata};
+    use crate::diagnostic::Source;
+    use crate::dns::Name;
+    use crate::zone::{Place, RdataError, ZoneSource, parse_rdata, soa_rdata};
+    use std::sync::Arc;
 
     fn name(text: &str) -> Name {
         Name::parse(text, &Name::root()).expect("a name")
     }
 
-    fn zone(builder: &mut ZonesBuilder, apex: &str) -> ZoneId {
-        let soa = soa_rdata(name("ns."), name("mail."), [1, 2, 3, 4, 5]);
-        builder.zone(name(apex), soa, SoaTimes { ttl_s: 300, minimum_s: 30 })
-    }
-
-    fn text(builder: &mut ZonesBuilder, zone: ZoneId, owner: &str, rtype: Rtype) {
-        let data = if rtype == Rtype::NS { Field::Name(name("ns.elsewhere.")) } else { Field::Bytes(b"\x01x".to_vec()) };
-        builder.rrset(zone, &name(owner), rtype, 60, vec![vec![data]]);
+    /// A zone with a record of the type at each name.
+    fn zone(apex: &str, records: &[(&str, Rtype)]) -> ZoneSource {
+        let (source, place) = (Arc::new(Source { name: "test".to_owned(), text: String::new() }), Place::from(0..0));
+        let mut zone = ZoneSource::new(&source, name(apex), place, 0);
+        zone.set_soa(300, place, &soa_rdata(&name("ns."), &name("mail."), [1, 2, 3, 4, 30]));
+        for (owner, rtype) in records {
+            let data = match *rtype {
+                Rtype::NS => "ns.elsewhere.",
+                Rtype::A => "192.0.2.1",
+                Rtype::MX => "1 mail.",
+                Rtype::SRV => "1 2 3 srv.",
+                _ => "text",
+            };
+            let owner = zone.intern(name(owner).wire());
+            let added: Result<(), RdataError> = zone.record(owner, *rtype, 60, place, |out| parse_rdata(*rtype, data, &Name::root(), out));
+            added.expect("sound data");
+        }
+        zone
     }
 
     /// What a look-up finds, in a word, and the zone it is found in.
@@ -87,20 +98,18 @@ mod tests {
 
     /// The zone of RFC 4592 section 2.2.1.
     fn rfc4592() -> Zones {
-        let mut builder = ZonesBuilder::new();
-        let id = zone(&mut builder, "example.");
-        for (owner, rtype) in [
-            ("*.example.", Rtype::TXT),
-            ("*.example.", Rtype::MX),
-            ("sub.*.example.", Rtype::TXT),
-            ("host1.example.", Rtype::A),
-            ("_ssh._tcp.host1.example.", Rtype::SRV),
-            ("_ssh._tcp.host2.example.", Rtype::SRV),
-            ("subdel.example.", Rtype::NS),
-        ] {
-            text(&mut builder, id, owner, rtype);
-        }
-        builder.finish()
+        Zones::build(vec![zone(
+            "example.",
+            &[
+                ("*.example.", Rtype::TXT),
+                ("*.example.", Rtype::MX),
+                ("sub.*.example.", Rtype::TXT),
+                ("host1.example.", Rtype::A),
+                ("_ssh._tcp.host1.example.", Rtype::SRV),
+                ("_ssh._tcp.host2.example.", Rtype::SRV),
+                ("subdel.example.", Rtype::NS),
+            ],
+        )])
     }
 
     #[test]
@@ -138,15 +147,10 @@ mod tests {
 
     #[test]
     fn the_deepest_zone_wins_and_only_ds_is_answered_by_the_parent() {
-        let mut builder = ZonesBuilder::new();
+        let child = zone("child.example.", &[("www.child.example.", Rtype::A)]);
+        let above = [("child.example.", Rtype::NS), ("*.example.", Rtype::TXT), ("glue.child.example.", Rtype::A)];
         // The child first: the order of files must not matter.
-        let child = zone(&mut builder, "child.example.");
-        let parent = zone(&mut builder, "example.");
-        text(&mut builder, parent, "child.example.", Rtype::NS);
-        text(&mut builder, parent, "*.example.", Rtype::TXT);
-        text(&mut builder, parent, "glue.child.example.", Rtype::A);
-        text(&mut builder, child, "www.child.example.", Rtype::A);
-        let zones = builder.finish();
+        let zones = Zones::build(vec![child, zone("example.", &above)]);
         assert_eq!(find(&zones, "www.child.example.", Rtype::A), "data in child.example.");
         assert_eq!(find(&zones, "child.example.", Rtype::NS), "data in child.example.");
         assert_eq!(find(&zones, "child.example.", Rtype::DS), "data in example.");
@@ -156,10 +160,7 @@ mod tests {
 
     #[test]
     fn the_root_can_be_served_and_no_zone_at_all_holds_nothing() {
-        let mut builder = ZonesBuilder::new();
-        let root = zone(&mut builder, ".");
-        text(&mut builder, root, "www.example.", Rtype::A);
-        let zones = builder.finish();
+        let zones = Zones::build(vec![zone(".", &[("www.example.", Rtype::A)])]);
         assert_eq!(find(&zones, "www.example.", Rtype::A), "data in .");
         assert_eq!(find(&zones, "example.", Rtype::A), "empty in .");
         assert_eq!(find(&zones, "org.", Rtype::A), "nothing in .");

@@ -1,11 +1,11 @@
 //! Record data from text to wire form, mostly by hickory-proto.
 
-use crate::dns::{Field, Name, NameError, Rtype};
+use crate::dns::{Name, NameError, Rtype};
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
 use hickory_proto::serialize::txt::Parser;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Why a text is no data of its type.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,8 @@ pub enum RdataError {
     BadGeneric,
     /// The octets of a generic form are no data of a type that is known; holds the type.
     BadOctets(Rtype),
+    /// A character string of more than 255 octets (RFC 1035 section 3.3).
+    StringTooLong,
     /// Longer than a record can be.
     TooLong,
     /// What hickory-proto says of it.
@@ -42,6 +44,7 @@ impl fmt::Display for RdataError {
             RdataError::Fields(what) => write!(f, "expected `{what}`"),
             RdataError::BadGeneric => f.write_str("expected `\\# LENGTH HEX` with as many octets as the length says"),
             RdataError::BadOctets(rtype) => write!(f, "the octets are no {rtype} data"),
+            RdataError::StringTooLong => f.write_str("a string is longer than 255 octets"),
             RdataError::TooLong => f.write_str("longer than the 65535 octets that a record can hold"),
             RdataError::Unreadable(text) => f.write_str(text),
             RdataError::NotForZones => f.write_str("a type that only servers make; it cannot be written into a zone"),
@@ -57,6 +60,7 @@ impl RdataError {
             RdataError::BadGeneric | RdataError::BadOctets(_) => {
                 r"write the number of octets and then all of them in hex: `\# 4 c0000201`".to_owned()
             }
+            RdataError::StringTooLong => r#"write several strings, one behind the other: `"one" "two"`"#.to_owned(),
             RdataError::TooLong => "spread it over several records".to_owned(),
             RdataError::NotForZones => "remove it".to_owned(),
             RdataError::NotAnAddress
@@ -104,92 +108,149 @@ impl From<NameError> for RdataError {
     }
 }
 
-/// Reads the master file text of one record's data; names without a dot at their end are relative to `origin`.
+/// Reads the text of one record's data as YAML holds it, and appends its octets, names uncompressed, to `out`; names without
+/// a dot at their end are relative to `origin`.
 ///
 /// TXT is lenient, since YAML has quotes of its own: a text that does not begin with `"` is one string as it stands.
 ///
 /// # Errors
-/// Which rule the text breaks.
-pub fn parse_rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, RdataError> {
-    if rtype.is_meta() || rtype == Rtype::SOA {
+/// Which rule the text breaks; nothing is appended then.
+pub fn parse_rdata(rtype: Rtype, text: &str, origin: &Name, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let text = text.trim();
+    if rtype == Rtype::TXT && !text.starts_with('"') && !text.starts_with("\\#") {
+        strings(text, out);
+        return Ok(());
+    }
+    parse_words(rtype, text.split_whitespace(), text, origin, out)
+}
+
+/// As [`parse_rdata`] for a text whose words are known, as a master file has them.
+///
+/// # Errors
+/// Which rule the text breaks; nothing is appended then.
+pub(super) fn parse_words<'t>(
+    rtype: Rtype,
+    words: impl Iterator<Item = &'t str> + Clone,
+    text: &str,
+    origin: &Name,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError> {
+    let start = out.len();
+    let result = append(rtype, words, text, origin, out).and_then(|()| checked(&out[start..]));
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+fn append<'t>(
+    rtype: Rtype,
+    mut words: impl Iterator<Item = &'t str> + Clone,
+    text: &str,
+    origin: &Name,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError> {
+    if rtype.is_meta() || MADE_BY_SERVERS.contains(&rtype) {
         return Err(RdataError::NotForZones);
     }
-    if let Some(generic) = text.trim().strip_prefix("\\#") {
-        return parse_generic(rtype, generic);
+    if words.clone().next() == Some("\\#") {
+        return parse_generic(rtype, words.skip(1), out);
     }
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match (rtype, words.as_slice()) {
-        (Rtype::A | Rtype::AAAA, _) => parse_address(rtype, text.trim()),
-        (Rtype::NS | Rtype::CNAME | Rtype::PTR, [name]) => Ok(vec![Field::Name(Name::parse(name, origin)?)]),
-        (Rtype::NS | Rtype::CNAME | Rtype::PTR, _) => Err(RdataError::Fields("one name")),
-        (Rtype::MX, [preference, name]) => {
-            Ok(vec![Field::Bytes(number(preference, "the preference")?.to_vec()), Field::Name(Name::parse(name, origin)?)])
+    match rtype {
+        Rtype::A | Rtype::AAAA => parse_address(rtype, text, out),
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => {
+            let [name] = exactly(&mut words, "one name")?;
+            Ok(Name::parse_into(name, origin, out)?)
         }
-        (Rtype::MX, _) => Err(RdataError::Fields("PREFERENCE NAME")),
-        (Rtype::TXT, _) if !text.trim_start().starts_with('"') => Ok(vec![Field::Bytes(strings(text))]),
-        _ => by_hickory(rtype, text, origin),
+        Rtype::MX => {
+            let [preference, name] = exactly(&mut words, "PREFERENCE NAME")?;
+            number(preference, "the preference", out)?;
+            Ok(Name::parse_into(name, origin, out)?)
+        }
+        Rtype::SRV => {
+            let [priority, weight, port, name] = exactly(&mut words, "PRIORITY WEIGHT PORT NAME")?;
+            for (text, what) in [(priority, "the priority"), (weight, "the weight"), (port, "the port")] {
+                number(text, what, out)?;
+            }
+            Ok(Name::parse_into(name, origin, out)?)
+        }
+        _ => by_hickory(rtype, text, origin, out),
     }
+}
+
+/// The SOA has a place of its own in every format; RRSIG, NSEC, NSEC3 and NSEC3PARAM come with signing.
+const MADE_BY_SERVERS: [Rtype; 5] = [Rtype::SOA, Rtype(46), Rtype(47), Rtype(50), Rtype(51)];
+
+/// So many words and no more.
+fn exactly<'t, const N: usize>(words: &mut impl Iterator<Item = &'t str>, fields: &'static str) -> Result<[&'t str; N], RdataError> {
+    let mut found = [""; N];
+    for word in &mut found {
+        *word = words.next().ok_or(RdataError::Fields(fields))?;
+    }
+    if words.next().is_some() { Err(RdataError::Fields(fields)) } else { Ok(found) }
 }
 
 /// The RDATA of an SOA record (RFC 1035 section 3.3.13): serial, refresh, retry, expire and minimum, the last four in
 /// seconds.
-pub fn soa_rdata(mname: Name, rname: Name, numbers: [u32; 5]) -> Vec<Field> {
-    vec![Field::Name(mname), Field::Name(rname), Field::Bytes(numbers.iter().flat_map(|n| n.to_be_bytes()).collect())]
+pub fn soa_rdata(mname: &Name, rname: &Name, numbers: [u32; 5]) -> Vec<u8> {
+    let numbers: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+    [mname.wire(), rname.wire(), &numbers].concat()
 }
 
-fn parse_address(rtype: Rtype, text: &str) -> Result<Vec<Field>, RdataError> {
+fn parse_address(rtype: Rtype, text: &str, out: &mut Vec<u8>) -> Result<(), RdataError> {
     match (rtype, text.parse::<IpAddr>().map_err(|_| RdataError::NotAnAddress)?) {
-        (Rtype::A, IpAddr::V4(addr)) => Ok(vec![Field::Bytes(Ipv4Addr::octets(&addr).to_vec())]),
-        (Rtype::AAAA, IpAddr::V6(addr)) => Ok(vec![Field::Bytes(Ipv6Addr::octets(&addr).to_vec())]),
-        (_, IpAddr::V4(_)) => Err(RdataError::WrongFamily(Rtype::A)),
-        (_, IpAddr::V6(_)) => Err(RdataError::WrongFamily(Rtype::AAAA)),
+        (Rtype::A, IpAddr::V4(addr)) => out.extend(addr.octets()),
+        (Rtype::AAAA, IpAddr::V6(addr)) => out.extend(addr.octets()),
+        (_, IpAddr::V4(_)) => return Err(RdataError::WrongFamily(Rtype::A)),
+        (_, IpAddr::V6(_)) => return Err(RdataError::WrongFamily(Rtype::AAAA)),
     }
+    Ok(())
 }
 
-fn number(text: &str, what: &'static str) -> Result<[u8; 2], RdataError> {
-    text.parse::<u16>().map(u16::to_be_bytes).map_err(|_| RdataError::BadNumber(what))
+fn number(text: &str, what: &'static str, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let number: u16 = text.parse().map_err(|_| RdataError::BadNumber(what))?;
+    out.extend(number.to_be_bytes());
+    Ok(())
 }
 
 /// Character strings of at most 255 octets each (RFC 1035 section 3.3); at least one.
-fn strings(text: &str) -> Vec<u8> {
+fn strings(text: &str, out: &mut Vec<u8>) {
     if text.is_empty() {
-        return vec![0];
+        return out.push(0);
     }
-    let chunk = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap_or(255)], bytes].concat();
-    text.as_bytes().chunks(255).flat_map(chunk).collect()
+    for chunk in text.as_bytes().chunks(255) {
+        out.push(u8::try_from(chunk.len()).unwrap_or(255));
+        out.extend(chunk);
+    }
 }
 
-fn parse_generic(rtype: Rtype, text: &str) -> Result<Vec<Field>, RdataError> {
-    let mut words = text.split_whitespace();
+/// The generic form (RFC 3597 section 5), behind its `\#`.
+fn parse_generic<'t>(rtype: Rtype, mut words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let start = out.len();
     let length: usize = words.next().and_then(|word| word.parse().ok()).ok_or(RdataError::BadGeneric)?;
     let hex: Vec<u8> = words.flat_map(str::bytes).collect();
     let (pairs, rest) = hex.as_chunks::<2>();
-    let octet = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let octets: Option<Vec<u8>> = pairs.iter().map(octet).collect();
-    match octets {
-        Some(octets) if rest.is_empty() && octets.len() == length => by_octets(rtype, octets),
-        _ => Err(RdataError::BadGeneric),
+    for [high, low] in pairs {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        out.push(digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low).ok_or(RdataError::BadGeneric)?);
     }
+    if !rest.is_empty() || out.len() - start != length {
+        return Err(RdataError::BadGeneric);
+    }
+    if is_data_of(rtype, &out[start..])? { Ok(()) } else { Err(RdataError::BadOctets(rtype)) }
 }
 
 /// RFC 3597 section 5 allows the generic form for known types too: then it must be what the text form would have become.
-fn by_octets(rtype: Rtype, octets: Vec<u8>) -> Result<Vec<Field>, RdataError> {
+fn is_data_of(rtype: Rtype, octets: &[u8]) -> Result<bool, RdataError> {
     let length = u16::try_from(octets.len()).map_err(|_| RdataError::TooLong)?;
-    let data = RData::read(&mut BinDecoder::new(&octets), RecordType::from(rtype.0), Restrict::new(length));
+    let Ok(data) = RData::read(&mut BinDecoder::new(octets), RecordType::from(rtype.0), Restrict::new(length)) else { return Ok(false) };
     // Written out again, so that no compression pointer is left: it would point elsewhere in another message.
-    if data.ok().and_then(|data| encode(&data).ok()).as_ref() != Some(&octets) {
-        return Err(RdataError::BadOctets(rtype));
-    }
-    let name = |wire: &[u8]| Name::from_wire(wire).map(Field::Name).ok_or(RdataError::BadOctets(rtype));
-    match (rtype, octets.split_at_checked(2)) {
-        (Rtype::NS | Rtype::CNAME | Rtype::PTR, _) => Ok(vec![name(&octets)?]),
-        (Rtype::MX, Some((preference, exchange))) => Ok(vec![Field::Bytes(preference.to_vec()), name(exchange)?]),
-        _ => Ok(vec![Field::Bytes(octets)]),
-    }
+    let mut again = Vec::new();
+    Ok(encode(&data, &mut again).is_ok() && again == octets)
 }
 
 /// Everything else goes through the zone parser of hickory-proto, as one line of a master file.
-fn by_hickory(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, RdataError> {
+fn by_hickory(rtype: Rtype, text: &str, origin: &Name, out: &mut Vec<u8>) -> Result<(), RdataError> {
     // One line in, one record out: a line break or a comment sign outside quotes would smuggle in another.
     if text.contains(['\n', '\r']) {
         return Err(RdataError::Unreadable("a record is one line".to_owned()));
@@ -200,21 +261,22 @@ fn by_hickory(rtype: Rtype, text: &str, origin: &Name) -> Result<Vec<Field>, Rda
     let (_, sets) = Parser::new(line, None, Some(zone)).parse().map_err(|e| unreadable(&e))?;
     let data: Vec<&RData> = sets.values().flat_map(|set| set.records_without_rrsigs()).map(|record| &record.data).collect();
     match data.as_slice() {
-        [data] if data.record_type() == RecordType::from(rtype.0) => checked(encode(data).map_err(|e| unreadable(&e))?),
+        [data] if data.record_type() == RecordType::from(rtype.0) => encode(data, out).map_err(|e| unreadable(&e)),
         _ => Err(RdataError::Unreadable(format!("no {rtype} data"))),
     }
 }
 
-fn encode(data: &RData) -> Result<Vec<u8>, hickory_proto::ProtoError> {
+fn encode(data: &RData, out: &mut Vec<u8>) -> Result<(), hickory_proto::ProtoError> {
     let mut wire = Vec::new();
     let mut encoder = BinEncoder::new(&mut wire);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     data.emit(&mut encoder)?;
-    Ok(wire)
+    out.append(&mut wire);
+    Ok(())
 }
 
-fn checked(octets: Vec<u8>) -> Result<Vec<Field>, RdataError> {
-    if octets.len() > usize::from(u16::MAX) { Err(RdataError::TooLong) } else { Ok(vec![Field::Bytes(octets)]) }
+fn checked(octets: &[u8]) -> Result<(), RdataError> {
+    if octets.len() > usize::from(u16::MAX) { Err(RdataError::TooLong) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -226,14 +288,8 @@ mod tests {
     }
 
     fn wire(rtype: Rtype, text: &str) -> Result<Vec<u8>, RdataError> {
-        let fields = parse_rdata(rtype, text, &origin())?;
-        Ok(fields
-            .iter()
-            .flat_map(|field| match field {
-                Field::Bytes(bytes) => bytes.clone(),
-                Field::Name(name) => name.wire().to_vec(),
-            })
-            .collect())
+        let mut out = Vec::new();
+        parse_rdata(rtype, text, &origin(), &mut out).map(|()| out)
     }
 
     #[test]
@@ -284,9 +340,8 @@ mod tests {
 
     #[test]
     fn the_generic_form_of_a_known_type_is_read_as_that_type_or_refused() {
-        let name = |text| Field::Name(Name::parse(text, &Name::root()).unwrap());
-        assert_eq!(parse_rdata(Rtype::CNAME, r"\# 3 016100", &origin()), Ok(vec![name("a.")]));
-        assert_eq!(parse_rdata(Rtype::MX, r"\# 5 000a016100", &origin()), Ok(vec![Field::Bytes(vec![0, 10]), name("a.")]));
+        assert_eq!(wire(Rtype::CNAME, r"\# 3 016100"), Ok(b"\x01a\x00".to_vec()));
+        assert_eq!(wire(Rtype::MX, r"\# 5 000A016100"), Ok(b"\x00\x0a\x01a\x00".to_vec()));
         assert_eq!(wire(Rtype::A, r"\# 4 c0000201"), Ok(vec![192, 0, 2, 1]));
         let pointer = r"\# 8 0001000201bbc000";
         for (rtype, octets) in [
@@ -305,6 +360,7 @@ mod tests {
 
     #[test]
     fn a_value_cannot_smuggle_in_a_second_record() {
-        assert!(matches!(wire(Rtype::SRV, "1 2 443 www\n@ 0 IN A 192.0.2.1"), Err(RdataError::Unreadable(_))));
+        assert!(matches!(wire(Rtype(257), "0 issue \"ca\"\n@ 0 IN A 192.0.2.1"), Err(RdataError::Unreadable(_))));
+        assert!(matches!(wire(Rtype::SRV, "1 2 443 www\n@ 0 IN A 192.0.2.1"), Err(RdataError::Fields(_))));
     }
 }

@@ -1,13 +1,13 @@
-//! One flat table for the names of all zones.
+//! All names of all zones behind one flat table.
 //!
-//! Slots hold a tag of the name's hash and the index of its node; names, records and patches lie in arenas beside them.
+//! A slot of the table leads to an [`entry`], in which a name and all it holds lie together. What few names have - a wildcard
+//! below, a zone cut above, a steering decision - lies aside in `links`.
 
+use super::entry::{self, NONE, RrsetEntry};
+use super::index::HashIndex;
 use crate::dns::{Name, Patch, Records, Rtype};
-use crate::ids::{Id, SteerId, Table, ZoneId};
+use crate::ids::{SteerId, Table, ZoneId};
 use std::ops::Range;
-
-/// "No node".
-pub(super) const NONE: u32 = u32::MAX;
 
 /// A zone that this server is authoritative for.
 #[derive(Clone, Debug)]
@@ -30,67 +30,53 @@ impl Zone {
     }
 }
 
-/// Records in the arenas.
+/// Records that belong to no entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BlockRow {
     pub bytes: Range<u32>,
-    pub patches: Range<u32>,
+    /// Number of a list of patches.
+    pub patches: u32,
     pub count: u16,
 }
 
-/// An RRset of a node.
+/// What few names have. Entries are named by where they begin; [`NONE`] is none.
 #[derive(Clone, Debug)]
-pub(super) struct RrsetRow {
-    pub rtype: Rtype,
-    pub block: BlockRow,
-    /// For NS: the addresses of its targets inside our zones, a block an RRset.
-    pub glue: Range<u32>,
-    /// For CNAME: where its lower-cased target lies in `names`.
-    pub target: Range<u32>,
-}
-
-/// A name, with or without data (an empty non-terminal has none).
-#[derive(Clone, Debug)]
-pub(super) struct NodeRow {
-    pub name: Range<u32>,
-    pub zone: ZoneId,
-    pub rrsets: Range<u32>,
-    pub steer: Option<SteerId>,
+pub(super) struct LinkRow {
+    pub node: u32,
     /// The `*` right below.
     pub wildcard: u32,
     /// The zone cut at or above this name inside its zone.
     pub cut: u32,
-    /// At the apex of a zone whose parent is served too: the parent's node of the same name (RFC 4035 section 3.1.4.1).
+    /// At the apex of a zone whose parent is served too: the parent's entry of the same name (RFC 4035 section 3.1.4.1).
     pub parent_side: u32,
-    pub labels: u8,
+    pub steer: Option<SteerId>,
 }
 
 /// All zones.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     pub(super) list: Table<ZoneId, Zone>,
-    /// Tag in the high half, node index + 1 in the low half; 0 is free. A power of two, at most half full.
-    pub(super) slots: Box<[u64]>,
-    pub(super) nodes: Vec<NodeRow>,
-    pub(super) rrsets: Vec<RrsetRow>,
+    pub(super) index: HashIndex,
+    pub(super) entries: Vec<u8>,
+    pub(super) links: Vec<LinkRow>,
     pub(super) glue: Vec<BlockRow>,
-    pub(super) names: Vec<u8>,
-    pub(super) bytes: Vec<u8>,
-    pub(super) patches: Vec<Patch>,
+    pub(super) blocks: Vec<u8>,
+    /// Each list once: most RRsets share one of a few.
+    pub(super) patch_lists: Vec<Box<[Patch]>>,
 }
 
 /// A name of the table and what it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'z> {
     zones: &'z Zones,
-    index: u32,
+    at: u32,
 }
 
 /// One RRset of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct RrsetView<'z> {
     zones: &'z Zones,
-    row: &'z RrsetRow,
+    entry: RrsetEntry<'z>,
 }
 
 impl Zones {
@@ -109,129 +95,103 @@ impl Zones {
         self.records(&zone.soa)
     }
 
-    /// All names that are steered, with what decides them.
+    /// All names that are steered, with what decides them, in the order of the zones and of their files.
     pub fn steered(&self) -> impl Iterator<Item = (Name, SteerId)> {
-        self.nodes.iter().filter_map(|node| {
-            let name = Name::from_wire(slice(&self.names, &node.name))?;
-            Some((name, node.steer?))
+        self.links.iter().filter_map(|links| {
+            let steer = links.steer?;
+            Some((Name::from_wire(entry::name(&self.entries[links.node as usize..]))?, steer))
         })
     }
 
-    pub(super) fn records(&self, block: &BlockRow) -> Records<'_> {
-        Records { bytes: slice(&self.bytes, &block.bytes), patches: slice(&self.patches, &block.patches), count: block.count }
-    }
-
-    pub(super) fn node(&self, index: u32) -> Option<Node<'_>> {
-        (index != NONE).then_some(Node { zones: self, index })
+    pub(super) fn node(&self, at: u32) -> Option<Node<'_>> {
+        (at != NONE).then_some(Node { zones: self, at })
     }
 
     /// The node of a folded name whose hash is known.
     pub(super) fn probe(&self, hash: u64, name: &[u8]) -> Option<Node<'_>> {
-        let last = self.slots.len().checked_sub(1)?;
-        #[allow(clippy::cast_possible_truncation, reason = "only low bits count")]
-        let mut at = hash as usize & last;
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            #[allow(clippy::cast_possible_truncation, reason = "the low half is the index")]
-            let index = slot as u32 - 1;
-            if slot >> 32 == hash >> 32 && slice(&self.names, &self.nodes[index as usize].name) == name {
-                return Some(Node { zones: self, index });
-            }
-            at = (at + 1) & last;
-        }
+        let at = self.index.find(hash, |at| entry::is_named(&self.entries[at as usize..], name))?;
+        Some(Node { zones: self, at })
     }
 
-    pub(super) fn insert(&mut self, hash: u64, index: u32) {
-        let last = self.slots.len() - 1;
-        #[allow(clippy::cast_possible_truncation, reason = "only low bits count")]
-        let mut at = hash as usize & last;
-        while self.slots[at] != 0 {
-            at = (at + 1) & last;
-        }
-        self.slots[at] = (hash >> 32) << 32 | u64::from(index + 1);
+    fn records(&self, block: &BlockRow) -> Records<'_> {
+        let bytes = &self.blocks[block.bytes.start as usize..block.bytes.end as usize];
+        Records { bytes, patches: &self.patch_lists[block.patches as usize], count: block.count }
     }
 }
 
 impl<'z> Node<'z> {
-    fn row(self) -> &'z NodeRow {
-        &self.zones.nodes[self.index as usize]
+    fn entry(self) -> &'z [u8] {
+        &self.zones.entries[self.at as usize..]
+    }
+
+    fn links(self) -> Option<&'z LinkRow> {
+        match entry::links(self.entry()) {
+            NONE => None,
+            row => Some(&self.zones.links[row as usize]),
+        }
     }
 
     /// The zone it belongs to.
     pub fn zone(self) -> &'z Zone {
-        &self.zones.list[self.row().zone]
+        &self.zones.list[entry::zone(self.entry())]
     }
 
     /// What decides its addresses, when it is steered.
     pub fn steer(self) -> Option<SteerId> {
-        self.row().steer
+        self.links()?.steer
     }
 
     /// The RRset of a type.
     pub fn rrset(self, rtype: Rtype) -> Option<RrsetView<'z>> {
-        let rows = slice(&self.zones.rrsets, &self.row().rrsets);
-        rows.iter().find(|row| row.rtype == rtype).map(|row| RrsetView { zones: self.zones, row })
+        let found = entry::rrsets(self.entry()).find(|set| set.rtype == rtype);
+        found.map(|entry| RrsetView { zones: self.zones, entry })
     }
 
     /// Whether it holds any data: an empty non-terminal does not.
     pub fn has_data(self) -> bool {
-        !self.row().rrsets.is_empty() || self.row().steer.is_some()
+        entry::rrset_count(self.entry()) > 0 || self.steer().is_some()
     }
 
     /// The labels of its name, the root not counted.
     pub fn labels(self) -> usize {
-        usize::from(self.row().labels)
+        usize::from(entry::labels(self.entry()))
     }
 
     pub(super) fn wildcard(self) -> Option<Node<'z>> {
-        self.zones.node(self.row().wildcard)
+        self.zones.node(self.links()?.wildcard)
     }
 
     pub(super) fn cut(self) -> Option<Node<'z>> {
-        self.zones.node(self.row().cut)
+        self.zones.node(self.links()?.cut)
     }
 
     pub(super) fn parent_side(self) -> Option<Node<'z>> {
-        self.zones.node(self.row().parent_side)
+        self.zones.node(self.links()?.parent_side)
     }
 
     pub(super) fn is(self, other: Node<'_>) -> bool {
-        self.index == other.index
+        self.at == other.at
     }
 }
 
 impl<'z> RrsetView<'z> {
     /// Its records.
     pub fn records(self) -> Records<'z> {
-        self.zones.records(&self.row.block)
+        let patches = &self.zones.patch_lists[self.entry.patches as usize];
+        Records { bytes: self.entry.records, patches, count: self.entry.count }
     }
 
     /// The addresses of its targets inside our zones, an item an RRset; for NS only.
     pub fn glue(self) -> impl Iterator<Item = Records<'z>> {
-        slice(&self.zones.glue, &self.row.glue).iter().map(move |block| self.zones.records(block))
+        let glue = match self.entry.rtype {
+            Rtype::NS => entry::u32_at(self.entry.more, 0) as usize..entry::u32_at(self.entry.more, 4) as usize,
+            _ => 0..0,
+        };
+        self.zones.glue[glue].iter().map(move |block| self.zones.records(block))
     }
 
     /// The lower-cased target of a CNAME, in wire form; empty for other types.
     pub fn target(self) -> &'z [u8] {
-        slice(&self.zones.names, &self.row.target)
-    }
-}
-
-pub(super) fn slice<'a, T>(arena: &'a [T], range: &Range<u32>) -> &'a [T] {
-    &arena[range.start as usize..range.end as usize]
-}
-
-pub(super) fn span(start: usize, end: usize) -> Range<u32> {
-    let index = |at: usize| u32::try_from(at).expect("zone data is below 4 GiB");
-    index(start)..index(end)
-}
-
-impl ZoneId {
-    /// For tables that are filled in order.
-    pub(super) fn at(index: usize) -> ZoneId {
-        ZoneId::new(index)
+        if self.entry.rtype == Rtype::CNAME { self.entry.more } else { &[] }
     }
 }

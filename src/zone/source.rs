@@ -1,0 +1,422 @@
+//! A zone as its file says it, whatever the format of the file.
+//!
+//! The readers of the formats push records and steered names, each with its place in the text. The compiler walks them and finds
+//! what contradicts what; then `Zones` is built from them. Made for a million records: rows and octets lie in a few
+//! vectors, names are found by hash, and a place is two numbers.
+//!
+//! Knows what a single name or record may be, but no rule about several of them, and not what a steered name leads to.
+
+use super::index::HashIndex;
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
+use crate::dns::{Name, Rtype, compressible_names, hash_of, name_len, suffixes};
+use crate::ids::SteerId;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A place in the text of a zone, in octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    start: u32,
+    len: u32,
+}
+
+impl Place {
+    /// First octet and one past the last.
+    pub fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+}
+
+impl From<Range<usize>> for Place {
+    fn from(range: Range<usize>) -> Place {
+        let bounded = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Place { start: bounded(range.start), len: bounded(range.len()) }
+    }
+}
+
+impl From<&Span> for Place {
+    fn from(span: &Span) -> Place {
+        Place::from(span.range.clone())
+    }
+}
+
+/// One of a zone's names that hold something.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OwnerId(u32);
+
+impl OwnerId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A zone as read.
+#[derive(Debug)]
+pub struct ZoneSource {
+    source: Arc<Source>,
+    origin: Name,
+    origin_place: Place,
+    soa: Option<u32>,
+    /// Lower-cased and uncompressed, one behind the other, in the order of `owners`.
+    names: Vec<u8>,
+    owners: Vec<OwnerRow>,
+    records: Vec<RecordRow>,
+    /// In the order of `records`, names uncompressed.
+    rdata: Vec<u8>,
+    index: HashIndex,
+    /// Where a set is named, in formats that name it once for all of its records.
+    set_places: BTreeMap<(OwnerId, Rtype), Place>,
+    steered: Vec<Steered>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OwnerRow {
+    name: u32,
+    /// Its records are a chain in the order of the file.
+    first: u32,
+    last: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RecordRow {
+    next: u32,
+    rdata: u32,
+    ttl_s: u32,
+    start: u32,
+    /// The length of its place; one of more than 64 KiB is cut, since nobody wants to see all of it.
+    len: u16,
+    rtype: Rtype,
+}
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
+/// A name that is steered.
+#[derive(Clone, Debug)]
+pub struct Steered {
+    /// The name.
+    pub owner: OwnerId,
+    /// The policy or pool, as written.
+    pub policy: Spanned<String>,
+    /// What that is, once the compiler knows.
+    pub steer: Option<SteerId>,
+}
+
+/// A record as read.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'s> {
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its TTL, in seconds.
+    pub ttl_s: u32,
+    /// Its data, names uncompressed; empty when it was faulty.
+    pub rdata: &'s [u8],
+    /// Where its data stands.
+    pub place: Place,
+}
+
+impl<'s> Record<'s> {
+    /// The names in its data that lookups and referrals follow, in wire form.
+    pub fn names(&self) -> impl Iterator<Item = &'s [u8]> {
+        compressible_names(self.rtype, self.rdata)
+    }
+}
+
+impl ZoneSource {
+    /// A zone without records, with room for `records`.
+    pub fn new(source: &Arc<Source>, origin: Name, place: Place, records: usize) -> ZoneSource {
+        let mut zone = ZoneSource {
+            source: Arc::clone(source),
+            origin,
+            origin_place: place,
+            soa: None,
+            names: Vec::new(),
+            owners: Vec::with_capacity(records),
+            records: Vec::with_capacity(records),
+            rdata: Vec::new(),
+            index: HashIndex::with_room(records),
+            set_places: BTreeMap::new(),
+            steered: Vec::new(),
+        };
+        let apex = zone.origin.lowercase();
+        zone.intern(apex.wire());
+        zone
+    }
+
+    //--- Writing
+
+    /// The owner of the name `wire`, lower-cased, which was written as `place` says; a new one when need be. `None` when no name
+    /// of this zone can be called so, which is reported.
+    pub fn owner(&mut self, wire: &[u8], place: Place, diagnostics: &mut Diagnostics) -> Option<OwnerId> {
+        let fault = if !suffixes(wire).any(|suffix| suffix.eq_ignore_ascii_case(self.origin.wire())) {
+            let help = format!("names in this file end in `{}`; leave the dot at the end off for a name relative to it", self.origin);
+            let message = format!("`{}` is outside the zone `{}`", show(wire), self.origin);
+            Diagnostic::error("outside-zone", &self.span(place), message).help(help)
+        } else if suffixes(wire).skip(1).any(|suffix| suffix.starts_with(WILDCARD)) {
+            let message = format!("`{}` has a `*` that is not its first label", self.text(place));
+            Diagnostic::error("bad-wildcard", &self.span(place), message).help("a wildcard is `*.` followed by a name")
+        } else {
+            let (before, owner) = (self.owners.len(), self.intern(wire));
+            if self.owners.len() > before {
+                diagnostics.extend(doubled_origin(wire, &self.origin, &self.span(place)));
+            }
+            return Some(owner);
+        };
+        diagnostics.push(fault);
+        None
+    }
+
+    /// The owner of a name that is known to be in the zone.
+    pub(super) fn intern(&mut self, wire: &[u8]) -> OwnerId {
+        let hash = hash_of(wire);
+        if let Some(owner) = self.search(hash, wire) {
+            return owner;
+        }
+        let owner = position(self.owners.len());
+        self.owners.push(OwnerRow { name: position(self.names.len()), first: NONE, last: NONE });
+        self.names.extend_from_slice(wire);
+        self.index.insert(hash, owner);
+        OwnerId(owner)
+    }
+
+    /// Adds a record whose data `write` appends to what it is given.
+    ///
+    /// # Errors
+    /// What `write` says. The record is then there without data, so that no other fault follows from its absence.
+    pub fn record<E>(
+        &mut self,
+        owner: OwnerId,
+        rtype: Rtype,
+        ttl_s: u32,
+        place: Place,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rdata = self.rdata.len();
+        let result = write(&mut self.rdata);
+        if result.is_err() {
+            self.rdata.truncate(rdata);
+        }
+        let len = u16::try_from(place.len).unwrap_or(u16::MAX);
+        let row = RecordRow { next: NONE, rdata: position(rdata), ttl_s, start: place.start, len, rtype };
+        let index = position(self.records.len());
+        self.records.push(row);
+        let chain = &mut self.owners[owner.0 as usize];
+        match chain.last {
+            NONE => chain.first = index,
+            last => self.records[last as usize].next = index,
+        }
+        chain.last = index;
+        result
+    }
+
+    /// Adds the SOA record.
+    pub fn set_soa(&mut self, ttl_s: u32, place: Place, rdata: &[u8]) {
+        self.soa = Some(position(self.records.len()));
+        let apex = self.apex().id();
+        let write = |out: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+            out.extend_from_slice(rdata);
+            Ok(())
+        };
+        let Ok(()) = self.record(apex, Rtype::SOA, ttl_s, place, write);
+    }
+
+    /// Says where a set is named; gives the place that was said before, if there is one.
+    pub fn name_set(&mut self, owner: OwnerId, rtype: Rtype, place: Place) -> Option<Place> {
+        use std::collections::btree_map::Entry;
+        match self.set_places.entry((owner, rtype)) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(free) => {
+                free.insert(place);
+                None
+            }
+        }
+    }
+
+    /// Lets a policy or pool decide the addresses of a name.
+    pub fn steer(&mut self, owner: OwnerId, policy: Spanned<String>) {
+        self.steered.push(Steered { owner, policy, steer: None });
+    }
+
+    //--- Reading
+
+    /// The name of the zone.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// Where the zone is named.
+    pub fn origin_span(&self) -> Span {
+        self.span(self.origin_place)
+    }
+
+    /// A place with its text.
+    pub fn span(&self, place: Place) -> Span {
+        Span::new(&self.source, place.range())
+    }
+
+    /// What was written at a place.
+    pub fn text(&self, place: Place) -> &str {
+        self.source.text.get(place.range()).unwrap_or_default()
+    }
+
+    /// The SOA record; `None` when it was missing or faulty.
+    pub fn soa(&self) -> Option<Record<'_>> {
+        self.soa.map(|row| self.row(row))
+    }
+
+    /// All names, the apex first.
+    pub fn owners(&self) -> impl Iterator<Item = Owner<'_>> {
+        (0..position(self.owners.len())).map(|row| Owner { zone: self, row })
+    }
+
+    /// The owner that is number `at` in [`ZoneSource::owners`].
+    pub(super) fn owner_at(&self, at: usize) -> Owner<'_> {
+        Owner { zone: self, row: position(at) }
+    }
+
+    /// The way from names to the numbers of owners, when nothing else is needed any more.
+    pub(super) fn into_index(self) -> HashIndex {
+        self.index
+    }
+
+    /// The number of names.
+    pub(super) fn len(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// The name of the zone, as an owner.
+    pub fn apex(&self) -> Owner<'_> {
+        Owner { zone: self, row: 0 }
+    }
+
+    /// The owner with this id.
+    pub fn get(&self, owner: OwnerId) -> Owner<'_> {
+        Owner { zone: self, row: owner.0 }
+    }
+
+    /// The owner of a name in wire form; case is ignored.
+    pub fn find(&self, wire: &[u8]) -> Option<Owner<'_>> {
+        let lower = wire.to_ascii_lowercase();
+        self.search(hash_of(&lower), &lower).map(|OwnerId(row)| Owner { zone: self, row })
+    }
+
+    /// All steered names.
+    pub fn steered(&self) -> &[Steered] {
+        &self.steered
+    }
+
+    /// All steered names, to say what they lead to.
+    pub fn steered_mut(&mut self) -> &mut [Steered] {
+        &mut self.steered
+    }
+
+    fn search(&self, hash: u64, wire: &[u8]) -> Option<OwnerId> {
+        // A name says itself where it ends, so one that begins like another is that other.
+        let is = |owner: u32| self.names[self.owners[owner as usize].name as usize..].starts_with(wire);
+        self.index.find(hash, is).map(OwnerId)
+    }
+
+    fn row(&self, index: u32) -> Record<'_> {
+        let row = &self.records[index as usize];
+        let end = self.records.get(index as usize + 1).map_or(self.rdata.len(), |next| next.rdata as usize);
+        Record {
+            rtype: row.rtype,
+            ttl_s: row.ttl_s,
+            rdata: &self.rdata[row.rdata as usize..end],
+            place: Place { start: row.start, len: u32::from(row.len) },
+        }
+    }
+}
+
+/// A name of a zone and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'s> {
+    zone: &'s ZoneSource,
+    row: u32,
+}
+
+impl<'s> Owner<'s> {
+    /// What it is known by.
+    pub fn id(self) -> OwnerId {
+        OwnerId(self.row)
+    }
+
+    /// Its name, lower-cased, in wire form.
+    pub fn wire(self) -> &'s [u8] {
+        let names = &self.zone.names[self.zone.owners[self.row as usize].name as usize..];
+        &names[..name_len(names).unwrap_or_default()]
+    }
+
+    /// Its name, for people.
+    pub fn name(self) -> String {
+        show(self.wire())
+    }
+
+    /// Whether it is a `*`.
+    pub fn is_wildcard(self) -> bool {
+        self.wire().starts_with(WILDCARD)
+    }
+
+    /// Its records in the order of the file.
+    pub fn records(self) -> impl Iterator<Item = Record<'s>> {
+        let zone = self.zone;
+        let some = |row: u32| (row != NONE).then_some(row);
+        let rows = std::iter::successors(some(zone.owners[self.row as usize].first), move |row| some(zone.records[*row as usize].next));
+        rows.map(move |row| zone.row(row))
+    }
+
+    /// Its records, ordered by type, into `records`; [`sets`] cuts them into sets.
+    pub fn sorted_records(self, records: &mut Vec<Record<'s>>) {
+        records.clear();
+        records.extend(self.records());
+        records.sort_by_key(|record| record.rtype);
+    }
+
+    /// The first record of a type.
+    pub fn first(self, rtype: Rtype) -> Option<Record<'s>> {
+        self.records().find(|record| record.rtype == rtype)
+    }
+
+    /// Whether it has records of a type.
+    pub fn has(self, rtype: Rtype) -> bool {
+        self.first(rtype).is_some()
+    }
+
+    /// Where the set that `first` is the first record of is named.
+    pub fn set_span(self, first: &Record<'_>) -> Span {
+        let named = self.zone.set_places.get(&(self.id(), first.rtype));
+        self.zone.span(named.copied().unwrap_or(first.place))
+    }
+}
+
+/// The records of one type each, of records that are ordered by type.
+pub fn sets<'r, 's>(records: &'r [Record<'s>]) -> impl Iterator<Item = &'r [Record<'s>]> {
+    records.chunk_by(|one, other| one.rtype == other.rtype)
+}
+
+/// The warning about a name such as `ns1.example.com.example.com.` in the zone `example.com.`: whoever forgets the dot at the end
+/// gets the zone's name twice.
+pub fn doubled_origin(name: &[u8], origin: &Name, span: &Span) -> Option<Diagnostic> {
+    let end = origin.wire();
+    let own = name.len().checked_sub(end.len()).filter(|own| end.len() > 1 && name[*own..].eq_ignore_ascii_case(end))?;
+    // Compared without the root, which only the last of both has.
+    let twice = own.checked_sub(end.len() - 1).filter(|at| name[*at..own].eq_ignore_ascii_case(&end[..end.len() - 1]))?;
+    // Only at the start of a label.
+    suffixes(name).find(|suffix| suffix.len() == name.len() - twice)?;
+    let fault = Diagnostic::warning("doubled-origin", span, format!("`{}` holds the name of the zone twice", show(name)));
+    let meant = show(&[&name[..own], &[0]].concat());
+    Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
+}
+
+/// The first octets of a wildcard.
+const WILDCARD: &[u8] = b"\x01*";
+
+fn show(wire: &[u8]) -> String {
+    Name::from_wire(wire).map(|name| name.to_string()).unwrap_or_default()
+}
+
+fn position(at: usize) -> u32 {
+    u32::try_from(at).ok().filter(|at| *at != NONE).expect("what a text below 4 GiB holds is below 4 GiB")
+}

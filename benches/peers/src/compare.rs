@@ -216,16 +216,33 @@ struct Row {
 /// Compares, and prints the report to standard output; progress goes to standard error.
 pub fn run(comparison: &Comparison) -> io::Result<()> {
     system::pin(0, comparison.client_core)?;
-    let directory = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
-    fs::create_dir_all(&directory)?;
-    let result = run_in(comparison, &directory.canonicalize()?);
-    if comparison.keep {
-        eprintln!("kept: {}", directory.display());
-        return result;
+    let scratch = Scratch::new(comparison.keep)?;
+    run_in(comparison, &scratch.path)
+}
+
+/// The directory of all servers' configs and logs; removed with all that is in it, also when the report cannot be written.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    fn new(keep: bool) -> io::Result<Scratch> {
+        let path = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Scratch { path: path.canonicalize()?, keep })
     }
-    // The report is out: what cannot be removed stays in the directory for temporary files.
-    let _ = fs::remove_dir_all(&directory);
-    result
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep {
+            eprintln!("kept: {}", self.path.display());
+        } else {
+            // What cannot be removed stays in the directory for temporary files.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 fn run_in(comparison: &Comparison, directory: &std::path::Path) -> io::Result<()> {

@@ -70,7 +70,7 @@ impl HashIndex {
     fn home(&self, hash: u64) -> usize {
         // The high half as a fraction of the table; below its length, whatever that is.
         #[allow(clippy::cast_possible_truncation, reason = "the product is below the length of the table")]
-        let at = ((hash >> 32) * self.slots.len() as u64 >> 32) as usize;
+        let at = (((hash >> 32) * self.slots.len() as u64) >> 32) as usize;
         at
     }
 

@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
             ("$ORIGIN", Some(value)) => self.set_origin(value),
             ("$TTL", Some(value)) => self.default_ttl_s = self.ttl(value),
             ("$ORIGIN" | "$TTL", None) => {
-                self.fault("bad-directive", name, format!("`{text}` takes one value"), "write it on the same line")
+                self.fault("bad-directive", name, format!("`{text}` takes one value"), "write it on the same line");
             }
             ("$INCLUDE", _) => {
                 let help = "name the other file under `zones` in steersman.yaml when it is a zone, or copy its records to here";

@@ -169,6 +169,7 @@ impl<'z> ZoneCheck<'z> {
             if let Some(first) = seen.insert(steered.owner, span) {
                 let fault = Diagnostic::error("duplicate-records", span, format!("`{}` is steered twice", owner.name()));
                 diagnostics.push(fault.also(first, "first here").help("remove one of them"));
+                continue;
             }
             for rtype in STEERED_TYPES.into_iter().chain([Rtype::CNAME]) {
                 let Some(record) = owner.first(rtype) else { continue };

@@ -3,6 +3,7 @@
 //! steersman.yaml names the other files by globs, relative to its own directory. What is missing or unreadable is a diagnostic
 //! at the glob or path that named it; reading goes on.
 
+use super::memory;
 use super::watch::Fingerprint;
 use crate::compile::{Inputs, compile};
 use crate::config::server::{self, AdminListen, ServerSection};
@@ -27,6 +28,7 @@ pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Option<Inputs> {
 
 /// Reads and compiles the config at `path`, and notes what was read. There is a snapshot exactly when nothing is wrong.
 pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
+    memory::return_large_blocks();
     let mut reader = Reader::default();
     let inputs = reader.inputs(path);
     read.set(reader.hash.finish());

@@ -15,6 +15,7 @@ pub mod files;
 pub mod human;
 pub mod listeners;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod open_files;
 pub mod packet;

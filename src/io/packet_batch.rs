@@ -8,7 +8,7 @@
 //! 6.1); the answer carries it back, so that it leaves from the address asked. Answers are never fragmented by path MTU
 //! lore: IP_PMTUDISC_OMIT ignores it, since anybody can forge an ICMP message.
 //!
-//! The only unsafe code of the program: three system calls on buffers that live as long as the batch.
+//! Unsafe code: three system calls on buffers that live as long as the batch.
 #![allow(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
 #![allow(clippy::cast_possible_truncation, reason = "the sizes of our own small buffers, as the C types of each libc want them")]
 #![allow(clippy::unnecessary_cast, reason = "the C types of lengths differ between libcs")]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, interval, sleep, timeout_at};
 
 /// What is said on one connection.
 pub trait Conversation<E: Engine>: Clone + 'static {
@@ -144,8 +144,11 @@ async fn receive_callers<E: Engine, C: Conversation<E>>(
         // Without this the set would remember every connection that ever ended.
         while open.try_join_next().is_some() {}
     };
+    let mut idle = interval(IDLE_REFRESH);
     loop {
         tokio::select! {
+            // Whoever answers takes the newest state anyway; without this, an idle worker would hold a whole outdated config.
+            _ = idle.tick() => worker.desk.borrow_mut().refresh(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => begin(stream, peer),
                 Err(error) => {
@@ -164,6 +167,9 @@ async fn receive_callers<E: Engine, C: Conversation<E>>(
     // Late tasks are aborted when the set is dropped.
     let _ = timeout_at(deadline, async { while open.join_next().await.is_some() {} }).await;
 }
+
+/// How soon an idle worker lets an outdated config go: soon after a reload, and rarely enough to cost nothing.
+const IDLE_REFRESH: Duration = Duration::from_secs(1);
 
 fn watch(listener: net::TcpListener) -> Option<TcpListener> {
     TcpListener::from_std(listener).inspect_err(|error| tracing::error!(%error, "a listener cannot be watched; it is closed")).ok()

@@ -537,3 +537,176 @@ fn strings<'t>(words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Write;
+
+    fn read_text(name: &str, text: &str) -> (Option<ZoneSource>, Diagnostics) {
+        let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
+        let mut diagnostics = Diagnostics::new();
+        (read(&source, &mut diagnostics), diagnostics)
+    }
+
+    /// Every record as `owner ttl type` and its octets in hex.
+    fn records(text: &str) -> Vec<String> {
+        let (zone, diagnostics) = read_text("zones/example.zone", text);
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+        let zone = zone.expect("a zone");
+        let mut lines = Vec::new();
+        for owner in zone.owners() {
+            for record in owner.records() {
+                let octets = record.rdata.iter().fold(String::new(), |hex, octet| hex + &format!("{octet:02x}"));
+                lines.push(format!("{} {} {} {octets}", owner.name(), record.ttl_s, record.rtype));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn relative_names_end_in_the_files_name_until_a_directive_says_otherwise() {
+        let text = "@ 9 SOA . . 1 2 3 4 5\na NS b\n$ORIGIN sub\n@ NS .\n\tNS c\n$ORIGIN example.\nd NS .\n";
+        let expected = [
+            "example. 9 SOA 00000000000100000002000000030000000400000005",
+            "a.example. 9 NS 0162076578616d706c6500",
+            "sub.example. 9 NS 00",
+            "sub.example. 9 NS 016303737562076578616d706c6500",
+            "d.example. 9 NS 00",
+        ];
+        assert_eq!(records(text), expected);
+    }
+
+    #[test]
+    fn a_ttl_is_the_records_own_then_the_directives_then_the_last_one_written_then_the_minimum() {
+        let ttls = |text: &str| -> Vec<String> {
+            let lines = records(text);
+            lines.iter().filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect()
+        };
+        assert_eq!(ttls("@ SOA . . 1 2 3 4 5\na NS .\nb 7 NS .\nc NS .\n"), ["5", "5", "7", "7"]);
+        assert_eq!(
+            ttls("$TTL 1h\n@ SOA . . 1 2 3 4 5\nb IN 7 NS .\nc NS .\n$TTL 1w2d3h4m5s\nd 0 IN NS .\ne NS .\n"),
+            ["3600", "7", "3600", "0", "788645"]
+        );
+        assert_eq!(ttls("@ 8 SOA . . 1 2 3 4 5\na NS .\n"), ["8", "8"]);
+    }
+
+    #[test]
+    fn the_longest_ttl_has_31_bits() {
+        assert!(!read_text("example.zone", "@ 2147483647 SOA . . 1 2 3 4 5\n").1.has_errors());
+        assert!(read_text("example.zone", "@ 2147483648 SOA . . 1 2 3 4 5\n").1.has_errors());
+        assert!(read_text("example.zone", "@ 99999999999999999999w SOA . . 1 2 3 4 5\n").1.has_errors());
+    }
+
+    #[test]
+    fn strings_are_words_or_quoted_with_escapes_and_at_most_255_octets() {
+        let text = |data: &str| records(&format!("@ SOA . . 1 2 3 4 5\na TXT {data}\n")).pop().expect("a record");
+        assert_eq!(text(r#"a "" "b c""#), "a.example. 5 TXT 01610003622063");
+        assert_eq!(text(r#""\"\;\065" \\x"#), "a.example. 5 TXT 03223b41025c78");
+        assert_eq!(text(r"\# 2 0141"), "a.example. 5 TXT 0141");
+        assert!(text(&"x".repeat(255)).ends_with("78"));
+        assert!(read_text("example.zone", &format!("@ SOA . . 1 2 3 4 5\na TXT {}\n", "x".repeat(256))).1.has_errors());
+    }
+
+    #[test]
+    fn every_extension_of_a_master_file_is_recognised_and_no_other() {
+        assert!(is_master_file("zones/a.zone") && is_master_file("b.db"));
+        assert!(!is_master_file("a.yaml") && !is_master_file("a.zone.yaml") && !is_master_file("zone"));
+    }
+
+    /// Pieces that master files are made of, and some that they are not.
+    const PIECES: [&str; 40] = [
+        "\n",
+        "\n",
+        " ",
+        "\t",
+        "(",
+        ")",
+        "\"",
+        ";",
+        "\\",
+        "\\0",
+        "\\065",
+        ".",
+        "@",
+        "*",
+        "*.",
+        "$ORIGIN ",
+        "$TTL ",
+        "$INCLUDE ",
+        "IN ",
+        "CH ",
+        "300 ",
+        "1h",
+        "A ",
+        "AAAA ",
+        "NS ",
+        "MX 10 ",
+        "CNAME ",
+        "SOA ",
+        "TXT ",
+        "SRV 1 2 3 ",
+        "DS 1 13 2 ",
+        "TYPE65280 ",
+        "\\# 4 ",
+        "0a",
+        "STEER ",
+        "example.",
+        "www",
+        "192.0.2.1",
+        "é",
+        "@ SOA . . 1 2 3 4 5\n",
+    ];
+
+    /// How one record may be laid out without meaning anything else.
+    fn lay_out(style: u8, owner: &str, same_owner: bool, ttl: u32, addr: [u8; 4]) -> String {
+        let owner = match style & 3 {
+            _ if same_owner && style & 4 != 0 => " ".to_owned(),
+            0 => owner.to_uppercase(),
+            1 => format!("{owner}.example."),
+            2 => format!("\\{:03}{}", owner.as_bytes()[0], &owner[1..]),
+            _ => owner.to_owned(),
+        };
+        let head = match style >> 3 & 3 {
+            0 => format!("{ttl} IN"),
+            1 => format!("in {ttl}"),
+            2 => format!("{ttl}s"),
+            _ => format!("IN\t{}m{}", ttl / 60, ttl % 60),
+        };
+        let [a, b, c, d] = addr;
+        let data = match style >> 5 & 3 {
+            0 => format!("A {a}.{b}.{c}.{d}"),
+            1 => format!("( A ; why\n  {a}.{b}.{c}.{d} )"),
+            2 => format!("a \\# 4 {a:02x}{b:02X} {c:02x}{d:02x}"),
+            _ => format!("TYPE1 {a}.{b}.{c}.{d} ; the end"),
+        };
+        format!("{owner} {head} {data}\n")
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_and_can_be_laid_out(
+            pieces in prop::collection::vec(prop_oneof![prop::sample::select(&PIECES[..]).prop_map(str::to_owned), any::<String>()], 0..60)
+        ) {
+            let text = pieces.concat();
+            let (zone, _) = read_text("zones/example.zone", &text);
+            let zones = crate::zone::Zones::build(zone.into_iter().collect());
+            prop_assert!(zones.iter().count() <= 1);
+        }
+
+        #[test]
+        fn the_layout_of_a_record_means_nothing(
+            rows in prop::collection::vec((any::<u8>(), "[a-z]{1,3}", 0_u32..100_000, any::<[u8; 4]>()), 1..20)
+        ) {
+            let (mut plain, mut fancy) = ("@ SOA . . 1 2 3 4 5\n".to_owned(), "@ SOA ( . .\n1 2 3\n4 5 )\n".to_owned());
+            let mut before = String::new();
+            for (style, owner, ttl, [a, b, c, d]) in rows {
+                writeln!(plain, "{owner} {ttl} IN A {a}.{b}.{c}.{d}").expect("writing to a string succeeds");
+                fancy.push_str(&lay_out(style, &owner, owner == before, ttl, [a, b, c, d]));
+                before = owner;
+            }
+            prop_assert_eq!(records(&plain), records(&fancy));
+        }
+    }
+}

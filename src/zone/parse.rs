@@ -90,6 +90,7 @@ fn form_of(rtype: Rtype) -> Option<(&'static str, &'static str)> {
         Rtype::MX => ("preference and name in one text", "10 mail.example.com."),
         Rtype::TXT => ("one text, or several in quotes of their own", r#""one" "two""#),
         Rtype::SRV => ("priority, weight, port and name in one text", "10 5 443 lb.example.com."),
+        Rtype::DS => ("key tag, algorithm, digest type and digest in one text", "60485 13 2 0123456789abcdef0123456789abcdef"),
         NAPTR => {
             ("order, preference, flags, service, pattern and name in one text", r#"100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" ."#)
         }
@@ -174,8 +175,31 @@ fn append<'t>(
             }
             Ok(Name::parse_into(name, origin, out)?)
         }
+        Rtype::DS => parse_ds(words, out),
         _ => by_hickory(rtype, text, origin, out),
     }
+}
+
+/// A delegation's DS record (RFC 4034 section 5.3), which hickory-proto does not read: the digest may be several words.
+fn parse_ds<'t>(mut words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    const FIELDS: RdataError = RdataError::Fields("KEYTAG ALGORITHM DIGESTTYPE DIGEST");
+    number(words.next().ok_or(FIELDS)?, "the key tag", out)?;
+    for _ in 0..2 {
+        out.push(words.next().and_then(|word| word.parse().ok()).ok_or(FIELDS)?);
+    }
+    let digest = out.len();
+    hex(words, out).ok_or(FIELDS)?;
+    if out.len() == digest { Err(FIELDS) } else { Ok(()) }
+}
+
+/// Octets in hex, which blanks may cut anywhere.
+fn hex<'t>(words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Option<()> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut digits = words.flat_map(str::bytes).map(digit);
+    while let Some(high) = digits.next() {
+        out.push(high? << 4 | digits.next()??);
+    }
+    Some(())
 }
 
 /// The SOA has a place of its own in every format; RRSIG, NSEC, NSEC3 and NSEC3PARAM come with signing.
@@ -228,13 +252,8 @@ fn strings(text: &str, out: &mut Vec<u8>) {
 fn parse_generic<'t>(rtype: Rtype, mut words: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     let start = out.len();
     let length: usize = words.next().and_then(|word| word.parse().ok()).ok_or(RdataError::BadGeneric)?;
-    let hex: Vec<u8> = words.flat_map(str::bytes).collect();
-    let (pairs, rest) = hex.as_chunks::<2>();
-    for [high, low] in pairs {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        out.push(digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low).ok_or(RdataError::BadGeneric)?);
-    }
-    if !rest.is_empty() || out.len() - start != length {
+    hex(words, out).ok_or(RdataError::BadGeneric)?;
+    if out.len() - start != length {
         return Err(RdataError::BadGeneric);
     }
     if is_data_of(rtype, &out[start..])? { Ok(()) } else { Err(RdataError::BadOctets(rtype)) }
@@ -356,6 +375,14 @@ mod tests {
             assert_eq!(wire(rtype, octets), Err(RdataError::BadOctets(rtype)), "{octets}");
         }
         assert_eq!(wire(Rtype::OPT, r"\# 0"), Err(RdataError::NotForZones));
+    }
+
+    #[test]
+    fn the_digest_of_a_ds_record_may_be_cut_anywhere() {
+        assert_eq!(wire(Rtype::DS, "258 13 2 01 A bff"), Ok(vec![1, 2, 13, 2, 0x01, 0xab, 0xff]));
+        for text in ["258 13 2", "258 13 2 0", "258 13 2 0g", "258 256 2 00", "65536 13 2 00", "258"] {
+            assert!(wire(Rtype::DS, text).is_err(), "{text}");
+        }
     }
 
     #[test]

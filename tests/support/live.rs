@@ -26,6 +26,11 @@ fn geoip(name: &str) -> Vec<u8> {
     std::fs::read(path).expect("the repository holds its own databases")
 }
 
+/// What a zone's text would be called: directives are for master files only.
+fn file_name(zone: &str) -> &'static str {
+    if zone.starts_with('$') { "zone.zone" } else { "zone.yaml" }
+}
+
 /// All that a config of policies and zones consists of, or the report.
 pub fn inputs(policies: &str, zones: &[&str]) -> Result<Inputs, String> {
     let server = "zones: [zone.yaml]\npolicies: [policies.yaml]\ngeo: {city: city.mmdb, asn: asn.mmdb}\nlisten: [\"127.0.0.1:0\"]\n";
@@ -36,7 +41,7 @@ pub fn inputs(policies: &str, zones: &[&str]) -> Result<Inputs, String> {
         base: PathBuf::new(),
         policies: vec![source("policies.yaml", policies)],
         regions: Vec::new(),
-        zones: zones.iter().map(|text| source("zone.yaml", text)).collect(),
+        zones: zones.iter().map(|text| source(file_name(text), text)).collect(),
         city: Some(geoip("city.mmdb")),
         asn: Some(geoip("asn.mmdb")),
         cores: 1,

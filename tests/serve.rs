@@ -5,7 +5,8 @@ mod support;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use support::backend::Backend;
 use support::server::{Config, Server, binary};
 use support::{dig, dig_long};
@@ -104,6 +105,45 @@ fn a_member_that_is_dead_at_the_start_is_never_answered() {
     assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()]);
 }
 
+#[test]
+fn a_backend_that_talks_without_end_holds_up_nothing_but_its_own_probe() {
+    let (backends, config, server) = served(48, 2);
+    backends[0].talk_without_end();
+    server.wait("a probe that listens", |_| backends[0].has_talked().then_some(()));
+    let start = Instant::now();
+    for _ in 0..20 {
+        stdout(&config.command(&["status"]));
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+//--- A machine in trouble
+
+#[test]
+fn a_log_that_takes_no_more_lines_does_not_end_the_server() {
+    let mut backends = Backend::some(49, 1);
+    let config = Config::new(&failover(&backends), WWW);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let _server = config.serve_unseen(full.into());
+    config.wait_status(&["is serving", " up "]);
+    backends[0].kill();
+    config.wait_status(&[" down ", "connection refused"]);
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised_as_far_as_the_system_allows() {
+    let backends = Backend::some(50, 1);
+    let config = Config::new(&failover(&backends), WWW);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 200; exec \"$0\" serve --config steersman.yaml", env!("CARGO_BIN_EXE_steersman")]);
+    command.current_dir(config.directory());
+    let server = Server::start(command, " on 127.0.0.1:");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("Linux has it");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line for each limit");
+    let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).expect("soft and hard"));
+    assert!(soft == hard && soft != "200", "{line}");
+}
+
 //--- Reload
 
 #[test]
@@ -129,6 +169,23 @@ fn sighup_reloads() {
     config.records("  www: {steer: main}\n  new: {steer: main}\n");
     server.signal("HUP");
     server.wait_answer("new.test.example", &[backends[0].ip()]);
+}
+
+#[test]
+fn a_sighup_while_the_first_config_is_read_is_obeyed_once_it_is_served() {
+    let backends = Backend::some(51, 1);
+    let config = Config::new(&failover(&backends), WWW);
+    // A pipe in place of a file holds up whoever reads it.
+    let slow = config.directory().join("policies/slow.yaml");
+    assert!(Command::new("mkfifo").arg(&slow).status().expect("coreutils").success());
+    let server = config.serve_unseen(Stdio::null());
+    let mut pipe = std::fs::File::options().write(true).open(&slow).expect("opens when the server reads");
+    server.signal("HUP");
+    config.write("policies/quick.yaml", "sites: {fra: {lat: 50, lon: 8}}\n");
+    std::fs::rename(config.directory().join("policies/quick.yaml"), &slow).expect("the same directory");
+    pipe.write_all(b"sites: {fra: {lat: 50, lon: 8}}\n").expect("the server is still there");
+    drop(pipe);
+    config.wait_status(&["is serving", "generation 2"]);
 }
 
 #[test]

@@ -189,8 +189,13 @@ fn with_admin(flags: &AdminFlags, command: impl FnOnce(&AdminAddr) -> ExitCode) 
 
 /// Says why a command did not do what it should.
 fn fail(why: &str) -> ExitCode {
-    eprintln!("steersman: {why}");
+    complain(&format!("steersman: {why}\n"));
     ExitCode::FAILURE
+}
+
+/// Prints to standard error, if anybody can still read it.
+fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Prints to standard output. Whoever reads it may have left, as `head` does: then nobody misses the rest.
@@ -199,8 +204,8 @@ fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Runs a future on the runtime of the control plane. Two threads: the control task must not wait for a probe's TLS
-/// handshake.
+/// Runs a future on the runtime of the control plane. Two threads: the control task must not wait for a status page that is
+/// being written. Probes have threads of their own.
 fn block_on(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).thread_name("control").enable_all();

@@ -1,12 +1,12 @@
 //! `steersman serve`: the real thing.
 
-use super::{block_on, fail};
+use super::{block_on, complain, fail};
 use crate::diagnostic::Diagnostics;
 use crate::io::change::Change;
 use crate::io::files;
 use crate::io::human::count;
 use crate::io::metrics::transport_word;
-use crate::io::serve::{Addresses, Plan, Reload, serve};
+use crate::io::serve::{Addresses, Plan, Reload, Signals, serve};
 use crate::io::watch::Fingerprint;
 use crate::snapshot::Snapshot;
 use std::io::IsTerminal;
@@ -16,9 +16,21 @@ use std::sync::Arc;
 
 /// Serves the config at `path` until a signal asks to stop.
 pub fn run(path: &Path) -> ExitCode {
+    let served = block_on(async {
+        // First of all: a SIGHUP that comes while databases are read would otherwise end the program.
+        let signals = Signals::listen()?;
+        serve(plan(path, signals)?).await
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+fn plan(path: &Path, signals: Signals) -> Result<Plan, String> {
     let fingerprint = Fingerprint::default();
     let (snapshot, diagnostics) = files::load_and_compile(path, &fingerprint);
-    let Some(snapshot) = snapshot.filter(|_| !diagnostics.has_errors()) else { return refuse(path, &diagnostics) };
+    let Some(snapshot) = snapshot.filter(|_| !diagnostics.has_errors()) else { return Err(refusal(path, &diagnostics)) };
     for line in diagnostics.lines() {
         tracing::warn!("{line}");
     }
@@ -27,21 +39,19 @@ pub fn run(path: &Path) -> ExitCode {
         Arc::new(move || files::load_and_compile(&path, &fingerprint))
     };
     let summary = summary(&snapshot);
-    let plan = Plan {
+    Ok(Plan {
+        signals,
         snapshot,
         reload: Some(Reload { loader, path: path.to_owned(), fingerprint }),
         announce: Box::new(log_change),
         started: Box::new(move |addresses| tracing::info!("serving {summary} on {}", places(addresses))),
-    };
-    match block_on(serve(plan)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => fail(&why),
-    }
+    })
 }
 
-fn refuse(path: &Path, diagnostics: &Diagnostics) -> ExitCode {
-    eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
-    fail(&format!("{} cannot be served; nothing was started", path.display()))
+/// Shows what is wrong with the config, and sums it up.
+fn refusal(path: &Path, diagnostics: &Diagnostics) -> String {
+    complain(&format!("{}\n\n", diagnostics.render(std::io::stderr().is_terminal())));
+    format!("{} cannot be served; nothing was started", path.display())
 }
 
 fn log_change(change: &Change) {

@@ -31,7 +31,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,9 +97,9 @@ fn bind_unix(path: &Path) -> Result<Bound, String> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(explain(&std::io::Error::from(std::io::ErrorKind::AddrInUse)));
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(explain(&error)),
-        Ok(()) | Err(_) => {}
+    // Anything else at this path is somebody's file, and binding says that it is in the way.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path).map_err(|error| explain(&error))?;
     }
     let listener = std::os::unix::net::UnixListener::bind(path).map_err(|error| explain(&error))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE)).map_err(|error| explain(&error))?;
@@ -306,6 +306,14 @@ mod tests {
         drop(first);
         assert!(path.exists(), "the kernel leaves the file behind");
         Bound::bind(&AdminAddr::Unix(path)).expect("the first is gone");
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_never_removed() {
+        let directory = super::super::testing::scratch_directory();
+        let path = directory.write("precious.yaml", "zone: example.com");
+        Bound::bind(&AdminAddr::Unix(path.clone())).expect_err("something else is there");
+        assert_eq!(std::fs::read_to_string(path).expect("still there"), "zone: example.com");
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::live::Live;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -39,6 +41,8 @@ pub struct Setup {
     pub pulse: Arc<Pulse>,
     /// Makes probes.
     pub prober: Arc<Prober>,
+    /// Where they are made: not on the threads of the task, see [`super::prober::ProbeThreads`].
+    pub probes: Handle,
     /// Loads the config anew; none when there is nothing to load from.
     pub loader: Option<Loader>,
     /// Follows a change of the listeners.
@@ -80,6 +84,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Verdicts are written at most this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
+const LAST_SAVE: Duration = Duration::from_secs(3);
 /// Verdicts are written at least this often, so that the file's age is that of the belief.
 const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
@@ -174,7 +180,10 @@ impl Task {
                 event = events.recv() => {
                     // The task holds a sender itself, so that the channel never closes.
                     let Some(event) = event else { return };
-                    if self.handle_all(event, &mut events).is_break() {
+                    if let ControlFlow::Break(reply) = self.handle_all(event, &mut events) {
+                        self.end(events).await;
+                        // Whoever asked may have given up waiting.
+                        let _ = reply.send(());
                         return;
                     }
                 }
@@ -184,16 +193,17 @@ impl Task {
     }
 
     /// Takes `first` and all that is ready after it, so that a burst of flips becomes one view.
-    fn handle_all(&mut self, first: Event, events: &mut mpsc::Receiver<Event>) -> std::ops::ControlFlow<()> {
+    fn handle_all(&mut self, first: Event, events: &mut mpsc::Receiver<Event>) -> ControlFlow<oneshot::Sender<()>> {
         self.handle(first)?;
         for _ in 0..INBOX {
             let Ok(event) = events.try_recv() else { break };
             self.handle(event)?;
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     }
 
-    fn handle(&mut self, event: Event) -> std::ops::ControlFlow<()> {
+    /// Breaks when it is asked to stop, with whom to tell.
+    fn handle(&mut self, event: Event) -> ControlFlow<oneshot::Sender<()>> {
         match event {
             Event::Observed(token, observation) => self.setup.beliefs.handle_observation(token, observation, self.setup.clock.now()),
             Event::Reload(request) => self.handle_reload(request),
@@ -203,14 +213,18 @@ impl Task {
                 let _ = reply.send(self.status());
             }
             Event::Saved(result) => self.keeper.handle_result(result),
-            Event::Stop(reply) => {
-                self.publish();
-                self.keeper.save_now(&self.setup.beliefs.saved());
-                let _ = reply.send(());
-                return std::ops::ControlFlow::Break(());
-            }
+            Event::Stop(reply) => return ControlFlow::Break(reply),
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
+    }
+
+    /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
+    async fn end(mut self, events: mpsc::Receiver<Event>) {
+        self.publish();
+        let saved = self.setup.beliefs.saved();
+        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
+            tracing::warn!("the disk takes too long; verdicts since the last save are lost");
+        }
     }
 
     fn next_wake(&self) -> Moment {
@@ -233,9 +247,10 @@ impl Task {
         let (prober, inbox) = (Arc::clone(&self.setup.prober), self.inbox.clone());
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         let timeout = order.deadline.since(self.setup.clock.now());
-        tokio::spawn(async move {
+        let probes = self.setup.probes.clone();
+        self.setup.probes.spawn(async move {
             // A task of its own: a prober that panics has seen nothing, and must not take the schedule's slot with it.
-            let probe = tokio::spawn(async move { prober.probe(&snapshot.targets[order.target], timeout).await });
+            let probe = probes.spawn(async move { prober.probe(&snapshot.targets[order.target], timeout).await });
             let observation = probe.await.unwrap_or(Observation::Inconclusive(Doubt::Lag));
             let _ = inbox.send(Event::Observed(order.token, observation)).await;
         });
@@ -392,11 +407,16 @@ impl Keeper {
         }
     }
 
-    fn save_now(&mut self, saved: &Saved) {
-        let Some(file) = &self.file else { return };
-        if let Err(error) = file.save(saved) {
-            self.complain(&error);
+    /// Saves after any save under way: two at once would write into one draft.
+    async fn save_last(&mut self, saved: Saved, mut events: mpsc::Receiver<Event>) {
+        let Some(file) = self.file.clone() else { return };
+        while self.busy {
+            if let Some(Event::Saved(result)) = events.recv().await {
+                self.handle_result(result);
+            }
         }
+        let work = tokio::task::spawn_blocking(move || file.save(&saved));
+        self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
     }
 
     fn complain(&mut self, error: &std::io::Error) {
@@ -477,6 +497,10 @@ mod tests {
 
     /// A control task over one living backend, with a loader that waits for the test.
     fn stage() -> Stage {
+        stage_with(None)
+    }
+
+    fn stage_with(state: Option<StateFile>) -> Stage {
         let backend = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = backend.local_addr().expect("bound");
         let (loads, waiting) = std::sync::mpsc::channel();
@@ -496,9 +520,10 @@ mod tests {
             clock,
             pulse: Arc::new(Pulse::new(clock)),
             prober: Arc::new(Prober::new()),
+            probes: Handle::current(),
             loader: Some(Arc::new(loader)),
             reconcile: Arc::new(|_| Ok(())),
-            state: None,
+            state,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
         Stage { control, backend, loads, told }
@@ -561,6 +586,20 @@ mod tests {
         results.sort();
         assert_eq!(results, [ReloadResult::Applied, ReloadResult::Applied, ReloadResult::Failed]);
         assert_eq!(control.status().await.expect("alive").generation, 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_disk_that_hangs_delays_the_end_but_does_not_prevent_it() {
+        let directory = crate::io::testing::scratch_directory();
+        // Opening a pipe that nobody reads from blocks, as a file on a dead network file system does.
+        let draft = directory.path().join("verdicts.json.new");
+        assert!(std::process::Command::new("mkfifo").arg(&draft).status().expect("coreutils").success());
+        let Stage { control, backend: _backend, .. } = stage_with(Some(StateFile::open(directory.path()).expect("it is there")));
+        control.first_round().await;
+        let ended = tokio::time::timeout(LAST_SAVE * 3, control.stop()).await;
+        // Frees the thread that writes.
+        drop(std::fs::File::open(&draft).expect("a writer waits"));
+        ended.expect("the task ends all the same");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -99,9 +99,11 @@ impl<S: Engines> Listeners<S> {
         let certificate = settings.dot.as_ref().map(load_certificate).transpose().map_err(ListenError::Certificate)?;
         let (encrypted, certificate) = self.encryption(certificate)?;
         let workers = settings.workers.max(1);
+        // All before the first is bound: what we bind ourselves must not be taken for somebody else's.
+        wanted.iter().filter(|place| !self.stations.iter().any(|station| station.covers(**place))).try_for_each(|&place| claim(place))?;
         let mut fresh = Vec::new();
         for &place in &wanted {
-            let station = self.extension(place, workers, &fresh, encrypted.as_ref())?;
+            let station = self.extension(place, workers, encrypted.as_ref())?;
             fresh.push(self.started(station)?);
         }
 
@@ -141,15 +143,11 @@ impl<S: Engines> Listeners<S> {
     }
 
     /// What a place lacks to have `workers`: all of it when it is new, possibly nothing when it is not.
-    fn extension(&self, place: Place, workers: usize, fresh: &[Station], encrypted: Option<&Encrypted>) -> Result<Station, ListenError> {
+    fn extension(&self, place: Place, workers: usize, encrypted: Option<&Encrypted>) -> Result<Station, ListenError> {
         if let Some(known) = self.stations.iter().find(|station| station.place == place) {
             let lacking = workers.saturating_sub(known.workers.len());
             let workers = (0..lacking).map(|_| bind(place.at(known.bound), encrypted)).collect::<Result<_, _>>()?;
             return Ok(Station { place, bound: known.bound, workers });
-        }
-        let ours = self.stations.iter().chain(fresh).any(|station| station.bound.port() == place.addr.port());
-        if !ours {
-            claim(place)?;
         }
         let first = bind_anywhere(place, encrypted)?;
         let bound = first.first().map(Seat::local_addr).transpose().map_err(|error| place.error(error))?.unwrap_or(place.addr);
@@ -276,6 +274,13 @@ enum BoundSocket {
 }
 
 impl Station {
+    /// Whether the kernel would refuse to bind `place` alone beside this station.
+    fn covers(&self, place: Place) -> bool {
+        let (ours, theirs) = (self.bound, place.addr);
+        let overlap = ours.ip() == theirs.ip() || ours.ip().is_unspecified() || theirs.ip().is_unspecified();
+        self.place == place || (ours.port() == theirs.port() && ours.is_ipv4() == theirs.is_ipv4() && overlap)
+    }
+
     fn addresses(&self) -> impl Iterator<Item = Listening> {
         let (asked, bound) = (self.place.addr, self.bound);
         self.place.speech.transports().iter().map(move |&transport| Listening { transport, asked, bound })
@@ -576,6 +581,22 @@ mod tests {
         let text = refusal.to_string();
         assert!(text.contains(&format!("cannot listen on {taken}: ")), "{text}");
         assert!(text.contains(&format!("(process {}) has it", std::process::id())), "{text}");
+    }
+
+    #[test]
+    fn an_address_that_somebody_else_serves_is_an_error_whatever_else_we_serve_on_its_port() {
+        let first = open(&settings(&[addr(FREE)], 1));
+        let taken = first.addresses()[0].bound;
+        let free = SocketAddr::from(([127, 0, 0, 2], taken.port()));
+        let is_refused =
+            |result: Result<Changes, ListenError>| matches!(result, Err(ListenError::Bind { address, .. }) if address == taken);
+        let both = settings(&[free, taken], 1);
+        assert!(is_refused(Listeners::<Echo>::open(&both, Arc::default()).map(|_| Changes::default())), "at the start");
+        let mut second = serving(&settings(&[free], 1));
+        assert!(is_refused(second.reconcile(&both)), "at a reload");
+        drop(first);
+        second.reconcile(&both).expect("nobody else serves it now");
+        second.stop(PATIENT);
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct BadFilter(pub String);
 pub fn start(format: Format, filter: &str) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| BadFilter(error.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // The library would tell standard error that standard error takes no lines, and panic when that fails too: a full
+    // disk or a dead reader of the log must not end a nameserver.
+    let builder = builder.log_internal_errors(false);
     // A second start in one process (a test) keeps the first; there is nothing better to do.
     let _ = match format {
         Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

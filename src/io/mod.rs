@@ -17,6 +17,7 @@ pub mod listeners;
 pub mod log;
 pub mod memory;
 pub mod metrics;
+pub mod open_files;
 pub mod packet;
 #[cfg(target_os = "linux")]
 pub mod packet_batch;

@@ -7,7 +7,8 @@ use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
 use super::desk::LivePointer;
 use super::listeners::{Changes, Listeners, Listening};
-use super::prober::Prober;
+use super::open_files;
+use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
 use super::state::{Forgotten, Saved, StateFile};
@@ -21,6 +22,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What to serve, and what to do beside it.
 pub struct Plan {
+    /// Listened to since before the config was read.
+    pub signals: Signals,
     /// The first config.
     pub snapshot: Snapshot,
     /// Loads the config anew, when there is something to load it from.
@@ -59,8 +62,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When a socket cannot be bound, or the control task ended: then verdicts would freeze, and a restart is better.
 pub async fn serve(plan: Plan) -> Result<(), String> {
     let clock = Clock::start();
-    let mut signals = Signals::listen()?;
+    let mut signals = plan.signals;
     let settings = plan.snapshot.settings.clone();
+    open_files::make_room(settings.tcp.connections);
     let counters = Arc::new(CounterBoard::new());
     let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
     let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
@@ -70,11 +74,13 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let (state, saved) = remember(&settings);
     let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.now());
     let pulse = Arc::new(Pulse::new(clock));
+    let probe_threads = ProbeThreads::start()?;
     let (control, mut task) = Control::start(Setup {
         beliefs,
         clock,
         pulse: Arc::clone(&pulse),
         prober: Arc::new(Prober::new()),
+        probes: probe_threads.handle(),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
         state,
@@ -96,6 +102,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         }
         _ = signals.stop() => {
             control.stop().await;
+            remove_socket(&settings);
             return Ok(());
         }
     }
@@ -206,7 +213,8 @@ fn remove_socket(settings: &Settings) {
 }
 
 /// The signals that a server listens to.
-struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -221,7 +229,11 @@ enum Request {
 }
 
 impl Signals {
-    fn listen() -> Result<Signals, String> {
+    /// Listens from now on, on the current runtime: none of these signals ends the program any more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> Result<Signals, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,

@@ -169,7 +169,7 @@ mod tests {
         while let Some(result) = scanner.next(&mut entry) {
             seen.push(match result {
                 Ok(()) => {
-                    let words: String = entry.words.iter().fold(String::new(), |words, word| words + "[" + &text[word.range()] + "]");
+                    let words = entry.words.iter().fold(String::new(), |words, word| words + "[" + &text[word.range()] + "]");
                     format!("{}{words}", if entry.indented { ">" } else { "" })
                 }
                 Err((error, range)) => format!("{error:?} {}", &text[range]),

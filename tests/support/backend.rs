@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Backend {
     addr: SocketAddr,
     mood: Arc<AtomicU8>,
+    /// Whether a probe has been talked at for a while.
+    talked: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -18,6 +20,7 @@ const WELL: u8 = 0;
 const ILL: u8 = 1;
 const HUNG: u8 = 2;
 const DEAD: u8 = 3;
+const ENDLESS: u8 = 4;
 
 impl Backend {
     /// `count` backends on loopback addresses of their own, all with one port that was free. `net` keeps tests apart: their
@@ -37,20 +40,20 @@ impl Backend {
 
     fn on(listener: TcpListener) -> Backend {
         let addr = listener.local_addr().expect("bound");
-        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), thread: None };
+        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), talked: Arc::default(), thread: None };
         backend.run(listener);
         backend
     }
 
     fn run(&mut self, listener: TcpListener) {
-        let mood = Arc::clone(&self.mood);
+        let (mood, talked) = (Arc::clone(&self.mood), Arc::clone(&self.talked));
         self.thread = Some(std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if mood.load(Ordering::SeqCst) == DEAD {
                     return;
                 }
-                let mood = Arc::clone(&mood);
-                std::thread::spawn(move || answer(stream, &mood));
+                let (mood, talked) = (Arc::clone(&mood), Arc::clone(&talked));
+                std::thread::spawn(move || answer(stream, &mood, &talked));
             }
         }));
     }
@@ -73,6 +76,16 @@ impl Backend {
     /// Takes connections and says nothing from now on.
     pub fn hang(&self) {
         self.mood.store(HUNG, Ordering::SeqCst);
+    }
+
+    /// Sends interim responses (RFC 9110 section 15.2) as fast as it can from now on, and never a final one.
+    pub fn talk_without_end(&self) {
+        self.mood.store(ENDLESS, Ordering::SeqCst);
+    }
+
+    /// Whether a probe has listened to such talk for a while.
+    pub fn has_talked(&self) -> bool {
+        self.talked.load(Ordering::SeqCst)
     }
 
     /// Closes the socket: connections are refused.
@@ -100,13 +113,24 @@ impl Drop for Backend {
     }
 }
 
-fn answer(mut stream: TcpStream, mood: &AtomicU8) {
+fn answer(mut stream: TcpStream, mood: &AtomicU8, talked: &AtomicBool) {
     let mut request = [0; 1024];
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let Ok(_) = stream.read(&mut request) else { return };
     let status = match mood.load(Ordering::SeqCst) {
         WELL => "200 OK",
         ILL => "500 Internal Server Error",
+        ENDLESS => {
+            let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+            for said in 0.. {
+                if stream.write_all(hints.as_bytes()).is_err() {
+                    break;
+                }
+                // Far more than buffers on the way hold: somebody listens.
+                talked.fetch_or(said > 300, Ordering::SeqCst);
+            }
+            return;
+        }
         _ => {
             // Holds the connection until the other side gives up.
             let _ = stream.read(&mut request);

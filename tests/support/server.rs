@@ -66,6 +66,20 @@ impl Config {
         command.output().expect("the binary runs")
     }
 
+    /// Starts to serve with a log that nobody reads.
+    pub fn serve_unseen(&self, log: Stdio) -> Unseen {
+        let mut command = binary();
+        command.args(["serve", "--config", "steersman.yaml"]).current_dir(&self.directory);
+        Unseen(command.stdin(Stdio::null()).stderr(log).spawn().expect("the binary runs"))
+    }
+
+    /// Waits until `steersman status` prints all of `parts`.
+    pub fn wait_status(&self, parts: &[&str]) {
+        let status = || String::from_utf8_lossy(&self.command(&["status"]).stdout).into_owned();
+        let shown = || Some(status()).filter(|text| parts.iter().all(|part| text.contains(part)));
+        wait_for(&format!("a status with {parts:?}"), shown, status);
+    }
+
     /// Starts to serve.
     pub fn serve(&self) -> Server {
         let mut command = binary();
@@ -83,6 +97,23 @@ impl Drop for Config {
 /// The binary under test.
 pub fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_steersman"))
+}
+
+/// A running server whose log is not read. Killed with the value.
+pub struct Unseen(Child);
+
+impl Unseen {
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(&self.0, name);
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A running server. Killed with the value.
@@ -155,8 +186,12 @@ impl Server {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(status.expect("kill is everywhere").success());
+        signal(&self.child, name);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end.
@@ -173,6 +208,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.expect("kill is everywhere").success());
 }
 
 fn lines_of(lines: &Mutex<Vec<String>>) -> Vec<String> {

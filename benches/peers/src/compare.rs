@@ -216,16 +216,33 @@ struct Row {
 /// Compares, and prints the report to standard output; progress goes to standard error.
 pub fn run(comparison: &Comparison) -> io::Result<()> {
     system::pin(0, comparison.client_core)?;
-    let directory = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
-    fs::create_dir_all(&directory)?;
-    let result = run_in(comparison, &directory.canonicalize()?);
-    if comparison.keep {
-        eprintln!("kept: {}", directory.display());
-        return result;
+    let scratch = Scratch::new(comparison.keep)?;
+    run_in(comparison, &scratch.path)
+}
+
+/// The directory of all servers' configs and logs; removed with all that is in it, also when the report cannot be written.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    fn new(keep: bool) -> io::Result<Scratch> {
+        let path = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Scratch { path: path.canonicalize()?, keep })
     }
-    // The report is out: what cannot be removed stays in the directory for temporary files.
-    let _ = fs::remove_dir_all(&directory);
-    result
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep {
+            eprintln!("kept: {}", self.path.display());
+        } else {
+            // What cannot be removed stays in the directory for temporary files.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 fn run_in(comparison: &Comparison, directory: &std::path::Path) -> io::Result<()> {
@@ -398,6 +415,7 @@ fn costs(rows: &[Row]) -> Table {
         ("answers/s", Align::Right),
         ("spread %", Align::Right),
         ("ratio to reflector", Align::Right),
+        ("ratio by CPU", Align::Right),
         ("CPU us/answer", Align::Right),
         ("own cost, us", Align::Right),
         ("octets", Align::Right),
@@ -411,12 +429,14 @@ fn costs(rows: &[Row]) -> Table {
         let rate = row.median(|round| round.outcome.rate());
         let cost = row.median(Round::microseconds);
         let ratio = ceiling.map_or(f64::NAN, |ceiling| rate / ceiling.median(|round| round.outcome.rate()));
+        let by_cost = ceiling.map_or(f64::NAN, |ceiling| ceiling.median(Round::microseconds) / cost);
         let own = ceiling.map_or(f64::NAN, |ceiling| cost - ceiling.median(Round::microseconds));
         table.row(vec![
             row.name.to_owned(),
             thousands(rate),
             format!("{:.0}", spread(row.rounds.iter().map(|round| round.outcome.rate()).collect()) * 100.0),
             format!("{ratio:.2}"),
+            format!("{by_cost:.2}"),
             format!("{cost:.2}"),
             format!("{own:+.2}"),
             format!("{:.0}", row.median(|round| round.outcome.tally.size())),
@@ -512,7 +532,8 @@ fn version(peer: Peer, comparison: &Comparison) -> String {
         Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
             let said = said(program, &[argument]);
             // Some say their version without their name, some in a sentence.
-            let number = said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+            let number =
+                said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
             number.map_or(said.clone(), |number| format!("{} {number}", peer.word()))
         }
     }

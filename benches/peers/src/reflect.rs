@@ -147,6 +147,18 @@ fn reflect_framed(query: &[u8], out: &mut Vec<u8>) {
     out[at..at + 2].copy_from_slice(&framed.to_be_bytes());
 }
 
+/// A reflector for a test, for as long as the process lives.
+#[cfg(test)]
+pub fn in_background() -> Loopback {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+    // The listening socket is taken here, so that nobody connects before it is there.
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, system::free_port().expect("a port is free"));
+    let (listener, socket) = (TcpListener::bind(address).expect("the port is free"), UdpSocket::bind(address).expect("the port is free"));
+    thread::spawn(move || reflect_streams(&listener));
+    thread::spawn(move || reflect_datagrams(&socket));
+    Loopback(address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -300,6 +300,23 @@ fn nanoseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Qtype;
+    use crate::reflect;
+
+    #[test]
+    fn every_way_to_use_connections_brings_right_answers() {
+        let queries: Vec<_> = (0..20).map(|host| Query::new(&format!("h{host}.example.com"), Qtype::A, None).unwrap()).collect();
+        let server = reflect::in_background();
+        let ways = [Use::OneQuery { clients: 2 }, Use::Kept { connections: 3, depth: 1 }, Use::Kept { connections: 2, depth: 32 }];
+        for connections in ways {
+            let mut generator = Generator::connect(&TcpLoad { server, connections, seed: 1 }, &queries).unwrap();
+            for _ in 0..2 {
+                let tally = generator.run(Duration::from_millis(200)).unwrap().tally;
+                assert!(tally.answered > 0, "{connections:?} {tally:?}");
+                assert_eq!((tally.bad, tally.records), (0, tally.answered), "{connections:?} {tally:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_message_is_taken_when_it_is_whole() {

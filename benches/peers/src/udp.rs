@@ -358,3 +358,71 @@ fn due(rate: f64, time: Duration) -> u64 {
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).expect("a run is shorter than 500 years")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Qtype;
+    use crate::reflect;
+
+    fn queries() -> Vec<Query> {
+        (0..20).map(|host| Query::new(&format!("h{host:04}.example.com"), Qtype::A, None).unwrap()).collect()
+    }
+
+    fn run(pace: Pace, sending: Sending, time: Duration) -> Outcome {
+        let load = UdpLoad { server: reflect::in_background(), clients: 3, pace, sending, seed: 1 };
+        let queries = queries();
+        let mut generator = Generator::connect(&load, &queries).unwrap();
+        let outcome = generator.run(time).unwrap();
+        generator.settle().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn a_closed_loop_asks_anew_for_every_answer() {
+        for sending in [Sending::Batches, Sending::Trains] {
+            let outcome = run(Pace::Closed { window: 8 }, sending, Duration::from_millis(300));
+            let (tally, under_way) = (&outcome.tally, 3 * 8);
+            assert!(tally.answered > under_way, "{tally:?}");
+            assert_eq!((tally.bad, tally.rcodes[0], tally.records), (0, tally.answered, tally.answered), "{tally:?}");
+            assert!(tally.sent - tally.answered - tally.lost <= under_way, "{tally:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_loop_accounts_for_every_query_that_was_due() {
+        let outcome = run(Pace::Open { rate: 1000.0 }, Sending::Batches, Duration::from_millis(300));
+        let tally = &outcome.tally;
+        assert!(tally.answered > 0 && tally.bad == 0, "{tally:?}");
+        // The clock is read before the last queries are sent: a few more may have become due.
+        assert!((300..=301 + BATCH as u64).contains(&(tally.answered + tally.lost)), "{tally:?}");
+    }
+
+    #[test]
+    fn queries_of_several_lengths_make_no_train() {
+        let mut queries = queries();
+        queries.push(Query::new("longer.example.com", Qtype::A, None).unwrap());
+        let server = reflect::in_background();
+        let load = UdpLoad { server, clients: 1, pace: Pace::Closed { window: 1 }, sending: Sending::Trains, seed: 1 };
+        assert!(Generator::connect(&load, &queries).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_taken_for_the_next_one() {
+        let (queries, mut outcome) = (queries(), Outcome::default());
+        let mut client = Client::connect("127.0.0.1:9".parse().unwrap(), 0, 1).unwrap();
+        let late = client.begin(0, 10);
+        assert_eq!(client.forget_before(11), 1);
+        let next = client.begin(0, 20);
+        let answer = |id: u16| {
+            let mut message = queries[0].message.clone();
+            message[..2].copy_from_slice(&id.to_be_bytes());
+            message[2] |= 0x80;
+            message
+        };
+        client.take(&answer(late), &queries, 30, &mut outcome);
+        assert_eq!((outcome.tally.bad, outcome.tally.answered, client.waits()), (1, 0, true));
+        client.take(&answer(next), &queries, 30, &mut outcome);
+        assert_eq!((outcome.tally.bad, outcome.tally.answered, client.waits()), (1, 1, false));
+    }
+}

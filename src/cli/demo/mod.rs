@@ -10,7 +10,7 @@ use super::{block_on, fail, say};
 use crate::compile::{Inputs, compile};
 use crate::config;
 use crate::diagnostic::{Diagnostics, Source};
-use crate::io::serve::{Addresses, Plan, serve};
+use crate::io::serve::{Addresses, Plan, Signals, serve};
 use crate::snapshot::Snapshot;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
@@ -50,6 +50,7 @@ async fn play(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Resul
     }
     let start = Instant::now();
     serve(Plan {
+        signals: Signals::listen()?,
         snapshot: snapshot(listen, admin, backend_port),
         reload: None,
         announce: Box::new(move |change| {

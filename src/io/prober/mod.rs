@@ -9,7 +9,10 @@
 mod fault;
 mod http;
 mod tcp;
+mod threads;
 mod trust;
+
+pub use self::threads::ProbeThreads;
 
 use self::fault::Fault;
 use self::http::HttpProbe;

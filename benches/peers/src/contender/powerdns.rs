@@ -41,12 +41,13 @@ max-tcp-connections-per-client=0
 
 fn zone(site: &Site) -> String {
     let weighted: Vec<_> = PLACES.iter().zip(WEIGHTS).map(|(place, weight)| format!("{{{weight}, '{place}'}}")).collect();
-    let ordered: Vec<_> = FAILOVER.iter().map(|place| format!("'{place}'")).collect();
+    // Sets of one: the first set with a live address is answered.
+    let ordered: Vec<_> = FAILOVER.iter().map(|place| format!("{{'{place}'}}")).collect();
     let mut text = zone_text();
     for number in 0..STEERED {
         let _ = writeln!(text, "wtd{number:03} LUA A \"pickwrandom({{{}}})\"", weighted.join(", "));
-        let _ =
-            writeln!(text, "fo{number:03} LUA A \"ifportup({}, {{{}}}, {{selector='pickfirst'}})\"", site.members_port, ordered.join(", "));
+        let url = format!("http://members.test:{}/", site.members_port);
+        let _ = writeln!(text, "fo{number:03} LUA A \"ifurlup('{url}', {{{}}})\"", ordered.join(", "));
     }
     text
 }

@@ -106,8 +106,8 @@ mod tests {
             self.receives += 1;
             if self.receives == 1 { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(1) }
         }
-        fn queries(&self) -> impl Iterator<Item = (usize, &[u8])> {
-            std::iter::once((0, QUERY))
+        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+            std::iter::once((0, [127, 0, 0, 1].into(), QUERY))
         }
         fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
             assert!(answer(0, [127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());

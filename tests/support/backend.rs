@@ -1,5 +1,6 @@
-//! An HTTP backend that can be killed, hung, made to answer 500, and revived.
+//! An HTTP backend, with TLS or without, that can be killed, hung, made slow, made to answer 500 or to reset, and revived.
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -13,47 +14,60 @@ pub struct Backend {
     mood: Arc<AtomicU8>,
     /// Whether a probe has been talked at for a while.
     talked: Arc<AtomicBool>,
+    /// None: in the clear.
+    tls: Option<Arc<ServerConfig>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// How long a slow backend takes. Longer than any probe of the tests waits.
+pub const SLOW: Duration = Duration::from_millis(1_500);
 
 const WELL: u8 = 0;
 const ILL: u8 = 1;
 const HUNG: u8 = 2;
 const DEAD: u8 = 3;
 const ENDLESS: u8 = 4;
+const TARDY: u8 = 5;
+const ABRUPT: u8 = 6;
 
 impl Backend {
     /// `count` backends on loopback addresses of their own, all with one port that was free. `net` keeps tests apart: their
     /// addresses are 127.`net`.0.1 and on.
     pub fn some(net: u8, count: u8) -> Vec<Backend> {
+        Backend::some_with(net, count, None)
+    }
+
+    /// The same, with TLS where a config is given.
+    pub fn some_with(net: u8, count: u8, tls: Option<&Arc<ServerConfig>>) -> Vec<Backend> {
         let addr = |index: u8| IpAddr::V4(Ipv4Addr::new(127, net, 0, index + 1));
         let attempt = || -> std::io::Result<Vec<Backend>> {
             let first = TcpListener::bind((addr(0), 0))?;
             let port = first.local_addr()?.port();
             let rest = (1..count).map(|index| TcpListener::bind((addr(index), port)));
             let listeners: Vec<TcpListener> = std::iter::once(Ok(first)).chain(rest).collect::<Result<_, _>>()?;
-            Ok(listeners.into_iter().map(Backend::on).collect())
+            Ok(listeners.into_iter().map(|listener| Backend::on(listener, tls.cloned())).collect())
         };
         let found = (0..50).find_map(|_| attempt().ok());
         found.expect("some port of fifty is free on a few loopback addresses")
     }
 
-    fn on(listener: TcpListener) -> Backend {
+    /// A backend on a socket that is bound already.
+    pub fn on(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Backend {
         let addr = listener.local_addr().expect("bound");
-        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), talked: Arc::default(), thread: None };
+        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), talked: Arc::default(), tls, thread: None };
         backend.run(listener);
         backend
     }
 
     fn run(&mut self, listener: TcpListener) {
-        let (mood, talked) = (Arc::clone(&self.mood), Arc::clone(&self.talked));
+        let (mood, talked, tls) = (Arc::clone(&self.mood), Arc::clone(&self.talked), self.tls.clone());
         self.thread = Some(std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if mood.load(Ordering::SeqCst) == DEAD {
                     return;
                 }
-                let (mood, talked) = (Arc::clone(&mood), Arc::clone(&talked));
-                std::thread::spawn(move || answer(stream, &mood, &talked));
+                let (mood, talked, tls) = (Arc::clone(&mood), Arc::clone(&talked), tls.clone());
+                std::thread::spawn(move || meet(stream, tls, &mood, &talked));
             }
         }));
     }
@@ -76,6 +90,16 @@ impl Backend {
     /// Takes connections and says nothing from now on.
     pub fn hang(&self) {
         self.mood.store(HUNG, Ordering::SeqCst);
+    }
+
+    /// Takes longer to answer than any prober waits, from now on.
+    pub fn slow_down(&self) {
+        self.mood.store(TARDY, Ordering::SeqCst);
+    }
+
+    /// Resets every connection once the request has come, from now on.
+    pub fn reset(&self) {
+        self.mood.store(ABRUPT, Ordering::SeqCst);
     }
 
     /// Sends interim responses (RFC 9110 section 15.2) as fast as it can from now on, and never a final one.
@@ -113,13 +137,33 @@ impl Drop for Backend {
     }
 }
 
-fn answer(mut stream: TcpStream, mood: &AtomicU8, talked: &AtomicBool) {
-    let mut request = [0; 1024];
+fn meet(stream: TcpStream, tls: Option<Arc<ServerConfig>>, mood: &AtomicU8, talked: &AtomicBool) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    if mood.load(Ordering::SeqCst) == ABRUPT {
+        // What is closed with a linger of zero is reset.
+        let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    }
+    match tls {
+        None => answer(stream, mood, talked),
+        Some(config) => {
+            let session = ServerConnection::new(config).expect("the config is sound");
+            answer(StreamOwned::new(session, stream), mood, talked);
+        }
+    }
+}
+
+fn answer(mut stream: impl Read + Write, mood: &AtomicU8, talked: &AtomicBool) {
+    let mut request = [0; 1024];
     let Ok(_) = stream.read(&mut request) else { return };
     let status = match mood.load(Ordering::SeqCst) {
         WELL => "200 OK",
         ILL => "500 Internal Server Error",
+        TARDY => {
+            // To be slow is all that it is here for.
+            std::thread::park_timeout(SLOW);
+            "200 OK"
+        }
+        ABRUPT => return,
         ENDLESS => {
             let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
             for said in 0.. {

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod backend;
+pub mod network;
 pub mod server;
+pub mod watch;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -12,6 +12,8 @@ pub struct Answer {
     pub rcode: u8,
     /// The A records of the answer section, in order.
     pub addresses: Vec<Ipv4Addr>,
+    /// The shortest TTL among them, in seconds; 0 when there are none.
+    pub ttl_s: u32,
     /// Whether the OPT record holds a client subnet.
     pub client_subnet: bool,
 }
@@ -37,8 +39,9 @@ pub fn read(message: &[u8], query: &Query) -> Option<Answer> {
     let (in_answer, in_all) = (count(6), count(6) + count(8) + count(10));
     let mut answer = Answer { rcode: message[3] & 15, ..Answer::default() };
     for index in 0..in_all {
-        let (rtype, data, behind) = record(rest)?;
+        let Record { rtype, ttl_s, data, behind } = record(rest)?;
         if index < in_answer && rtype == Qtype::A as u16 {
+            answer.ttl_s = if answer.addresses.is_empty() { ttl_s } else { ttl_s.min(answer.ttl_s) };
             answer.addresses.push(Ipv4Addr::from(*data.first_chunk()?));
         }
         if rtype == OPT {
@@ -49,13 +52,22 @@ pub fn read(message: &[u8], query: &Query) -> Option<Answer> {
     Some(answer)
 }
 
-/// The record at the front: its type, its data, what is behind it.
-fn record(octets: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+struct Record<'a> {
+    rtype: u16,
+    ttl_s: u32,
+    data: &'a [u8],
+    /// What follows it.
+    behind: &'a [u8],
+}
+
+/// The record at the front.
+fn record(octets: &[u8]) -> Option<Record<'_>> {
     let fixed = behind_name(octets)?;
     let rtype = u16::from_be_bytes(*fixed.first_chunk()?);
+    let ttl_s = u32::from_be_bytes(*fixed.get(4..)?.first_chunk()?);
     let length = usize::from(u16::from_be_bytes(*fixed.get(8..)?.first_chunk()?));
     let (data, behind) = fixed.get(10..)?.split_at_checked(length)?;
-    Some((rtype, data, behind))
+    Some(Record { rtype, ttl_s, data, behind })
 }
 
 /// What is behind the name at the front, which may end in a pointer (RFC 1035 section 4.1.4).
@@ -92,7 +104,7 @@ mod tests {
         message.extend_from_slice(&opt);
         (message[2], message[7]) = (0x84, 1);
         let answer = read(&message, &query).unwrap();
-        assert_eq!(answer, Answer { rcode: 0, addresses: vec![Ipv4Addr::new(127, 0, 0, 11)], client_subnet: true });
+        assert_eq!(answer, Answer { rcode: 0, addresses: vec![Ipv4Addr::new(127, 0, 0, 11)], ttl_s: 60, client_subnet: true });
         for length in 0..message.len() {
             assert_eq!(read(&message[..length], &query), None, "cut to {length}");
         }

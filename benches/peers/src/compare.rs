@@ -17,7 +17,7 @@ use crate::udp::{self, Pace, Sending, UdpLoad};
 use crate::world::{Asked, Right, Workload, World, are_fair};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::thread;
@@ -221,13 +221,15 @@ pub fn run(comparison: &Comparison) -> io::Result<()> {
 }
 
 /// The directory of all servers' configs and logs; removed with all that is in it, also when the report cannot be written.
-struct Scratch {
-    path: PathBuf,
+pub struct Scratch {
+    /// Where it is.
+    pub path: PathBuf,
     keep: bool,
 }
 
 impl Scratch {
-    fn new(keep: bool) -> io::Result<Scratch> {
+    /// A new one, empty.
+    pub fn new(keep: bool) -> io::Result<Scratch> {
         let path = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Scratch { path: path.canonicalize()?, keep })
@@ -245,7 +247,7 @@ impl Drop for Scratch {
     }
 }
 
-fn run_in(comparison: &Comparison, directory: &std::path::Path) -> io::Result<()> {
+fn run_in(comparison: &Comparison, directory: &Path) -> io::Result<()> {
     let world = World::new(SEED);
     let site = Site { world: &world, directory, members_port: members::start()?, steersman: &comparison.steersman };
     let mut notes = Vec::new();
@@ -501,22 +503,10 @@ fn memory(contenders: &[Contender]) -> Table {
 
 /// Machine, date, versions: without them no number means anything.
 fn circumstances(comparison: &Comparison) -> String {
-    let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        processor.lines().find_map(|line| line.strip_prefix(name)?.split_once(':')).map_or("unknown", |(_, value)| value.trim())
-    };
-    let all_cores = processor.lines().filter(|line| line.starts_with("processor")).count().max(cores);
-    let versions: Vec<_> = comparison.peers.iter().map(|peer| version(*peer, comparison)).collect();
+    let versions: Vec<_> = comparison.peers.iter().map(|peer| version(*peer, &comparison.steersman)).collect();
     format!(
-        "Date: {}. Machine: {} (family {}, model {}), {all_cores} cores; Linux {}. Load average at the start: {}.\n\
-         Medians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each.\n\nVersions: {}.\n",
-        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        field("model name"),
-        field("cpu family"),
-        field("model\t"),
-        said("uname", &["-r"]),
-        fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("unknown"),
+        "{}\nMedians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each.\n\nVersions: {}.\n",
+        machine(),
         comparison.rounds,
         comparison.time.as_secs_f64(),
         comparison.client_core,
@@ -525,10 +515,30 @@ fn circumstances(comparison: &Comparison) -> String {
     )
 }
 
-fn version(peer: Peer, comparison: &Comparison) -> String {
+/// When and where this is measured, in a line.
+pub fn machine() -> String {
+    let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        processor.lines().find_map(|line| line.strip_prefix(name)?.split_once(':')).map_or("unknown", |(_, value)| value.trim())
+    };
+    let all_cores = processor.lines().filter(|line| line.starts_with("processor")).count().max(cores);
+    format!(
+        "Date: {}. Machine: {} (family {}, model {}), {all_cores} cores; Linux {}. Load average at the start: {}.",
+        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        field("model name"),
+        field("cpu family"),
+        field("model\t"),
+        said("uname", &["-r"]),
+        fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("unknown"),
+    )
+}
+
+/// What a server says of its version; `steersman` is our own program.
+pub fn version(peer: Peer, steersman: &Path) -> String {
     let (program, argument) = peer.version();
     match peer {
-        Peer::Steersman => said(&comparison.steersman.to_string_lossy(), &[argument]),
+        Peer::Steersman => said(&steersman.to_string_lossy(), &[argument]),
         Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
             let said = said(program, &[argument]);
             // Some say their version without their name, some in a sentence.

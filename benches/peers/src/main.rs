@@ -4,11 +4,12 @@
 //! loads only the machine it runs on.
 //!
 //! Reading order: `query` and `tally` (what is asked, how answers are checked), `udp` and `tcp` (the loads), `reflect`
-//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side).
+//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side); `exposure` stands for itself (members that die, and who is still sent to them).
 
 mod answer;
 mod compare;
 mod contender;
+mod exposure;
 mod histogram;
 mod load;
 mod members;
@@ -26,10 +27,12 @@ mod world;
 use clap::{Args, Parser, Subcommand};
 use compare::{Comparison, Load, Shape, Topic};
 use contender::Peer;
+use exposure::{Fault, Scenario};
 use load::{Loopback, Outcome, TIME_MAX};
 use meter::{Cost, Meter};
 use query::Query;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,6 +64,18 @@ enum Command {
     },
     /// Start Steersman and its peers, load all in interleaved rounds, print Markdown tables.
     Compare(CompareArgs),
+    /// Start Steersman and its peers, let a member die in many ways, and print for how long clients are sent to it.
+    Exposure(ExposureArgs),
+    /// Be a member of `exposure`: answer HTTP, and say on standard output on which port a connection came.
+    #[command(hide = true)]
+    Member {
+        /// Where to listen.
+        #[arg(long)]
+        address: Ipv4Addr,
+        /// On which ports.
+        #[arg(long, value_delimiter = ',')]
+        ports: Vec<u16>,
+    },
 }
 
 /// What both loads have.
@@ -156,6 +171,34 @@ struct CompareArgs {
     keep: bool,
 }
 
+#[derive(Args)]
+struct ExposureArgs {
+    /// The steersman program.
+    #[arg(long)]
+    binary: PathBuf,
+    /// steersman, gdnsd, powerdns: those that check.
+    #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,powerdns")]
+    peers: Vec<Peer>,
+    /// killed, stopped, slow, dropped, rejected. Default: all. The last two need root, ip and nft.
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<Fault>,
+    /// How often each fault befalls the member.
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Questions a second to each server.
+    #[arg(long, default_value = "50", value_parser = rate)]
+    rate: f64,
+    /// The core of the observer and the members.
+    #[arg(long, default_value = "0")]
+    client_core: usize,
+    /// The servers' core.
+    #[arg(long, default_value = "1")]
+    server_core: usize,
+    /// Keep the servers' configs and logs.
+    #[arg(long)]
+    keep: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
@@ -176,6 +219,8 @@ fn main() -> ExitCode {
         Command::Tcp(args) => load_tcp(&args),
         Command::Reflect { listen, core } => core.map_or(Ok(()), |core| system::pin(0, core)).and_then(|()| reflect::run(listen)),
         Command::Compare(args) => compare::run(&comparison(args)),
+        Command::Exposure(args) => exposure::run(&scenario(args)),
+        Command::Member { address, ports } => exposure::serve_as_member(address, &ports),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -249,6 +294,19 @@ fn print(outcome: &Outcome, cost: &Cost) {
     println!("server_core_idle_%  {:.1}", cost.core_idle * 100.0);
     println!("generator_idle_%    {:.1}", outcome.idle_share() * 100.0);
     println!("seconds             {:.2}", outcome.elapsed.as_secs_f64());
+}
+
+fn scenario(args: ExposureArgs) -> Scenario {
+    Scenario {
+        peers: args.peers,
+        faults: if args.faults.is_empty() { Fault::ALL.to_vec() } else { args.faults },
+        rounds: args.rounds.into(),
+        rate: args.rate,
+        steersman: args.binary.canonicalize().unwrap_or(args.binary),
+        client_core: args.client_core,
+        server_core: args.server_core,
+        keep: args.keep,
+    }
 }
 
 fn comparison(args: CompareArgs) -> Comparison {

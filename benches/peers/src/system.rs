@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "these system calls have no safe form")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of our own small buffers, as the C types want them")]
 
+use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -15,6 +16,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr::null_mut;
+use std::thread;
 use std::time::Duration;
 
 //--- Datagrams
@@ -241,6 +243,51 @@ pub fn confine(command: &mut Command, core: usize) {
         });
     }
 }
+
+//--- Network namespaces
+
+/// A network of its own, with nothing in it but a loopback that is down. Gone, with every interface and rule in it, as soon as
+/// neither the value nor a process within is left: nothing needs to be cleaned up, however we end. Needs root.
+pub struct Network(File);
+
+impl Network {
+    /// Makes one, on a thread of its own, so that nobody else moves.
+    pub fn new() -> io::Result<Network> {
+        let made = thread::spawn(|| {
+            // SAFETY: no pointers; only the network of this very thread changes.
+            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            File::open("/proc/thread-self/ns/net").map(Network)
+        });
+        made.join().map_err(|_| io::Error::other("the thread that makes a network ended"))?
+    }
+
+    /// Moves the calling thread into it; threads and processes started from then on are in it too.
+    pub fn enter(&self) -> io::Result<()> {
+        enter(self.0.as_raw_fd())
+    }
+
+    /// Makes a command start in it.
+    pub fn contain(&self, command: &mut Command) {
+        let descriptor = self.0.as_raw_fd();
+        // SAFETY: between fork and exec only setns is called, which is safe there; the descriptor is open until exec.
+        unsafe { command.pre_exec(move || enter(descriptor)) };
+    }
+
+    /// A path by which other programs find it while we live.
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+}
+
+fn enter(descriptor: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    let result = unsafe { libc::setns(descriptor, libc::CLONE_NEWNET) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+//--- Signals and times
 
 /// A signal to one process that we started.
 pub fn signal(process: u32, signal: i32) {

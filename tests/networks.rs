@@ -1,0 +1,149 @@
+//! The real binary in a network of its own, with cables to the networks of its members: packets that vanish, packets that are
+//! refused, and the node's own cable cut. Needs root, `ip` and `nft`; `tests/run` leaves this file out where they are not to be had,
+//! and says so.
+#![allow(clippy::disallowed_methods, reason = "these tests are the world that the shell touches")]
+
+mod support;
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+use support::backend::Backend;
+use support::network::Network;
+use support::server::{Config, Server};
+use support::watch::{Watch, rest_until};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_millis(500);
+const FALL: u32 = 2;
+const RISE: u32 = 2;
+const PORT: u16 = 8080;
+/// For probes, packets and this very test to be held up by whatever else runs.
+const SLACK: Duration = Duration::from_secs(1);
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+const NAME: &str = "www.test.example.";
+
+/// The address of the member of a site.
+fn address(site: usize) -> IpAddr {
+    Ipv4Addr::new(10, 77, u8::try_from(site).expect("few sites"), 2).into()
+}
+
+/// Failover among the members of so many sites.
+fn policies(sites: usize) -> String {
+    let monitor = format!(
+        "monitors:\n  m: {{type: http, path: /, port: {PORT}, interval: {}s, timeout: {}ms, fall: {FALL}, rise: {RISE}}}\npools:\n",
+        INTERVAL.as_secs(),
+        TIMEOUT.as_millis()
+    );
+    let pool = |site| format!("  p{site}: {{monitor: m, members: [{{name: m{site}, a: {}}}]}}\n", address(site));
+    let (pools, names): (Vec<_>, Vec<_>) = (1..=sites).map(|site| (pool(site), format!("p{site}"))).unzip();
+    format!("{monitor}{}policies:\n  main: {{type: failover, use: [{}], ttl: {{max: 60s, min: 1s}}}}\n", pools.concat(), names.join(", "))
+}
+
+fn backend(network: &Network, address: IpAddr) -> Backend {
+    let listener = network.within(|| TcpListener::bind((address, PORT)).expect("a network of its own"));
+    Backend::on(listener, None)
+}
+
+/// Serves in `node` the members of so many sites, and watches.
+fn serve(node: &Network, sites: usize) -> (Config, Server, Watch) {
+    node.within(|| {
+        let config = Config::new(&policies(sites), "  www: {steer: main}\n");
+        let server = config.serve();
+        let watch = Watch::start(server.port(), NAME);
+        watch.until(Instant::now(), &[address(1)], support::PATIENCE);
+        (config, server, watch)
+    })
+}
+
+//--- A member's network
+
+/// Two sites; the first is filtered, and let through again.
+fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
+    let (node, first, second) = (Network::new(), Network::new(), Network::new());
+    node.connect(&first, "site1", "10.77.1.1/24", "10.77.1.2/24");
+    node.connect(&second, "site2", "10.77.2.1/24", "10.77.2.2/24");
+    let _members = [backend(&first, address(1)), backend(&second, address(2))];
+    let (_config, server, watch) = serve(&node, 2);
+    let died = Instant::now();
+    first.filter(verdict);
+    let deadline = Instant::now() + INTERVAL * FALL + TIMEOUT + SLACK;
+    rest_until(deadline + AFTERWARDS);
+    let late = watch.between(deadline, Instant::now());
+    assert!(late.len() > 20, "only {} answers in {AFTERWARDS:?}", late.len());
+    for seen in &late {
+        let after = seen.asked - died;
+        assert_eq!(seen.addresses, [address(2)], "{after:?} after the filter; the server's log:\n{}", server.lines().join("\n"));
+    }
+    let open = Instant::now();
+    first.unfilter();
+    watch.until(open, &[address(1)], INTERVAL * RISE + TIMEOUT + SLACK * 2);
+}
+
+#[test]
+fn a_member_to_which_packets_are_dropped_is_gone_by_the_detection_time() {
+    a_filtered_site_is_left_and_returned_to("drop");
+}
+
+#[test]
+fn a_member_to_which_connections_are_reset_is_gone_by_the_detection_time() {
+    a_filtered_site_is_left_and_returned_to("tcp flags syn reject with tcp reset");
+}
+
+#[test]
+fn a_member_that_a_router_calls_unreachable_is_gone_by_the_detection_time() {
+    a_filtered_site_is_left_and_returned_to("reject with icmpx host-unreachable");
+}
+
+//--- The node's own network
+
+/// Three sites behind one cable. Their networks.
+fn behind_one_cable() -> (Network, Network, Vec<Backend>) {
+    let (node, world) = (Network::new(), Network::new());
+    node.connect(&world, "uplink", "10.77.0.1/24", "10.77.0.2/24");
+    node.run("ip route add 10.77.0.0/16 via 10.77.0.2");
+    for site in 1..=3 {
+        world.run(&format!("ip address add {}/32 dev lo", address(site)));
+    }
+    let members = (1..=3).map(|site| backend(&world, address(site))).collect();
+    (node, world, members)
+}
+
+/// Longer than any detection takes: whoever would drain its members has done it by then.
+const BLIND_FOR: Duration = Duration::from_secs(8);
+
+/// Whatever was asked during the darkness and after it was answered with the first member, and the members are believed to be up.
+fn nothing_changed(watch: &Watch, server: &Server, start: Instant) {
+    let seen = watch.between(start, Instant::now());
+    assert!(seen.len() > 100, "only {} answers in {BLIND_FOR:?}", seen.len());
+    for seen in &seen {
+        let after = seen.asked - start;
+        assert_eq!(seen.addresses, [address(1)], "{after:?} after the cut; the server's log:\n{}", server.lines().join("\n"));
+    }
+    assert!(!server.lines().iter().any(|line| line.contains(" is down")), "{}", server.lines().join("\n"));
+}
+
+#[test]
+fn a_node_whose_interface_goes_down_drains_nobody() {
+    let (node, _world, _members) = behind_one_cable();
+    let (_config, server, watch) = serve(&node, 3);
+    let cut = Instant::now();
+    node.run("ip link set uplink down");
+    rest_until(cut + BLIND_FOR);
+    nothing_changed(&watch, &server, cut);
+}
+
+#[test]
+fn a_node_whose_packets_all_vanish_drains_nobody_says_so_and_recovers_by_itself() {
+    let (node, world, _members) = behind_one_cable();
+    let (config, server, watch) = serve(&node, 3);
+    let cut = Instant::now();
+    world.filter("drop");
+    server.wait_line(&["does not trust its own sight"]);
+    config.wait_status(&["SUSPECT for"]);
+    rest_until(cut + BLIND_FOR);
+    nothing_changed(&watch, &server, cut);
+    world.unfilter();
+    server.wait_line(&["this node sees again"]);
+    nothing_changed(&watch, &server, cut);
+}

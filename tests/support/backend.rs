@@ -2,7 +2,7 @@
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
@@ -16,6 +16,8 @@ pub struct Backend {
     talked: Arc<AtomicBool>,
     /// None: in the clear.
     tls: Option<Arc<ServerConfig>>,
+    /// None after it was killed.
+    socket: Option<TcpListener>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,18 +56,20 @@ impl Backend {
     /// A backend on a socket that is bound already.
     pub fn on(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Backend {
         let addr = listener.local_addr().expect("bound");
-        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), talked: Arc::default(), tls, thread: None };
+        let mut backend = Backend { addr, mood: Arc::new(AtomicU8::new(WELL)), talked: Arc::default(), tls, socket: None, thread: None };
         backend.run(listener);
         backend
     }
 
     fn run(&mut self, listener: TcpListener) {
         let (mood, talked, tls) = (Arc::clone(&self.mood), Arc::clone(&self.talked), self.tls.clone());
+        self.socket = Some(listener.try_clone().expect("a descriptor is left"));
         self.thread = Some(std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming() {
                 if mood.load(Ordering::SeqCst) == DEAD {
                     return;
                 }
+                let Ok(stream) = stream else { continue };
                 let (mood, talked, tls) = (Arc::clone(&mood), Arc::clone(&talked), tls.clone());
                 std::thread::spawn(move || meet(stream, tls, &mood, &talked));
             }
@@ -115,8 +119,10 @@ impl Backend {
     /// Closes the socket: connections are refused.
     pub fn kill(&mut self) {
         self.mood.store(DEAD, Ordering::SeqCst);
-        // Wakes the thread from `accept`; it may be gone already.
-        let _ = TcpStream::connect(self.addr);
+        if let Some(socket) = self.socket.take() {
+            // Wakes the thread from `accept`, in whatever network it is.
+            socket2::SockRef::from(&socket).shutdown(Shutdown::Both).expect("it listens");
+        }
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the backend's thread does not panic");
         }

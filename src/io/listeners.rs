@@ -578,6 +578,13 @@ mod tests {
     }
 
     #[test]
+    fn connections_inherit_that_answers_are_not_held_back() {
+        let listener = bind_tcp(addr(FREE)).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("a bound socket")).expect("a listening server");
+        assert!(listener.accept().expect("a connection").0.nodelay().expect("an open connection"));
+    }
+
+    #[test]
     fn an_address_that_somebody_else_serves_is_an_error_that_says_who() {
         let first = open(&settings(&[addr(FREE)], 1));
         let taken = first.addresses()[0].bound;

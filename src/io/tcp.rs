@@ -21,6 +21,7 @@ use super::talk::{Buffers, Next, Talk};
 use crate::answer::{Client, Transport};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
@@ -217,7 +218,11 @@ impl<E: Engine> Worker<E> {
                 return;
             }
             let Some(listener) = &self.listener else { return };
-            match listener.accept() {
+            let accepted = listener.accept();
+            if accepted.is_ok() && !somebody_waits(listener) {
+                self.door = Door::Quiet;
+            }
+            match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer.ip()),
                 Err(error) => self.fail_to_accept(&error),
             }
@@ -312,6 +317,12 @@ impl<E: Engine> Worker<E> {
             }
         }
     }
+}
+
+/// Whether another connection can be accepted. To find out by accepting in vain would cost five times as much: the kernel
+/// makes a socket before it looks whether there is anything to put into it.
+fn somebody_waits(listener: &TcpListener) -> bool {
+    poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&Timespec::default())) != Ok(0)
 }
 
 impl Seat {
@@ -547,6 +558,37 @@ mod tests {
         assert_eq!((totals.queries, totals.connections.accepted), (2, 2));
     }
 
+    /// Makes the server stall: what it is asked for is more than sockets take.
+    fn stalled(server: &Server, queries: usize) -> Client {
+        let mut client = server.connect();
+        client.write_all(&framed(LONG).repeat(queries)).expect("an open connection");
+        read_message(&mut client);
+        client
+    }
+
+    #[test]
+    fn a_stop_lets_a_client_that_reads_slowly_have_all_answers() {
+        let server = server(LIMITS);
+        let mut client = stalled(&server, 500);
+        let stopping = thread::spawn(move || server.stop());
+        for _ in 1..500 {
+            assert_eq!(read_message(&mut client).len(), 60_000);
+        }
+        assert!(is_closed(&mut client));
+        drop(client);
+        assert_eq!(stopping.join().expect("a server that stops").answers_total(), 500);
+    }
+
+    #[test]
+    fn a_stop_waits_for_nobody_beyond_its_deadline() {
+        let server = server(LIMITS);
+        let _client = stalled(&server, 1000);
+        let (begun, grace) = (Instant::now(), Duration::from_millis(300));
+        server.signal.stop_by(begun + grace);
+        server.thread.join().expect("a worker that does not panic");
+        assert!((grace..PATIENT).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+
     #[test]
     fn a_query_that_nobody_has_accepted_yet_is_answered_after_the_stop_signal() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -560,5 +602,171 @@ mod tests {
         assert!(is_closed(&mut client));
         drop(client);
         worker.join().expect("a worker that does not panic");
+    }
+
+    //--- The worker, turn by turn
+
+    /// A worker on this thread, that does what it is told.
+    struct Scene {
+        worker: Worker<Echo>,
+        addr: SocketAddr,
+        board: CounterBoard,
+    }
+
+    fn scene(limits: TcpLimits) -> Scene {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket");
+        let board = CounterBoard::new();
+        let desk = Desk::new(Echo::default(), board.hand_out(Transport::Tcp));
+        let worker = Worker::new(Post::new(listener).expect("a poll"), desk, Admission::new(limits));
+        Scene { worker, addr, board }
+    }
+
+    impl Scene {
+        /// A connection with a query on its way.
+        fn asking(&self) -> Client {
+            let mut client = Client::connect(self.addr).expect("a listening server");
+            client.set_read_timeout(Some(PATIENT)).expect("a timeout above zero");
+            client.write_all(&framed(&query(0))).expect("an open connection");
+            client
+        }
+
+        /// A connection that has asked, and been answered.
+        fn inside(&mut self) -> Client {
+            let (mut client, before) = (self.asking(), self.totals().queries);
+            self.turn_until(|scene| scene.totals().queries > before);
+            read_message(&mut client);
+            client
+        }
+
+        fn turn(&mut self) {
+            self.worker.turn(self.worker.now + LOOK_UP);
+        }
+
+        fn turn_until(&mut self, condition: impl Fn(&Scene) -> bool) {
+            let begun = Instant::now();
+            while !condition(self) {
+                assert!(begun.elapsed() < PATIENT, "it does not come about: {:?}", self.totals());
+                self.turn();
+            }
+        }
+
+        /// Lets the time pass without a turn, and closes who is late then.
+        fn wait_to(&mut self, now: Instant) {
+            self.worker.now = now;
+            self.worker.give_up_late();
+        }
+
+        fn totals(&self) -> TransportTotals {
+            self.board.totals().of(Transport::Tcp).clone()
+        }
+    }
+
+    #[test]
+    fn a_long_pipeline_does_not_make_others_wait_for_its_end() {
+        let mut scene = scene(LIMITS);
+        let (mut long, mut short) = (scene.inside(), scene.inside());
+        let pipeline = framed(&query(1)).repeat(5000);
+        let sender = thread::spawn(move || {
+            let _ = long.write_all(&pipeline);
+            long
+        });
+        scene.turn_until(|scene| scene.totals().queries > 2);
+        short.write_all(&framed(&query(2))).expect("an open connection");
+        short.set_nonblocking(true).expect("an open connection");
+        scene.turn_until(|_| short.peek(&mut [0]).is_ok());
+        let queries = scene.totals().queries;
+        assert!(queries < 5000, "the other was answered after {queries} queries");
+        scene.turn_until(|scene| scene.totals().queries == 5003);
+        drop(sender.join());
+    }
+
+    #[test]
+    fn a_flood_of_connections_is_accepted_in_parts_and_those_inside_are_answered_in_between() {
+        let mut scene = scene(LIMITS);
+        let mut inside = scene.inside();
+        let mut flood: Vec<Client> = (0..=2 * ACCEPTS).map(|_| scene.asking()).collect();
+        inside.write_all(&framed(&query(1))).expect("an open connection");
+        for accepted in [ACCEPTS, 2 * ACCEPTS] {
+            scene.turn();
+            assert_eq!(scene.totals().connections.accepted, 1 + accepted as u64);
+            assert_eq!(scene.worker.door, Door::Knocked);
+        }
+        assert_eq!(read_message(&mut inside)[8..], query(1));
+        scene.turn();
+        assert_eq!(scene.worker.door, Door::Quiet, "no accept in vain");
+        for client in &mut flood {
+            assert_eq!(read_message(client)[8..], query(0));
+        }
+    }
+
+    #[test]
+    fn a_shortage_shuts_the_door_for_a_while_and_nobody_inside_notices() {
+        let mut scene = scene(LIMITS);
+        let mut inside = scene.inside();
+        scene.worker.fail_to_accept(&io::Error::from_raw_os_error(libc::EMFILE));
+        let Door::Shut(until) = scene.worker.door else { panic!("{:?}", scene.worker.door) };
+        let mut outside = scene.asking();
+        inside.write_all(&framed(&query(1))).expect("an open connection");
+        scene.worker.wait(until);
+        scene.worker.accept_some();
+        assert_eq!((scene.worker.door, scene.worker.seats.len()), (Door::Shut(until), 1));
+        scene.worker.go_on();
+        assert_eq!(read_message(&mut inside)[8..], query(1));
+        scene.turn_until(|scene| scene.worker.seats.len() == 2);
+        assert!(scene.worker.now >= until, "before the pause was over");
+        assert_eq!((read_message(&mut outside)[8..].to_vec(), scene.totals().receive_errors), (query(0), 1));
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_at_its_deadline_and_not_before() {
+        let mut scene = scene(LIMITS);
+        let mut client = scene.inside();
+        let accepted = scene.worker.now;
+        scene.turn();
+        client.write_all(&framed(&query(1))).expect("an open connection");
+        scene.turn_until(|scene| scene.totals().queries == 2);
+        let asked = scene.worker.now;
+        assert!(accepted < asked);
+        // The alarm is still that of the first query; whoever it calls is looked at once more.
+        scene.wait_to(accepted + PATIENT);
+        assert_eq!((scene.worker.seats.len(), scene.worker.alarms.next()), (1, Some(asked + PATIENT)));
+        scene.wait_to(asked + PATIENT);
+        assert_eq!(scene.totals().connections, ConnectionTotals { open: 0, accepted: 1, refused: 0, timed_out: 1 });
+        read_message(&mut client);
+        assert!(is_closed(&mut client));
+    }
+
+    #[test]
+    fn a_limit_that_a_reload_made_shorter_holds_also_in_a_seat_that_had_a_longer_one() {
+        let mut scene = scene(LIMITS);
+        drop(scene.inside());
+        scene.turn_until(|scene| scene.worker.seats.is_empty());
+        scene.worker.admission.limit(TcpLimits { idle: Duration::from_secs(1), ..LIMITS });
+        let _hasty = scene.inside();
+        scene.wait_to(scene.worker.now + Duration::from_secs(1));
+        assert_eq!(scene.totals().connections.timed_out, 1);
+    }
+
+    #[test]
+    fn a_connection_that_is_reset_in_the_middle_of_a_query_leaves_nothing_behind() {
+        let mut scene = scene(LIMITS);
+        let mut client = scene.inside();
+        client.write_all(&framed(&query(1))[..5]).expect("an open connection");
+        scene.turn();
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("an open connection");
+        drop(client);
+        scene.turn_until(|scene| scene.worker.seats.is_empty());
+        assert_eq!(scene.totals().connections, ConnectionTotals { open: 0, accepted: 1, refused: 0, timed_out: 0 });
+        // The seat is taken again, and the alarm of before does no harm.
+        scene.inside();
+    }
+
+    #[test]
+    fn an_idle_connection_costs_a_seat_and_nothing_else() {
+        assert!(size_of::<Seat>() <= 256, "{}", size_of::<Seat>());
+        let mut scene = scene(LIMITS);
+        let clients: Vec<Client> = (0..10).map(|_| scene.inside()).collect();
+        assert_eq!((scene.worker.seats.len(), scene.worker.ready.len()), (clients.len(), 0));
     }
 }

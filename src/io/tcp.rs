@@ -161,7 +161,7 @@ impl<E: Engine> Worker<E> {
             self.now = Instant::now();
             self.accept_some();
         }
-        self.listener = None;
+        (self.listener, self.door) = (None, Door::Quiet);
         self.is_stopping = true;
         for (key, seat) in &mut self.seats {
             seat.make_ready(key, &mut self.ready);

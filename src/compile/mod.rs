@@ -7,6 +7,8 @@
 //! Pure: the same inputs give the same snapshot. It copies no state from the config before; the control task does that, by
 //! identity and name.
 
+mod dependencies;
+mod monitors;
 mod names;
 mod places;
 mod policies;
@@ -21,6 +23,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
 use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
 use crate::zone::ZoneSource;
+use monitors::Monitors;
 use names::Names;
 use places::{Geography, Written};
 use policies::GraphCompiler;
@@ -94,9 +97,11 @@ fn link(
     let region_names = Names::new("region", broken, !complete);
     let geography = Geography::new(&sections.regions, region_names, atlas, written, diagnostics);
     let (monitor_names, site_names) = (Names::new("monitor", broken, !complete), Names::new("site", broken, !complete));
-    let mut pools = PoolCompiler::new(&sections.monitors, monitor_names, &sections.sites, site_names, diagnostics);
+    let probes = &inputs.server.probes;
+    let monitors = Monitors::new(&sections.monitors, monitor_names, probes, &inputs.base, diagnostics);
+    let mut pools = PoolCompiler::new(monitors, probes, &sections.sites, site_names, diagnostics);
     let compiled = pools.compile(&sections.pools, diagnostics);
-    let PoolCompiler { monitor_names, sites, targets, .. } = pools;
+    let PoolCompiler { monitors: Monitors { names: monitor_names, files, .. }, sites, targets, .. } = pools;
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
@@ -105,10 +110,10 @@ fn link(
     let sound = !diagnostics.has_errors() && !inputs.zones.is_empty();
     let graph = graph.finish(sound, diagnostics);
     if sound {
-        warn_of_unused("monitor", "no pool names it", &monitor_names, diagnostics);
+        warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }
-    Snapshot { settings: settings(inputs), zones, graph, targets }
+    Snapshot { settings: settings(inputs), zones, graph, targets, files }
 }
 
 fn warn_of_unused<T: Copy>(what: &str, why: &str, names: &Names<'_, T>, diagnostics: &mut Diagnostics) {

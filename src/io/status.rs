@@ -5,14 +5,16 @@
 use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
+use super::prober::Seen;
 use crate::clock::Moment;
 use crate::ids::{PoolId, TargetId};
 use crate::policy::{Member, Pool};
 use crate::prefix::Family;
 use crate::snapshot::Target;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All there is to know about a running server.
@@ -114,6 +116,20 @@ pub struct TargetStatus {
     pub interval_s: f64,
     /// Probes by result: `pass`, or a short word for what was wrong.
     pub probes: BTreeMap<String, u64>,
+    /// What it presented, where it speaks TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate of a target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// When it expires, in seconds since 1970.
+    pub expires_unix_s: i64,
+    /// Seconds until then; negative once it has expired.
+    pub expires_in_s: i64,
+    /// Whether that is within `expiry_warning`.
+    pub expires_soon: bool,
 }
 
 /// What the control task knows beside its beliefs.
@@ -129,12 +145,14 @@ pub struct Circumstances {
     pub loaded: Moment,
     /// Reloads by result.
     pub reloads: BTreeMap<String, u64>,
+    /// What probes saw of certificates, by the identity of the target.
+    pub certificates: HashMap<Arc<str>, Seen>,
 }
 
 impl StatusView {
     /// What `beliefs` are at `now`.
     pub fn of(beliefs: &Beliefs, around: &Circumstances, now: Moment) -> StatusView {
-        let look = Look { beliefs, clock: &around.clock, now };
+        let look = Look { beliefs, clock: &around.clock, certificates: &around.certificates, now };
         let snapshot = beliefs.snapshot();
         StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,6 +173,7 @@ impl StatusView {
 struct Look<'a> {
     beliefs: &'a Beliefs,
     clock: &'a Clock,
+    certificates: &'a HashMap<Arc<str>, Seen>,
     now: Moment,
 }
 
@@ -213,7 +232,14 @@ impl Look<'_> {
             next_probe_in_s: seconds(view.next.since(self.now)),
             interval_s: seconds(target.rules.interval),
             probes: tally.map(|tally| tally.results.iter().map(|(&result, &n)| (result.to_owned(), n)).collect()).unwrap_or_default(),
+            certificate: self.certificates.get(&target.identity).map(|seen| self.certificate(seen)),
         }
+    }
+
+    fn certificate(&self, seen: &Seen) -> CertificateStatus {
+        let now = i64::try_from(self.clock.unix_s(self.now)).unwrap_or(i64::MAX);
+        let expires_unix_s = seen.certificate.not_after_unix_s;
+        CertificateStatus { expires_unix_s, expires_in_s: expires_unix_s.saturating_sub(now), expires_soon: seen.expires_soon }
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
         assert!(judge(&[0, 0, 0, 0, 2, 8, 1]).is_ok());
         assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 2]), Err(content("NOT_SERVING")));
         assert_eq!(judge(&[0, 0, 0, 0, 0]), Err(content("UNKNOWN")));
-        assert!(judge(&[0, 0, 0, 0, 9, 0x12, 1, b'x', 0x1d, 0, 0, 0, 0, 8, 1][..14]).is_ok(), "later fields are passed over");
+        assert!(judge(&[0, 0, 0, 0, 10, 0x12, 1, b'x', 0x1d, 0, 0, 0, 0, 8, 1]).is_ok(), "later fields are passed over");
         for malformed in [&[][..], &[1, 0, 0, 0, 2, 8, 1], &[0, 0, 0, 0, 3, 8, 1], &[0, 0, 0, 0, 1, 8]] {
             assert!(matches!(judge(malformed), Err(FailReason::Protocol(_))), "{malformed:?}");
         }

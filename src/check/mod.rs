@@ -13,14 +13,14 @@ pub mod reach;
 pub mod text;
 pub mod tls;
 
-pub use dns::DnsCheck;
-pub use feed::{FileCheck, PushCheck, Subject};
-pub use grpc::GrpcCheck;
-pub use http::{HttpCheck, HttpVersion, Method};
-pub use identity::identity_of;
-pub use reach::Reach;
-pub use text::{Pattern, TextRule};
-pub use tls::{Certificate, ClientFiles, TlsCheck, TlsRules};
+pub use self::dns::DnsCheck;
+pub use self::feed::{FileCheck, PushCheck, Subject};
+pub use self::grpc::GrpcCheck;
+pub use self::http::{HttpCheck, HttpVersion, Method};
+pub use self::identity::identity_of;
+pub use self::reach::Reach;
+pub use self::text::{Pattern, TextRule};
+pub use self::tls::{Certificate, ClientFiles, TlsCheck, TlsRules};
 
 use std::path::Path;
 use std::sync::Arc;

@@ -544,7 +544,7 @@ fn formula(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Formula
     let &[key] = written.as_slice() else {
         let message = match written.as_slice() {
             [] => "nothing says how to calculate".to_owned(),
-            several => format!("{} are written, and one of them decides", several.join(" and ")),
+            several => format!("`{}` are written, and one of them decides", several.join("` and `")),
         };
         let help = "write one of `all: [a, b]`, `any: [a, b]`, `at_least: 2` with `of: [a, b, c]`, `not: a`";
         diagnostics.push(Diagnostic::error("bad-formula", &fields.head(), message).help(help));

@@ -266,7 +266,7 @@ mod tests {
         directory.write("ca.pem", "no certificate");
         let (snapshot, diagnostics) = load_and_compile(&path, &Fingerprint::default());
         let lines = diagnostics.lines();
-        assert!(snapshot.is_none() && lines.iter().any(|line| line.contains("policies.yaml:2:45: error[unusable-file]")), "{lines:?}");
+        assert!(snapshot.is_none() && lines.iter().any(|line| line.contains("policies.yaml:2:41: error[unusable-file]")), "{lines:?}");
     }
 
     #[test]

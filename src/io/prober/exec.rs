@@ -46,6 +46,10 @@ impl Programs {
     /// It failed, could not tell, or could not be run.
     pub async fn look(&self, addr: SocketAddr, check: &ExecCheck, timeout: Duration, trail: &Trail) -> Result<(), Fault> {
         let _permit = self.permits.acquire().await.map_err(|_| Doubt::Lag)?;
+        // A program that has waited for its turn until too little time is left would be judged by that.
+        if trail.elapsed() > timeout / 2 {
+            return Err(Doubt::Lag.into());
+        }
         let mut command = command(addr, check, timeout);
         let mut group = Group::start(&mut command)?;
         trail.mark(Phase::Started, "");

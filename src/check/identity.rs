@@ -84,8 +84,8 @@ impl Line {
             HttpVersion::Two => self.key("http", &2),
         }
         if !check.headers.is_empty() {
-            let headers: String = check.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-            self.key("headers", &hash(&headers));
+            let headers: Vec<String> = check.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            self.key("headers", &hash(&headers.join("\n")));
         }
         if let Some(body) = &check.body {
             self.key("body", &hash(body));
@@ -224,7 +224,7 @@ mod tests {
             text(&[], Some("ok"), TextRule::WITHIN),
             tls(|rules| rules.verify = false),
             tls(|rules| rules.ca = Some(Path::new("/ca.pem").into())),
-            tls(|rules| rules.expiry_failure = Duration::from_secs(60)),
+            tls(|rules| rules.expiry_failure = Duration::from_mins(1)),
             tls(|rules| rules.client = Some(ClientFiles { certificate: Path::new("/c").into(), key: Path::new("/k").into() })),
         ];
         let count = checks.len();

@@ -89,6 +89,7 @@ impl Check {
     }
 
     /// The same check with its files counted from `base`.
+    #[must_use]
     pub fn rooted(mut self, base: &Path) -> Check {
         let root = |path: &mut Arc<Path>| *path = base.join(&*path).into();
         let rules = match &mut self {

@@ -16,16 +16,29 @@ pub(super) fn require(member: &mut Member, family: Family, needs: Vec<Condition>
         Some(condition) => vec![condition],
         None => member.checks[family].iter().map(|&target| Condition::Target(target)).collect(),
     };
-    let all: Vec<Condition> = own.into_iter().chain(needs).collect();
-    let whole = Condition::all(all);
-    let Condition::AtLeast { of, .. } = &whole else { return };
-    let plain = of.iter().all(|part| matches!(part, Condition::Target(_)));
-    // In the order in which they are asked for, which people see; each once, since two monitors may ask for the same check.
+    let mut parts: Vec<Condition> = Vec::new();
+    own.into_iter().chain(needs).for_each(|need| spread(need, &mut parts));
     let mut seen = HashSet::new();
-    let ordered = of.iter().flat_map(Condition::targets).filter(|target| seen.insert(*target)).collect();
-    member.checks[family] = ordered;
-    member.conditions[family] = (!plain).then_some(whole);
+    // In the order in which they are asked for, which people see.
+    member.checks[family] = parts.iter().flat_map(Condition::targets).filter(|target| seen.insert(*target)).collect();
+    let plain = parts.iter().all(|part| matches!(part, Condition::Target(_)));
+    member.conditions[family] = (!plain).then(|| Condition::all(parts));
 }
+
+/// Appends what must hold for `need` to hold, each thing once: all of all is all, so that conditions stay as flat as they can.
+fn spread(need: Condition, parts: &mut Vec<Condition>) {
+    match need {
+        Condition::AtLeast { needed, of } if needed == of.len() => of.into_iter().for_each(|part| spread(part, parts)),
+        Condition::Target(_) | Condition::AtLeast { .. } | Condition::Not(_) | Condition::Never => {
+            if !parts.contains(&need) {
+                parts.push(need);
+            }
+        }
+    }
+}
+
+/// A member that depends on more than this depends on everything; and what is folded at each verdict has to end somewhere.
+const PARTS_MAX: usize = 256;
 
 /// Where a member is: the index of its pool, and its own.
 type Place = (usize, usize);
@@ -44,7 +57,18 @@ pub(super) fn resolve(sections: &[PoolSection], pools: &mut Table<PoolId, Pool>,
                 }
             }
         }
+        let member = &pools[PoolId::new(place.0)].members[place.1];
+        if member.checks.iter().any(|checks| checks.len() > PARTS_MAX) {
+            diagnostics.push(too_wide(section(sections, place)));
+            // Whoever depends on this one would be reported as well, for nothing.
+            return;
+        }
     }
+}
+
+fn too_wide(member: &MemberSection) -> Diagnostic {
+    let message = format!("the member `{}` depends on more than {PARTS_MAX} checks, by way of others", member.name.value);
+    Diagnostic::error("too-wide", &member.name.span, message).help("let members depend on the one thing that they share")
 }
 
 /// What must hold for a member to be up in a family, or in the one that it has; none when it always is.

@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) enum Blueprint {
     /// A check of its own.
-    Check(Plan),
+    Check(Arc<Plan>),
     /// What another monitor asks.
     Same(usize),
     /// So many of these must hold.
@@ -34,7 +34,7 @@ pub(super) enum Blueprint {
 /// A check that lacks nothing but a member.
 #[derive(Clone, Debug)]
 pub(super) enum Plan {
-    Sent { port: u16, check: Check },
+    Sent { port: u16, check: Box<Check> },
     File { path: Arc<Path>, expires: Option<Duration> },
     Push { expires: Duration },
 }
@@ -89,18 +89,16 @@ impl<'a> Monitors<'a> {
     /// The target that a monitor with a check of its own asks for at an address.
     pub fn target(&self, monitor: usize, addr: IpAddr, probe_port: Option<u16>, subject: Subject) -> Target {
         let section = &self.sections[monitor];
-        let (port, check) = match &self.blueprints[monitor] {
-            Blueprint::Check(Plan::Sent { port: 0, check }) => (0, check.clone()),
-            Blueprint::Check(Plan::Sent { port, check }) => (probe_port.unwrap_or(*port), check.clone()),
-            Blueprint::Check(Plan::File { path, expires }) => {
-                (0, Check::File(FileCheck { path: path.clone(), subject, expires: *expires }))
-            }
-            Blueprint::Check(Plan::Push { expires }) => {
+        let Blueprint::Check(plan) = &self.blueprints[monitor] else {
+            unreachable!("only monitors with a check of their own have targets");
+        };
+        let (port, check) = match &**plan {
+            Plan::Sent { port: 0, check } => (0, (**check).clone()),
+            Plan::Sent { port, check } => (probe_port.unwrap_or(*port), (**check).clone()),
+            Plan::File { path, expires } => (0, Check::File(FileCheck { path: path.clone(), subject, expires: *expires })),
+            Plan::Push { expires } => {
                 let monitor = section.name.value.as_str().into();
                 (0, Check::Push(PushCheck { monitor, subject, expires: *expires }))
-            }
-            Blueprint::Same(_) | Blueprint::AtLeast { .. } | Blueprint::Not(_) | Blueprint::Faulty => {
-                unreachable!("only monitors with a check of their own have targets")
             }
         };
         let source = section.source[Family::of(addr).index()].filter(|_| check.is_sent());
@@ -115,10 +113,7 @@ impl<'a> Monitors<'a> {
         let mut walk = Walk { monitors: self, size: 0 };
         let Err(endless) = walk.visit(&Blueprint::Same(monitor), &mut Vec::new()) else { return };
         let name = &self.sections[monitor].name;
-        // A monitor that only leads to a faulty one is not the fault.
-        if let Some(fault) = endless.fault(name, monitor) {
-            diagnostics.push(fault);
-        }
+        diagnostics.extend(endless.fault(name, monitor));
         self.blueprints[monitor] = Blueprint::Faulty;
     }
 }
@@ -131,24 +126,20 @@ enum Endless {
 }
 
 impl Endless {
+    /// What is wrong with a monitor; none when it only leads to one with which something is.
     fn fault(&self, name: &Spanned<String>, monitor: usize) -> Option<Diagnostic> {
-        let name_of = &name.value;
-        let (code, message) = match self {
+        let Spanned { value: name, span } = name;
+        let fault = match self {
             Endless::Cycle(at) if *at != monitor => return None,
-            Endless::Cycle(_) => {
-                return Some(
-                    Diagnostic::error("cycle", &name.span, format!("the monitor `{name_of}` leads back to itself"))
-                        .help("let calculations name monitors that do not name them"),
-                );
+            Endless::Cycle(_) => Diagnostic::error("cycle", span, format!("the monitor `{name}` leads back to itself")),
+            Endless::TooDeep => {
+                Diagnostic::error("too-deep", span, format!("the monitor `{name}` is calculated over more than {DEPTH_MAX} levels"))
             }
-            Endless::TooDeep => ("too-deep", format!("below the monitor `{name_of}` calculations are nested more than {DEPTH_MAX} levels")),
-            Endless::TooLarge => ("too-wide", format!("the monitor `{name_of}` comes to more than {SIZE_MAX} others")),
+            Endless::TooLarge => {
+                Diagnostic::error("too-wide", span, format!("the monitor `{name}` is calculated from more than {SIZE_MAX} others"))
+            }
         };
-        let fault = match code {
-            "too-deep" => Diagnostic::error("too-deep", &name.span, message),
-            _ => Diagnostic::error("too-wide", &name.span, message),
-        };
-        Some(fault.help("calculate from fewer monitors"))
+        Some(fault.help("calculate from fewer monitors, none of which is calculated from this one"))
     }
 }
 
@@ -193,19 +184,20 @@ fn blueprint(
     base: &Path,
     diagnostics: &mut Diagnostics,
 ) -> Blueprint {
-    match &section.check {
+    let plan = match &section.check {
         CheckSection::Sent { port, check } => {
             refuse_program(section, check, probes, diagnostics);
-            Blueprint::Check(Plan::Sent { port: *port, check: check.clone().rooted(base) })
+            Plan::Sent { port: *port, check: Box::new(check.clone().rooted(base)) }
         }
         CheckSection::Dns(dns) => match dns_check(dns, diagnostics) {
-            Some(check) => Blueprint::Check(Plan::Sent { port: dns.port, check: Check::Dns(check) }),
-            None => Blueprint::Faulty,
+            Some(check) => Plan::Sent { port: dns.port, check: Box::new(Check::Dns(check)) },
+            None => return Blueprint::Faulty,
         },
-        CheckSection::File { path, expires } => Blueprint::Check(Plan::File { path: base.join(&path.value).into(), expires: *expires }),
-        CheckSection::Push { expires } => Blueprint::Check(Plan::Push { expires: *expires }),
-        CheckSection::Calculated(formula) => resolved(formula, names, diagnostics),
-    }
+        CheckSection::File { path, expires } => Plan::File { path: base.join(&path.value).into(), expires: *expires },
+        CheckSection::Push { expires } => Plan::Push { expires: *expires },
+        CheckSection::Calculated(formula) => return resolved(formula, names, diagnostics),
+    };
+    Blueprint::Check(Arc::new(plan))
 }
 
 fn resolved(formula: &Formula, names: &Names<'_, usize>, diagnostics: &mut Diagnostics) -> Blueprint {

@@ -33,6 +33,7 @@ pub(super) struct PoolCompiler<'a> {
 }
 
 /// A target that exists, and the monitor that asked for it first.
+#[derive(Clone, Copy)]
 struct Known {
     target: TargetId,
     monitor: usize,
@@ -120,7 +121,7 @@ impl<'a> PoolCompiler<'a> {
         let mut place = Place { pool, member: section, probed, reported: false };
         let mut needs = Vec::new();
         for &monitor in monitors {
-            let condition = self.condition(monitor, &mut place, diagnostics);
+            let condition = self.condition(&Blueprint::Same(monitor), &mut place, diagnostics);
             // Whoever names a calculation means all that it is calculated from.
             let name = &self.monitors.section(monitor).name.value;
             for target in condition.targets() {
@@ -134,28 +135,18 @@ impl<'a> PoolCompiler<'a> {
         needs
     }
 
-    fn condition(&mut self, monitor: usize, place: &mut Place<'_>, diagnostics: &mut Diagnostics) -> Condition {
-        match self.monitors.blueprint(monitor).clone() {
-            Blueprint::Check(_) => Condition::Target(self.target(monitor, place, diagnostics)),
+    fn condition(&mut self, blueprint: &Blueprint, place: &mut Place<'_>, diagnostics: &mut Diagnostics) -> Condition {
+        match blueprint {
+            Blueprint::Same(monitor) => match self.monitors.blueprint(*monitor).clone() {
+                Blueprint::Check(_) => Condition::Target(self.target(*monitor, place, diagnostics)),
+                calculated => self.condition(&calculated, place, diagnostics),
+            },
             Blueprint::AtLeast { needed, of } => {
-                let of = of.into_iter().map(|part| self.part(&part, place, diagnostics)).collect();
-                Condition::AtLeast { needed, of }
-            }
-            Blueprint::Not(part) => Condition::Not(Box::new(self.part(&part, place, diagnostics))),
-            Blueprint::Same(monitor) => self.condition(monitor, place, diagnostics),
-            // It was reported; no snapshot will come of it.
-            Blueprint::Faulty => Condition::Never,
-        }
-    }
-
-    fn part(&mut self, part: &Blueprint, place: &mut Place<'_>, diagnostics: &mut Diagnostics) -> Condition {
-        match part {
-            Blueprint::Same(monitor) => self.condition(*monitor, place, diagnostics),
-            Blueprint::AtLeast { needed, of } => {
-                let of = of.iter().map(|part| self.part(part, place, diagnostics)).collect();
+                let of = of.iter().map(|part| self.condition(part, place, diagnostics)).collect();
                 Condition::AtLeast { needed: *needed, of }
             }
-            Blueprint::Not(part) => Condition::Not(Box::new(self.part(part, place, diagnostics))),
+            Blueprint::Not(part) => Condition::Not(Box::new(self.condition(part, place, diagnostics))),
+            // Formulas hold no checks but by name. What is faulty was reported, and no snapshot will come of it.
             Blueprint::Check(_) | Blueprint::Faulty => Condition::Never,
         }
     }
@@ -169,13 +160,13 @@ impl<'a> PoolCompiler<'a> {
         while self.known.get(&target.identity).is_some_and(|known| self.targets[known.target].check != target.check) {
             target.identity = format!("{}~", target.identity).into();
         }
-        let Some(known) = self.known.get(&target.identity) else {
+        let Some(&known) = self.known.get(&target.identity) else {
             let identity = Arc::clone(&target.identity);
             let id = self.targets.push(target);
             self.known.insert(identity, Known { target: id, monitor });
             return id;
         };
-        self.merge(Known { target: known.target, monitor: known.monitor }, target, monitor, diagnostics)
+        self.merge(known, target, monitor, diagnostics)
     }
 
     fn merge(&mut self, known: Known, target: Target, monitor: usize, diagnostics: &mut Diagnostics) -> TargetId {

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -46,9 +47,15 @@ impl Authority {
 
     /// A certificate of this authority, and its key.
     pub fn issue(&self, name: &str, not_after_year: i32) -> (Certificate, KeyPair) {
+        let not_after = date_time_ymd(not_after_year, 1, 1).unix_timestamp();
+        self.issue_until(name, u64::try_from(not_after).expect("after 1970"))
+    }
+
+    /// The same with an end to the second.
+    pub fn issue_until(&self, name: &str, not_after_unix_s: u64) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name for a certificate");
         params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(not_after_year, 1, 1);
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(not_after_unix_s);
         let key = KeyPair::generate().expect("aws-lc-rs makes keys");
         (params.signed_by(&key, &self.issuer).expect("the parameters are sound"), key)
     }
@@ -60,14 +67,18 @@ impl Authority {
 
     /// The same for a server that asks who the client is.
     pub fn server_asking(&self, name: &str, not_after_year: i32, verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
-        let (certificate, key) = self.issue(name, not_after_year);
-        ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs speaks all versions")
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-            .expect("the key belongs to the certificate")
+        presenting(self.issue(name, not_after_year), verifier)
     }
+}
+
+/// The config of a server that presents a certificate.
+pub fn presenting((certificate, key): (Certificate, KeyPair), verifier: Arc<dyn ClientCertVerifier>) -> ServerConfig {
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs speaks all versions")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .expect("the key belongs to the certificate")
 }
 
 /// The body of an answer over HTTP/2.

@@ -74,7 +74,7 @@ fn read(line: &str, subject: &Subject) -> Option<Word> {
         "down" => false,
         _ => return None,
     };
-    Some(Word { up, why: why.trim().chars().take(WHY_CHARS_MAX).collect::<String>().into() })
+    Some(Word { up, why: reason(why) })
 }
 
 impl Subject {
@@ -86,8 +86,13 @@ impl Subject {
     }
 }
 
-/// What is kept of a reason: a line of a log.
-pub const WHY_CHARS_MAX: usize = 200;
+/// What is kept of the words of somebody else: as much as a line of a log takes, without signs that would make it two or paint it.
+pub fn reason(words: &str) -> Box<str> {
+    let printable = words.trim().chars().map(|sign| if sign.is_control() { ' ' } else { sign });
+    printable.take(REASON_CHARS_MAX).collect()
+}
+
+const REASON_CHARS_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +114,12 @@ mod tests {
     fn the_last_line_counts_and_comments_and_other_words_do_not() {
         assert_eq!(word("fra-1 up\nfra-1 down\n# fra-1 up\n\nfra-1 perhaps\nfra-1\n"), Some((false, String::new())));
         assert_eq!(word(""), None);
+    }
+
+    #[test]
+    fn foreign_words_fit_into_a_line_and_paint_nothing() {
+        assert_eq!(&*reason(" a\nb\u{1b}[31m\n"), "a b [31m");
+        assert_eq!(reason(&"ä".repeat(REASON_CHARS_MAX + 1)).chars().count(), REASON_CHARS_MAX);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A request with one text and a response with one number: both are written and read here by hand. A library for protocol
 //! buffers and a generator would be more code than the two fields.
 
+use super::feed::reason;
 use super::tls::TlsRules;
 use crate::health::FailReason;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl GrpcCheck {
             Some((OK, _)) => judge_message(octets),
             Some((NOT_FOUND, _)) => Err(content(&format!("the health service does not know the service `{}`", self.service))),
             Some((UNIMPLEMENTED, _)) => Err(content("the server has no health service")),
-            Some((code, said)) => Err(content(&format!("gRPC status {code} {said}"))),
+            Some((code, said)) => Err(content(&format!("gRPC status {} {}", reason(code), reason(said)))),
             None => Err(FailReason::Protocol("no gRPC: the response has no grpc-status".into())),
         }
     }

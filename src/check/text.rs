@@ -38,18 +38,26 @@ impl TextRule {
     pub fn judge(&self, octets: &[u8]) -> Result<(), FailReason> {
         let seen = &octets[..octets.len().min(self.within)];
         if let Some(text) = self.contains.iter().find(|text| !holds(seen, text.as_bytes())) {
-            return Err(missing(&format!("`{text}`"), seen.len()));
+            return Err(missing(&format!("`{text}`"), seen));
         }
         match &self.matches {
-            Some(pattern) if !pattern.regex.is_match(seen) => Err(missing(&format!("a match of /{pattern}/"), seen.len())),
+            Some(pattern) if !pattern.regex.is_match(seen) => Err(missing(&format!("a match of /{pattern}/"), seen)),
             Some(_) | None => Ok(()),
         }
     }
 }
 
-fn missing(what: &str, looked_at: usize) -> FailReason {
-    FailReason::Content(format!("{what} is not in the {looked_at} octets looked at").into())
+fn missing(what: &str, seen: &[u8]) -> FailReason {
+    if seen.is_empty() {
+        return FailReason::Content(format!("{what} is not there: nothing came").into());
+    }
+    let beginning: String = String::from_utf8_lossy(&seen[..seen.len().min(SHOWN_MAX)]).escape_debug().collect();
+    let more = if seen.len() > SHOWN_MAX { "…" } else { "" };
+    FailReason::Content(format!("{what} is not in the {} octets looked at: \"{beginning}{more}\"", seen.len()).into())
 }
+
+/// As much of a response as tells which one it is; more does not belong into a log.
+const SHOWN_MAX: usize = 40;
 
 fn holds(octets: &[u8], text: &[u8]) -> bool {
     octets.windows(text.len().max(1)).any(|window| window == text) || text.is_empty()
@@ -138,9 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_was_not_found() {
+    fn a_failure_says_what_was_not_found_and_how_what_came_begins() {
         let reason = rule(&["ready"], None, 10).judge(b"starting").expect_err("it is not there");
-        assert_eq!(reason.to_string(), "unexpected content: `ready` is not in the 8 octets looked at");
+        assert_eq!(reason.to_string(), "unexpected content: `ready` is not in the 8 octets looked at: \"starting\"");
+        let reason = rule(&["ready"], None, 100).judge(format!("a\n{}", "x".repeat(50)).as_bytes()).expect_err("it is not there");
+        assert!(reason.to_string().ends_with(&format!(": \"a\\n{}…\"", "x".repeat(38))), "{reason}");
+        assert!(rule(&["ready"], None, 100).judge(b"").expect_err("nothing").to_string().ends_with("nothing came"));
     }
 
     #[test]

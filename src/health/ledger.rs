@@ -103,6 +103,7 @@ fn mean(latencies: impl Iterator<Item = Duration>) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::ids::Id;
+    use proptest::prelude::*;
 
     /// A ledger of the given targets, with all of their ids.
     fn ledger(verdicts: &[(Status, u64, Option<u64>)]) -> (Ledger, Vec<TargetId>) {
@@ -202,5 +203,44 @@ mod tests {
         assert_eq!(judge(tree, &[(UP, 9), (DOWN, 5), (DOWN, 7)]), (UP, 7));
         assert_eq!(judge(tree, &[(UP, 9), (DOWN, 5), (UP, 7)]), (DOWN, 5));
         assert_eq!(judge(|_| Condition::Never, &[(UP, 9)]), (DOWN, Duration::MAX.as_secs()));
+    }
+
+    proptest! {
+        /// Whatever parts do that may do something within the time for which the whole is said to hold, the whole does not change.
+        #[test]
+        fn nothing_flips_before_it_was_said_to_hold(parts in prop::collection::vec((0..3usize, 1..20u64), 1..8), needed in 0..8usize) {
+            let needed = needed.min(parts.len());
+            let status = |which: usize| [Status::Up, Status::Down, Status::Unknown][which];
+            let verdict = |&(which, holds): &(usize, u64)| {
+                let holds = if which == 2 { Duration::ZERO } else { Duration::from_secs(holds) };
+                Verdict { status: status(which), holds, latency: None }
+            };
+            let verdicts: Vec<Verdict> = parts.iter().map(verdict).collect();
+            let whole = at_least(needed, &verdicts);
+            prop_assume!(whole.status != Status::Unknown);
+            for after in [Duration::ZERO, Duration::from_secs(1)] {
+                let Some(now) = whole.holds.checked_sub(after).filter(|_| whole.holds != Duration::MAX) else { continue };
+                for all in [Status::Up, Status::Down] {
+                    // A part that holds until `now` has not flipped just before it.
+                    let moved: Vec<Verdict> =
+                        verdicts.iter().map(|part| if part.holds < now { Verdict { status: all, ..*part } } else { *part }).collect();
+                    prop_assert_eq!(at_least(needed, &moved).status, whole.status, "{:?} at {:?}", verdicts, now);
+                }
+            }
+        }
+
+        /// And it is no more careful than it has to be: at that moment the parts that may flip can flip the whole.
+        #[test]
+        fn a_whole_that_is_said_to_hold_for_a_while_can_flip_then(parts in prop::collection::vec((0..2usize, 1..20u64), 1..8), needed in 1..8usize) {
+            let needed = needed.min(parts.len());
+            let status = |which: usize| [Status::Up, Status::Down][which];
+            let verdict = |&(which, holds): &(usize, u64)| Verdict { status: status(which), holds: Duration::from_secs(holds), latency: None };
+            let verdicts: Vec<Verdict> = parts.iter().map(verdict).collect();
+            let whole = at_least(needed, &verdicts);
+            let flipped = |part: &Verdict| if part.holds <= whole.holds { reversed(*part) } else { *part };
+            let same_kind = |part: &Verdict| if part.status == whole.status { flipped(part) } else { *part };
+            let moved: Vec<Verdict> = verdicts.iter().map(same_kind).collect();
+            prop_assert_ne!(at_least(needed, &moved).status, whole.status, "{:?}", verdicts);
+        }
     }
 }

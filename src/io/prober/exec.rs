@@ -6,7 +6,7 @@
 use super::fault::Fault;
 use super::trail::{Phase, Trail};
 use crate::check::ExecCheck;
-use crate::check::feed::WHY_CHARS_MAX;
+use crate::check::feed::reason;
 use crate::health::{Doubt, FailReason};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::SocketAddr;
@@ -75,7 +75,7 @@ fn command(addr: SocketAddr, check: &ExecCheck, timeout: Duration) -> Command {
 
 fn judge(status: ExitStatus, said: &[u8]) -> Result<(), Fault> {
     let said = String::from_utf8_lossy(said);
-    let line: String = said.lines().next().unwrap_or_default().trim().chars().take(WHY_CHARS_MAX).collect();
+    let line = reason(said.lines().next().unwrap_or_default());
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(UNDECIDED), _) => Err(Doubt::Undecided.into()),

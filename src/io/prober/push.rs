@@ -6,7 +6,7 @@
 
 use super::fault::Fault;
 use crate::check::PushCheck;
-use crate::check::feed::{WHY_CHARS_MAX, Word};
+use crate::check::feed::{Word, reason};
 use crate::health::{Doubt, FailReason};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,8 +30,7 @@ impl Reports {
     /// Takes a report on the target with this identity. Whoever calls has made sure that there is one: strangers cannot make
     /// this grow.
     pub fn handle_report(&self, identity: &Arc<str>, up: bool, why: &str) {
-        let why = why.chars().take(WHY_CHARS_MAX).map(|sign| if sign.is_control() { ' ' } else { sign }).collect::<String>();
-        let last = Last { at: Instant::now(), word: Some(Word { up, why: why.into() }) };
+        let last = Last { at: Instant::now(), word: Some(Word { up, why: reason(why) }) };
         self.lock().insert(Arc::clone(identity), last);
     }
 

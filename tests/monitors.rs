@@ -174,6 +174,7 @@ fn a_certificate_that_expires_soon_is_warned_of_and_its_member_stays_up() {
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     let certificate = &status["targets"][0]["certificate"];
     assert_eq!((&certificate["expires_unix_s"], &certificate["expires_soon"]), (&end.into(), &true.into()), "{status}");
+    config.wait_status(&["up", "pass in", "; the certificate expires in 9d"]);
     server.wait_line(&["WARN", "the certificate of tls 127.0.0.1", "expires in 9d"]);
     let (_, shown) = probe(&config, "tls", "m0");
     assert!(shown.contains("certificate") && shown.contains("expires in 9d") && shown.contains(": soon"), "{shown}");

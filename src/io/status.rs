@@ -89,7 +89,7 @@ pub struct AddressStatus {
     pub latency_ms: Option<f64>,
     /// The identities of its targets; all must pass.
     pub targets: Vec<String>,
-    /// What the last probe saw, in words: of a target that is down when there is one.
+    /// What the last probe saw, in words: of a target that is down when there is one. Warns of a certificate that expires soon.
     pub last_result: Option<String>,
     /// Seconds until the next probe of any of its targets.
     pub next_probe_in_s: Option<f64>,
@@ -214,9 +214,24 @@ impl Look<'_> {
             for_s: seconds(self.now.since(belief.since)),
             latency_ms: latencies.iter().max().map(|latency| (latency.as_secs_f64() * 1e4).round() / 10.0),
             targets: checks.iter().map(|&target| self.beliefs.snapshot().targets[target].identity.to_string()).collect(),
-            last_result: telling.and_then(|view| view.last.as_ref()).map(|(_, seen)| result_words(seen)),
+            last_result: telling.and_then(|view| view.last.as_ref()).map(|(_, seen)| result_words(seen) + &self.warning(checks)),
             next_probe_in_s: views.iter().map(|view| seconds(view.next.since(self.now))).reduce(f64::min),
         }
+    }
+
+    /// `; the certificate expires in 9d`, where that is soon.
+    fn warning(&self, checks: &[TargetId]) -> String {
+        let seen = checks.iter().filter_map(|&target| self.certificates.get(&self.beliefs.snapshot().targets[target].identity));
+        let soonest = seen.filter(|seen| seen.expires_soon).map(|seen| seen.certificate.left(self.unix_s())).min();
+        match soonest {
+            Some(left) if left.is_zero() => "; the certificate has expired".to_owned(),
+            Some(left) => format!("; the certificate expires in {}", super::human::span(left)),
+            None => String::new(),
+        }
+    }
+
+    fn unix_s(&self) -> i64 {
+        i64::try_from(self.clock.unix_s(self.now)).unwrap_or(i64::MAX)
     }
 
     fn target(&self, id: TargetId, target: &Target) -> TargetStatus {
@@ -237,9 +252,9 @@ impl Look<'_> {
     }
 
     fn certificate(&self, seen: &Seen) -> CertificateStatus {
-        let now = i64::try_from(self.clock.unix_s(self.now)).unwrap_or(i64::MAX);
         let expires_unix_s = seen.certificate.not_after_unix_s;
-        CertificateStatus { expires_unix_s, expires_in_s: expires_unix_s.saturating_sub(now), expires_soon: seen.expires_soon }
+        let expires_in_s = expires_unix_s.saturating_sub(self.unix_s());
+        CertificateStatus { expires_unix_s, expires_in_s, expires_soon: seen.expires_soon }
     }
 }
 

@@ -10,6 +10,9 @@ use tokio::net::{TcpSocket, TcpStream};
 pub async fn connect(addr: SocketAddr, source: Option<IpAddr>, trail: &Trail) -> Result<TcpStream, Fault> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(source) = source {
+        // Bound before it is known where to, a port is taken for all destinations: at least those of connections that are over
+        // may be taken again.
+        socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::new(source, 0))?;
     }
     let stream = socket.connect(addr).await?;

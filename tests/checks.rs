@@ -387,6 +387,11 @@ async fn what_a_program_leaves_behind_is_killed_and_not_waited_for() {
     wait_for_end(child.trim()).await;
 }
 
+#[tokio::test]
+async fn a_child_that_prints_without_end_does_not_hide_the_end_of_its_program() {
+    assert_failed(&run("yes & echo done; exit 1", &[]).await, "(exit code 1)");
+}
+
 /// Waits until no process has this number, or only its remains.
 async fn wait_for_end(pid: &str) {
     let lives = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));

@@ -214,6 +214,21 @@ fn a_probe_by_hand_shows_each_step_and_says_by_its_exit_code_what_came_of_it() {
 }
 
 #[test]
+fn a_name_server_is_checked_by_what_it_answers() {
+    let pools = "  p0: {members: [{name: m0, a: 192.0.2.1}]}\n  p1: {members: [{name: m1, a: 192.0.2.2}]}\n";
+    let served = Config::new(&policies("", pools), WWW);
+    let server = served.serve();
+    let monitors = |answer: &str| format!("  ns: {{type: dns, port: {}, question: www.test.example A, answer: {answer}}}\n", server.port());
+    let members = "  p0: {monitor: ns, members: [{name: ns, a: 127.0.0.1}]}\n  p1: {members: [{name: m1, a: 192.0.2.2}]}\n";
+    let config = Config::new(&policies(&monitors("192.0.2.1"), members), WWW);
+    let (code, shown) = probe(&config, "ns", "ns");
+    assert!(code == Some(0) && shown.contains("over UDP"), "{shown}");
+    config.policies(&policies(&monitors("192.0.2.9"), members));
+    let (code, shown) = probe(&config, "ns", "ns");
+    assert!(code == Some(1) && shown.contains("A 192.0.2.9 is not among the 1 answers"), "{shown}");
+}
+
+#[test]
 fn a_probe_by_hand_says_what_it_cannot_find() {
     let backends = Backend::some(64, 1);
     let pools = format!(

@@ -103,29 +103,38 @@ impl Group {
         Ok(Group { child, leader })
     }
 
-    /// What it prints, cut to [`OUTPUT_MAX`], until it closes its output or ends.
+    /// What it prints, cut to [`OUTPUT_MAX`], until it closes its output or ends. A child that it leaves behind may hold the
+    /// pipe open for ever, or fill it without end: what is in it when the program ends is enough.
     async fn read_output(&mut self) -> Result<Vec<u8>, Fault> {
         let Some(mut output) = self.child.stdout.take() else { return Ok(Vec::new()) };
         let (mut said, mut piece) = (Vec::new(), vec![0; OUTPUT_MAX]);
-        let mut ended = false;
         loop {
-            let len = tokio::select! {
-                biased;
-                read = output.read(&mut piece) => read?,
-                // A child of the program may hold the pipe open for ever: what is in it when the program ends is enough.
-                () = std::future::ready(()), if ended => 0,
-                _ = self.child.wait(), if !ended => {
-                    ended = true;
-                    continue;
-                }
-            };
-            if len == 0 {
-                return Ok(said);
+            tokio::select! {
+                read = output.read(&mut piece) => match read? {
+                    0 => return Ok(said),
+                    len => keep(&mut said, &piece[..len]),
+                },
+                _ = self.child.wait() => break,
             }
-            said.extend_from_slice(&piece[..len.min(OUTPUT_MAX - said.len())]);
         }
+        for _ in 0..PIPE_PIECES {
+            // Takes what is there, and does not wait for more.
+            let Ok(read) = tokio::time::timeout(Duration::ZERO, output.read(&mut piece)).await else { break };
+            match read? {
+                0 => break,
+                len => keep(&mut said, &piece[..len]),
+            }
+        }
+        Ok(said)
     }
 }
+
+fn keep(said: &mut Vec<u8>, piece: &[u8]) {
+    said.extend_from_slice(&piece[..piece.len().min(OUTPUT_MAX - said.len())]);
+}
+
+/// A pipe of 64 KiB, emptied [`OUTPUT_MAX`] octets at a time.
+const PIPE_PIECES: usize = 64 * 1024 / OUTPUT_MAX;
 
 impl Drop for Group {
     fn drop(&mut self) {

@@ -134,6 +134,7 @@ impl Prober {
         let identities: HashSet<Arc<str>> = targets.keys().cloned().collect();
         let reads_files = |target: &Target| target.check.tls().is_some_and(|rules| rules.ca.is_some() || rules.client.is_some());
         self.lock().retain(|identity, _| targets.get(identity).is_some_and(|target| !reads_files(target)));
+        self.trust.forget_files();
         self.reports.retain(&identities);
         self.certificates.retain(&identities);
         self.feeds.clear();

@@ -1,7 +1,7 @@
 //! Whose certificates a probe believes, and with which certificate it shows itself.
 //!
 //! The roots of the system are read once and shared; authorities and certificates of a check's own are read when its client is made, which is
-//! once per target and reload.
+//! once per reload.
 
 use super::witness::{Onlooker, Witness};
 use crate::check::{ClientFiles, TlsRules};
@@ -12,6 +12,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +25,8 @@ pub struct Trust {
     /// `None` until the roots were read. Reading is tried again as long as it finds none.
     strict: Mutex<Option<Arc<dyn ServerCertVerifier>>>,
     lenient: Arc<dyn ServerCertVerifier>,
+    /// Those who believe the authorities of a file, by its path: a thousand members may share one.
+    by_file: Mutex<HashMap<Arc<Path>, Arc<dyn ServerCertVerifier>>>,
 }
 
 impl Trust {
@@ -31,7 +34,7 @@ impl Trust {
     pub fn of_system() -> Trust {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let lenient = Arc::new(Anybody(Arc::clone(&provider)));
-        Trust { provider, read_roots: system_roots, strict: Mutex::new(None), lenient }
+        Trust { provider, read_roots: system_roots, strict: Mutex::new(None), lenient, by_file: Mutex::default() }
     }
 
     /// Trusts these roots only.
@@ -49,10 +52,7 @@ impl Trust {
         let judge = match (&rules.ca, rules.verify) {
             (_, false) => Arc::clone(&self.lenient),
             (None, true) => self.strict()?,
-            (Some(ca), true) => {
-                let roots = authorities(ca).map_err(|why| complain(&why))?;
-                verifier(roots, &self.provider).ok_or(Doubt::Unreadable)?
-            }
+            (Some(ca), true) => self.by_file(ca)?,
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -68,6 +68,22 @@ impl Trust {
         };
         config.resumption = Resumption::store(Arc::new(witness.clone())).tls12_resumption(Tls12Resumption::Disabled);
         Ok(config)
+    }
+
+    /// Reads the files of checks anew when they are needed next.
+    pub fn forget_files(&self) {
+        self.by_file.lock().expect("nothing panics while it holds this lock").clear();
+    }
+
+    fn by_file(&self, ca: &Arc<Path>) -> Result<Arc<dyn ServerCertVerifier>, Doubt> {
+        let mut known = self.by_file.lock().expect("nothing panics while it holds this lock");
+        if let Some(judge) = known.get(ca) {
+            return Ok(Arc::clone(judge));
+        }
+        let roots = authorities(ca).map_err(|why| complain(&why))?;
+        let judge = verifier(roots, &self.provider).ok_or(Doubt::Unreadable)?;
+        known.insert(Arc::clone(ca), Arc::clone(&judge));
+        Ok(judge)
     }
 
     fn strict(&self) -> Result<Arc<dyn ServerCertVerifier>, Doubt> {

@@ -3,7 +3,8 @@
 use super::names::Names;
 use super::pools::rules_of;
 use crate::check::{Check, DnsCheck, FileCheck, PushCheck, Subject, dns, identity_of};
-use crate::config::check::{CheckSection, DnsSection, Formula};
+use crate::config::check::{CheckSection, DnsSection};
+use crate::config::formula::Formula;
 use crate::config::monitor::MonitorSection;
 use crate::config::server::ProbesSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};

@@ -10,6 +10,8 @@
 //! What needs another section, such as whether a name exists, is not known here. No type of this module reaches a query.
 
 pub mod check;
+pub mod formula;
+pub mod http;
 pub mod monitor;
 pub mod place;
 pub mod policies;
@@ -19,6 +21,7 @@ pub mod reader;
 pub mod server;
 pub mod steer;
 pub mod suggest;
+pub mod tls;
 pub mod yaml;
 pub mod zone;
 
@@ -38,7 +41,7 @@ pub const SCHEMAS: [Schema; 23] = [
     policies::POLICIES,
     policies::REGIONS,
     monitor::MONITOR,
-    check::FORMULA,
+    formula::FORMULA,
     place::SITE,
     place::REGION,
     place::MATCH,

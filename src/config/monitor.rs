@@ -2,6 +2,7 @@
 
 use super::check::{self, CheckSection, KINDS, Kind};
 use super::reader::{self, Fields, Schema, show_duration};
+use super::tls;
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::prefix::Family;
@@ -107,9 +108,9 @@ pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) 
     let fall = fields.optional("fall", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(usual_fall);
     let rise = fields.optional("rise", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(usual_rise);
     let source = fields.optional("source", sources, diagnostics).unwrap_or_default();
-    let expiry_warning = check::expiry_warning(&fields, diagnostics);
+    let expiry_warning = tls::expiry_warning(&fields, diagnostics);
     let check = check::read(kind?, &fields, diagnostics)?;
-    Some(MonitorSection { name: name.clone(), check, source, expiry_warning, files: check::files(&fields), interval, timeout, fall, rise })
+    Some(MonitorSection { name: name.clone(), check, source, expiry_warning, files: tls::files(&fields), interval, timeout, fall, rise })
 }
 
 /// One address, or one of each family.

@@ -275,8 +275,10 @@ impl Beliefs {
     }
 
     fn verdicts(&self, pool: &Pool) -> Vec<[Verdict; 2]> {
-        let one = |member: &Member, family: usize| {
-            if member.disabled { Verdict::DISABLED } else { self.ledger.fold(&member.checks[family]) }
+        let one = |member: &Member, family: usize| match &member.conditions[family] {
+            _ if member.disabled => Verdict::DISABLED,
+            Some(condition) => self.ledger.judge(condition, &member.checks[family]),
+            None => self.ledger.fold(&member.checks[family]),
         };
         pool.members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }

@@ -17,7 +17,7 @@ use crate::health::{Doubt, Observation, ProbeOrder, Token};
 use crate::live::Live;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -287,6 +287,7 @@ impl Task {
             generation: self.generation,
             loaded: self.loaded,
             reloads,
+            certificates: self.setup.prober.certificates(),
         };
         StatusView::of(&self.setup.beliefs, &around, self.setup.clock.now())
     }
@@ -343,9 +344,8 @@ impl Task {
         self.generation += 1;
         self.loaded = now;
         self.publish();
-        let identities: HashSet<Arc<str>> =
-            self.setup.beliefs.snapshot().targets.rows().iter().map(|target| Arc::clone(&target.identity)).collect();
-        self.setup.prober.retain(&identities);
+        let snapshot = Arc::clone(self.setup.beliefs.snapshot());
+        self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
     }
 
     //--- State

@@ -17,7 +17,7 @@ pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
 }
 
 fn main_file(address: SocketAddrV4) -> String {
-    format!("listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\n")
+    format!("listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\nprobes: {{allow: [default, 127.0.0.0/8]}}\n")
 }
 
 fn policies(site: &Site) -> String {

@@ -15,7 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// Reads everything that the config at `path` consists of. `None` only when steersman.yaml itself cannot be read or is no
 /// mapping; faults are pushed either way.
@@ -29,6 +29,7 @@ pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Option<Inputs> {
 /// Reads and compiles the config at `path`, and notes what was read. There is a snapshot exactly when nothing is wrong.
 pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
     memory::return_large_blocks();
+    let start = Instant::now();
     let mut reader = Reader::default();
     let inputs = reader.inputs(path);
     read.set(reader.hash.finish());
@@ -36,6 +37,7 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     let Some(inputs) = inputs else { return (None, diagnostics) };
     let (snapshot, found) = compile(&inputs);
     diagnostics.append(found);
+    tracing::info!("config read and compiled in {} ms", start.elapsed().as_millis());
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 

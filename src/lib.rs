@@ -35,6 +35,7 @@ pub mod ids;
 pub mod io;
 pub mod live;
 pub mod policy;
+pub mod prefetch;
 pub mod prefix;
 pub mod rng;
 pub mod snapshot;

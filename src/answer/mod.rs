@@ -4,18 +4,21 @@
 //! finish. Everything it needs is handed in: the [`Live`] view, the [`Client`], a worker's [`Scratch`] (which holds the
 //! dice) and two buffers. It knows no socket and no clock.
 
+mod asked;
 mod classify;
 mod outcome;
 mod scratch;
 mod sections;
 mod steer;
 
+pub use asked::{Asked, anticipate, anticipate_entry};
 pub use outcome::{Client, Disposition, DropReason, Outcome, Transport};
 pub use scratch::Scratch;
 
 use crate::dns::{HEADER_LEN, Opt, Query, Rcode, ResponseWriter};
 use crate::live::Live;
 use crate::policy::Trace;
+use scratch::Draw;
 
 /// The largest response over UDP, and the size we announce: DNS flag day 2020 recommends it against fragments.
 pub const UDP_PAYLOAD_MAX: usize = 1232;
@@ -33,16 +36,40 @@ pub fn respond(live: &Live, client: &Client, query: &[u8], scratch: &mut Scratch
     respond_traced(live, client, query, scratch, out, &mut ())
 }
 
+/// [`respond`] to the query that `asked` was read from.
+pub fn respond_anticipated(
+    live: &Live,
+    client: &Client,
+    query: &[u8],
+    asked: &mut Asked,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Disposition {
+    reply(live, client, query, asked, &mut scratch.draw, out, &mut ())
+}
+
 /// [`respond`], with somebody listening to the steps of the decision. This is how `explain` works.
 pub fn respond_traced<T: Trace>(
     live: &Live,
     client: &Client,
-    packet: &[u8],
+    query: &[u8],
     scratch: &mut Scratch,
     out: &mut [u8],
     trace: &mut T,
 ) -> Disposition {
-    let query = match Query::read(packet, &mut scratch.name) {
+    reply(live, client, query, &mut scratch.asked, &mut scratch.draw, out, trace)
+}
+
+fn reply<T: Trace>(
+    live: &Live,
+    client: &Client,
+    packet: &[u8],
+    asked: &mut Asked,
+    draw: &mut Draw,
+    out: &mut [u8],
+    trace: &mut T,
+) -> Disposition {
+    let query = match Query::read(packet, asked.take(packet)) {
         Ok(query) => query,
         Err(error) => return classify::unreadable(error, packet, out),
     };
@@ -51,7 +78,7 @@ pub fn respond_traced<T: Trace>(
     let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question, opt, limit, announced(), out);
     let (rcode, outcome) = match classify::refusal(&query) {
         Some(refusal) => refusal,
-        None => sections::answer(live, client, &query, scratch, &mut response, trace),
+        None => sections::answer(live, client, &query, &mut asked.name, draw, &mut response, trace),
     };
     let truncated = response.is_truncated();
     Disposition::Send { len: response.finish(rcode), outcome, truncated }

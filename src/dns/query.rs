@@ -1,7 +1,7 @@
 //! A query as it comes off the wire.
 
+use super::Rtype;
 use super::edns::Edns;
-use super::{FoldedName, Rtype};
 
 /// The length of a message's header (RFC 1035 section 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -11,7 +11,7 @@ const FLAG_RESPONSE: u16 = 0x8000;
 /// The four bits of the opcode.
 const OPCODE_MASK: u16 = 0x7800;
 
-/// One question, read; its folded name is in the buffer that was handed in.
+/// One question, read; its name is where the caller has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'q> {
     /// The question section as it came, to be echoed with the client's own mix of cases.
@@ -46,11 +46,11 @@ pub enum QueryError {
 }
 
 impl<'q> Query<'q> {
-    /// Reads a query; its name goes, folded, into `name`.
+    /// Reads a query whose question has a name of `name_len` octets; `None` when no name could be read there.
     ///
     /// # Errors
     /// Which rule was broken; [`QueryError::Short`] and [`QueryError::Response`] must not be answered at all.
-    pub fn read(packet: &'q [u8], name: &mut FoldedName) -> Result<Query<'q>, QueryError> {
+    pub fn read(packet: &'q [u8], name_len: Option<usize>) -> Result<Query<'q>, QueryError> {
         let (header, body) = packet.split_at_checked(HEADER_LEN).ok_or(QueryError::Short)?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         if word(2) & FLAG_RESPONSE != 0 {
@@ -62,7 +62,7 @@ impl<'q> Query<'q> {
         if word(4) != 1 {
             return Err(QueryError::QuestionCountNotOne);
         }
-        let name_len = name.read(body).ok_or(QueryError::BadName)?;
+        let name_len = name_len.ok_or(QueryError::BadName)?;
         let (question, mut rest) = body.split_at_checked(name_len + 4).ok_or(QueryError::BadRecord)?;
         let tail = &question[name_len..];
         let mut query = Query {
@@ -137,6 +137,7 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FoldedName;
     use super::*;
 
     fn packet(flags: u16, counts: [u16; 4], body: &[u8]) -> Vec<u8> {
@@ -148,8 +149,8 @@ mod tests {
     }
 
     fn read(packet: &[u8]) -> Result<(Rtype, Option<u16>), QueryError> {
-        let mut name = FoldedName::new();
-        Query::read(packet, &mut name).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
+        let name_len = packet.get(HEADER_LEN..).and_then(|body| FoldedName::new().read(body));
+        Query::read(packet, name_len).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
     }
 
     const QUESTION: &[u8] = b"\x01a\x00\x00\x01\x00\x01";

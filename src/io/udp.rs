@@ -28,7 +28,9 @@ fn turn<P: PacketIo, E: Engine>(packets: &mut P, desk: &mut Desk<E>, patience: P
     };
     // Also after an empty wait, so that an idle worker does not hold a whole outdated config in memory.
     desk.refresh();
-    packets.answer_each(|source, query, out| desk.answer(&Client { source, transport: Transport::Udp }, query, out));
+    desk.anticipate(packets.queries());
+    packets
+        .answer_each(|place, source, query, out| desk.answer_anticipated(place, &Client { source, transport: Transport::Udp }, query, out));
     let lost = packets.send().lost;
     if lost > 0 {
         desk.counters.count_send_errors(lost);
@@ -104,8 +106,11 @@ mod tests {
             self.receives += 1;
             if self.receives == 1 { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(1) }
         }
-        fn answer_each(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
-            assert!(answer([127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
+        fn queries(&self) -> impl Iterator<Item = (usize, &[u8])> {
+            std::iter::once((0, QUERY))
+        }
+        fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
+            assert!(answer(0, [127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
         }
         fn send(&mut self) -> Sent {
             Sent { sent: 0, lost: 1 }

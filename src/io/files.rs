@@ -35,7 +35,7 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     read.set(reader.hash.finish());
     let mut diagnostics = reader.diagnostics;
     let Some(inputs) = inputs else { return (None, diagnostics) };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     tracing::info!("config read and compiled in {} ms", start.elapsed().as_millis());
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)

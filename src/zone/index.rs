@@ -47,6 +47,23 @@ impl HashIndex {
         (slot != 0 && (slot ^ hash) >> 32 == 0).then(|| number(slot))
     }
 
+    /// Whether nothing can be found.
+    pub fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Whether it takes `entries` in all without growing.
+    pub fn has_room(&self, entries: usize) -> bool {
+        entries * 2 <= self.slots.len()
+    }
+
+    /// Puts another number in the place of each.
+    pub fn renumber(&mut self, other: impl Fn(u32) -> u32) {
+        for slot in self.slots.iter_mut().filter(|slot| **slot != 0) {
+            *slot = *slot >> 32 << 32 | u64::from(other(number(*slot)) + 1);
+        }
+    }
+
     /// Adds a number that is not there yet.
     pub fn insert(&mut self, hash: u64, number: u32) {
         if self.taken * 2 >= self.slots.len() {

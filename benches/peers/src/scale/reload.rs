@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// The load goes on for this long after the new data is served: the old data is let go of then.
 const AFTERMATH: Duration = Duration::from_millis(200);
+/// An idle worker has let go of the old data by then.
+const SETTLED: Duration = Duration::from_millis(1500);
 /// How long a reload may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -77,13 +79,14 @@ fn reload(server: &Contender, queries: &[crate::query::Query], file: &Path, next
         (during, waiter.join().expect("it does not panic"))
     });
     let (during, took) = (during?, took.map_err(io::Error::other)?);
-    let (peak, after) = (meter::peak_mib(&processes), meter::resident_mib(&processes));
+    let peak = meter::peak_mib(&processes);
     let since = meter::drops(server.address.port());
     let drops = Drops { server: since.server - drops.server, clients: since.clients - drops.clients };
     expect_records("steersman", &during)?;
     // As long as with a reload, so that both see as much of what else happens on the machine.
     let (start, length) = (Instant::now(), during.elapsed);
-    let quiet = generator.run_until(|| start.elapsed() > length)?;
+    let quiet = generator.run_until(|| start.elapsed() > length.max(SETTLED))?;
+    let after = meter::resident_mib(&processes);
     Ok(Reloaded { quiet, during, took, before, peak, after, drops })
 }
 

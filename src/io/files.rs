@@ -36,6 +36,11 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     let Some(inputs) = inputs else { return (None, diagnostics) };
     let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
+    if let Some(snapshot) = &snapshot {
+        for extent in snapshot.zones.extents() {
+            memory::enlarge_pages(&extent);
+        }
+    }
     memory::give_back();
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)
 }

@@ -2,9 +2,13 @@
 //!
 //! glibc's allocator keeps what is freed when it was small enough, and counts ever larger blocks as small: up to 32 MiB, once one
 //! of that size was freed. Configs are few large blocks that come and go as a whole, so a few reloads of a large zone would hold several
-//! times what is in use. Knows no config.
-#![allow(unsafe_code, reason = "mallopt and malloc_trim have no safe form")]
+//! times what is in use.
+//!
+//! And puts what is read at random on large pages: a million names are twenty thousand pages of the usual size, of which the processor
+//! remembers only some, so that nearly every look-up would begin with a search for the page. Knows no config.
+#![allow(unsafe_code, reason = "mallopt, malloc_trim and madvise have no safe form")]
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +33,26 @@ pub fn give_back() {
         libc::malloc_trim(0);
     }
 }
+
+/// Moves what lies at these addresses to large pages, where there is enough of it and the system has some; it stays where it is
+/// otherwise. Returns for how many octets that was asked.
+pub fn enlarge_pages(extent: &Range<usize>) -> usize {
+    let whole = extent.start.next_multiple_of(LARGE_PAGE)..extent.end / LARGE_PAGE * LARGE_PAGE;
+    #[cfg(target_os = "linux")]
+    if !whole.is_empty() {
+        // SAFETY: the contents of the pages stay what they are, whatever they are and whoever reads or writes them: to which physical
+        // memory an address leads is none of the program's business. The kernel checks the range; an error changes nothing.
+        unsafe {
+            libc::madvise(whole.start as *mut libc::c_void, whole.len(), libc::MADV_HUGEPAGE);
+            // Now, and not when the kernel comes round (Linux 6.1; before, it comes round).
+            libc::madvise(whole.start as *mut libc::c_void, whole.len(), libc::MADV_COLLAPSE);
+        }
+    }
+    whole.len()
+}
+
+/// What x86 and most others call huge; where it is more, the kernel rounds.
+const LARGE_PAGE: usize = 2 << 20;
 
 /// Lets go of what others are about to let go of too, after them: to free a large config takes milliseconds, in which a worker
 /// should answer.
@@ -63,6 +87,17 @@ mod tests {
     #[test]
     fn the_allocator_agrees_however_often_it_is_asked() {
         assert!(return_large_blocks() && return_large_blocks());
+    }
+
+    #[test]
+    fn what_lies_on_large_pages_is_what_it_was() {
+        let octets: Vec<u8> = (0_u8..=255).cycle().take(3 * LARGE_PAGE).collect();
+        let range = octets.as_ptr_range();
+        let asked = enlarge_pages(&(range.start as usize..range.end as usize));
+        assert!((2 * LARGE_PAGE..=3 * LARGE_PAGE).contains(&asked), "{asked}");
+        assert!(octets.iter().zip((0_u8..=255).cycle()).all(|(octet, written)| *octet == written));
+        let few = octets[..1000].as_ptr_range();
+        assert_eq!(enlarge_pages(&(few.start as usize..few.end as usize)), 0);
     }
 
     #[tokio::test]

@@ -71,6 +71,8 @@ fn parent(name: &[u8]) -> &[u8] {
 struct Layout {
     zones: Zones,
     patch_lists: HashMap<Box<[Patch]>, u32>,
+    /// The last one that was used.
+    patch_list: u32,
     /// By lower-cased apex in wire form.
     by_apex: HashMap<Box<[u8]>, ZoneId>,
     /// Whether any zone lies within another.
@@ -127,6 +129,7 @@ impl Layout {
         Layout {
             zones: Zones::default(),
             patch_lists: HashMap::new(),
+            patch_list: 0,
             by_apex,
             nested,
             names: 0,
@@ -161,15 +164,18 @@ impl Layout {
         let mut builder = RecordsBuilder::new(&origin);
         let mut entries = Vec::with_capacity(source.len());
         let mut hidden = Vec::new();
-        for at in 0..source.len() {
-            source.forget_before(at, &floors);
-            let owner = source.owner_at(at);
-            let entry = position(self.zones.entries.len());
-            self.entry(owner, zone, &specials, &mut builder);
-            if self.nested && self.is_hidden(&owner.wire(), zone, entry) {
-                hidden.push(at);
+        for block in 0..floors.len() {
+            source.forget_before(block, &floors);
+            let mut records = Vec::new();
+            for owner in source.block(block) {
+                let entry = position(self.zones.entries.len());
+                servable_records(owner, &mut records);
+                self.entry(owner, zone, &records, &specials, &mut builder);
+                if self.nested && self.is_hidden(&owner.wire(), zone, entry) {
+                    hidden.push(entries.len());
+                }
+                entries.push(entry);
             }
-            entries.push(entry);
         }
         self.settle_links(first_link, &entries);
         for at in hidden {
@@ -178,11 +184,9 @@ impl Layout {
         entries
     }
 
-    fn entry(&mut self, owner: Owner<'_>, zone: ZoneId, specials: &Specials, builder: &mut RecordsBuilder<'_>) {
-        let mut records = Vec::new();
-        servable_records(owner, &mut records);
-        self.head(owner, zone, &records, specials);
-        for set in sets(&records) {
+    fn entry(&mut self, owner: Owner<'_>, zone: ZoneId, records: &[Record<'_>], specials: &Specials, builder: &mut RecordsBuilder<'_>) {
+        self.head(owner, zone, records, specials);
+        for set in sets(records) {
             self.rrset(owner.id(), set, specials, builder);
         }
     }
@@ -296,6 +300,15 @@ impl Layout {
     }
 
     fn patch_list(&mut self, patches: &[Patch]) -> u32 {
+        // Nearly always that of the set before.
+        if self.zones.patch_lists.get(self.patch_list as usize).is_some_and(|before| **before == *patches) {
+            return self.patch_list;
+        }
+        self.patch_list = self.new_or_known_patch_list(patches);
+        self.patch_list
+    }
+
+    fn new_or_known_patch_list(&mut self, patches: &[Patch]) -> u32 {
         if let Some(&known) = self.patch_lists.get(patches) {
             return known;
         }

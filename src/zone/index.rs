@@ -5,6 +5,7 @@
 //! any name. Who asks compares the name itself.
 
 use crate::prefetch::prefetch;
+use std::ops::Range;
 
 /// Hashes to numbers below 2^32 - 1.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +63,12 @@ impl HashIndex {
         for slot in self.slots.iter_mut().filter(|slot| **slot != 0) {
             *slot = *slot >> 32 << 32 | u64::from(other(number(*slot)) + 1);
         }
+    }
+
+    /// Where the table lies in memory: the addresses of its octets.
+    pub fn extent(&self) -> Range<usize> {
+        let slots = self.slots.as_ptr_range();
+        slots.start as usize..slots.end as usize
     }
 
     /// Adds a number that is not there yet.

@@ -291,8 +291,8 @@ impl ZoneSource {
         self.set_places.clear();
     }
 
-    /// How far [`ZoneSource::forget_before`] may go: for every [`BLOCK`] owners, the first record that one of them has or of those
-    /// behind them.
+    /// How far [`ZoneSource::forget_before`] may go: for every block of owners, the first record that one of them has or of those behind
+    /// them.
     pub(super) fn floors(&self) -> Vec<u32> {
         let mut floors = Vec::with_capacity(self.len() / BLOCK + 1);
         let mut floor = position(self.records.end());
@@ -309,15 +309,20 @@ impl ZoneSource {
         floors
     }
 
-    /// Lets go of the names and records that only owners before the number `at` have; nobody may ask for these owners again.
-    pub(super) fn forget_before(&mut self, at: usize, floors: &[u32]) {
-        let Some(floor) = floors.get(at / BLOCK).filter(|_| at.is_multiple_of(BLOCK) && at < self.len()) else { return };
-        self.names.forget_before(self.owners.get(position(at)).name);
-        self.owners.forget_before(position(at));
-        if (*floor as usize) < self.records.end() {
-            self.rdata.forget_before(self.records.get(*floor).rdata);
+    /// Lets go of the names and records that only owners before this block have; nobody may ask for these owners again.
+    pub(super) fn forget_before(&mut self, block: usize, floors: &[u32]) {
+        let (owner, floor) = (position(block * BLOCK), floors[block]);
+        self.names.forget_before(self.owners.get(owner).name);
+        self.owners.forget_before(owner);
+        if (floor as usize) < self.records.end() {
+            self.rdata.forget_before(self.records.get(floor).rdata);
         }
-        self.records.forget_before(*floor);
+        self.records.forget_before(floor);
+    }
+
+    /// The owners of a block, in order.
+    pub(super) fn block(&self, block: usize) -> impl Iterator<Item = Owner<'_>> {
+        (block * BLOCK..self.len().min((block + 1) * BLOCK)).map(|at| self.owner_at(at))
     }
 
     /// The owner that is number `at` in [`ZoneSource::owners`].
@@ -488,7 +493,7 @@ pub fn doubled_origin(name: &[u8], origin: &Name, span: &Span) -> Option<Diagnos
     Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
 }
 
-/// Owners between two looks at what can be let go of.
+/// Owners in a block: enough that a look at what can be let go of costs nothing.
 const BLOCK: usize = 1 << 12;
 
 /// The first octets of a wildcard.

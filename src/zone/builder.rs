@@ -347,3 +347,59 @@ fn push(builder: &mut RecordsBuilder<'_>, owner: Option<&[u8]>, ttl_s: u32, set:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::dns::{FoldedName, Name};
+    use crate::zone::{Found, Place, soa_rdata};
+    use std::sync::Arc;
+
+    /// More than a block of owners, and more than a piece of any list.
+    const NAMES: usize = 70_000;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text, &Name::root()).expect("a name")
+    }
+
+    /// A zone in which each name has its records far apart, the second ones in the opposite order.
+    fn scattered(apex: &str) -> ZoneSource {
+        let (source, place) = (Arc::new(Source { name: "test".to_owned(), text: String::new() }), Place::from(0..0));
+        let mut zone = ZoneSource::new(&source, name(apex), place, 2 * NAMES);
+        zone.set_soa(300, place, &soa_rdata(&name("ns."), &name("mail."), [1, 2, 3, 4, 30]));
+        let mut add = |host: usize, rtype: Rtype, rdata: &[u8]| {
+            let owner = zone.intern(name(&format!("h{host}.{apex}")).wire());
+            let written: Result<(), std::convert::Infallible> = zone.record(owner, rtype, 60, place, |out| {
+                out.extend_from_slice(rdata);
+                Ok(())
+            });
+            let Ok(()) = written;
+        };
+        (0..NAMES).for_each(|host| add(host, Rtype::A, &u32::try_from(host).expect("few").to_be_bytes()));
+        (0..NAMES).rev().for_each(|host| add(host, Rtype::TXT, format!("\x05{host:05}").as_bytes()));
+        zone
+    }
+
+    fn records(zones: &Zones, qname: &str, rtype: Rtype) -> Option<Vec<u8>> {
+        let mut folded = FoldedName::new();
+        folded.read(name(qname).wire())?;
+        let Found::Name(node) = zones.find(&folded, rtype)?.found else { return None };
+        Some(node.rrset(rtype)?.records().bytes.to_vec())
+    }
+
+    #[test]
+    fn nothing_is_let_go_of_before_it_is_written() {
+        // The second zone cannot take over the way to owners of the first, the only one can.
+        for zones in [vec!["example."], vec!["example.", "a.example."]] {
+            let table = Zones::build(zones.iter().map(|apex| scattered(apex)).collect());
+            for apex in zones {
+                for host in [0, 1, 4095, 4096, 65_535, 65_536, NAMES - 1] {
+                    let [address, text] = [Rtype::A, Rtype::TXT].map(|rtype| records(&table, &format!("h{host}.{apex}"), rtype));
+                    assert!(address.expect("it has one").ends_with(&u32::try_from(host).expect("few").to_be_bytes()), "{host}");
+                    assert!(text.expect("it has one").ends_with(format!("\x05{host:05}").as_bytes()), "{host}");
+                }
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use crate::world::PLACES;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,17 +27,15 @@ pub fn start() -> io::Result<u16> {
 
 /// A place whose health can be changed.
 pub struct Patient {
-    /// Where it listens.
-    pub address: SocketAddrV4,
     is_well: Arc<AtomicBool>,
 }
 
 impl Patient {
-    /// A well one on any port of an address, for as long as the process lives.
-    pub fn admit(ip: Ipv4Addr) -> io::Result<Patient> {
-        let listener = TcpListener::bind(SocketAddrV4::new(ip, 0))?;
-        let (port, is_well) = (listener.local_addr()?.port(), Arc::new(AtomicBool::new(true)));
-        let patient = Patient { address: SocketAddrV4::new(ip, port), is_well: Arc::clone(&is_well) };
+    /// A well one, for as long as the process lives.
+    pub fn admit(address: SocketAddrV4) -> io::Result<Patient> {
+        let listener = TcpListener::bind(address)?;
+        let is_well = Arc::new(AtomicBool::new(true));
+        let patient = Patient { is_well: Arc::clone(&is_well) };
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream, is_well.load(Ordering::Relaxed))));
         Ok(patient)
     }

@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 /// Different questions of a load at most: more would cost the generator memory, and hit no fewer names.
 const QUESTIONS_MAX: usize = 1_000_000;
 /// Members of each pool.
-const MEMBERS: usize = 4;
+pub const MEMBERS: usize = 4;
 
 /// Zones of plain names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,24 +81,25 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    /// The policy file: weighted pools of four members each, at the [`PLACES`], which listen on `port`. With `first`, that
-    /// address is one more member of the first pool.
-    pub fn policies(self, monitor: &str, port: u16, first: Option<(Ipv4Addr, u16)>) -> String {
-        let mut text = format!("monitors:\n  http: {{type: http, port: {port}, path: /, {monitor}}}\n");
-        if let Some((_, port)) = first {
-            let _ = writeln!(text, "  patient: {{type: http, port: {port}, path: /, {monitor}}}");
-        }
-        text += "pools:\n";
+    /// The policy file: weighted pools of four members each, at the [`PLACES`], which listen on `port` and are checked as usual. With
+    /// `guests`, the first pool has these members instead, checked as their monitor says, and nobody else is checked.
+    pub fn policies(self, port: u16, guests: Option<(&str, [Ipv4Addr; MEMBERS])>) -> String {
+        let mut text = match guests {
+            Some((monitor, _)) => format!("monitors:\n  quick: {{type: http, port: {port}, path: /, {monitor}}}\npools:\n"),
+            None => format!("monitors:\n  usual: {{type: http, port: {port}, path: /, interval: 5s, timeout: 2s}}\npools:\n"),
+        };
         for pool in 0..self.pools {
-            let member = |number: usize| {
-                let place = (pool + number) % PLACES.len();
-                format!("{{name: m{number}, a: {}, weight: {}}}", PLACES[place], WEIGHTS[place])
+            let places = std::array::from_fn(|number| PLACES[(pool + number) % PLACES.len()]);
+            let (monitor, addresses) = match guests {
+                Some((_, guests)) if pool == 0 => ("monitor: quick, ", guests),
+                Some(_) => ("", places),
+                None => ("monitor: usual, ", places),
             };
-            let mut members: Vec<_> = (0..MEMBERS).map(member).collect();
-            if let (0, Some((ip, _))) = (pool, first) {
-                members.push(format!("{{name: patient, a: {ip}, weight: 30, monitor: patient}}"));
-            }
-            let _ = writeln!(text, "  p{pool:04}: {{monitor: http, ttl: {TTL}s, members: [{}]}}", members.join(", "));
+            let member = |(number, address): (usize, &Ipv4Addr)| {
+                format!("{{name: m{number}, a: {address}, weight: {}}}", WEIGHTS[(pool + number) % WEIGHTS.len()])
+            };
+            let members: Vec<_> = addresses.iter().enumerate().map(member).collect();
+            let _ = writeln!(text, "  p{pool:04}: {{{monitor}ttl: {TTL}s, members: [{}]}}", members.join(", "));
         }
         text
     }
@@ -156,11 +157,11 @@ mod tests {
     #[test]
     fn every_name_leads_to_a_pool_that_there_is() {
         let pooled = Pooled { pools: 3, names: 10 };
-        let (policies, zone) = (pooled.policies("interval: 1s", 80, None), pooled.zone());
+        let (policies, zone) = (pooled.policies(80, Some(("interval: 1s", [PLACES[7], PLACES[6], PLACES[6], PLACES[6]]))), pooled.zone());
         for pool in ["p0000", "p0001", "p0002"] {
             assert!(policies.contains(&format!("  {pool}: {{")) && zone.contains(&format!("steer: {pool}}}")), "{pool}");
         }
         assert!(!zone.contains("p0003"));
-        assert!(!policies.contains("patient"));
+        assert_eq!(policies.matches(&PLACES[7].to_string()).count(), 1, "the guests are in the first pool only");
     }
 }

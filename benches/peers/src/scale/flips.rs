@@ -1,7 +1,7 @@
 //! One member of one pool falls ill and recovers, again and again, while queries come at a fixed rate: what clients of all pools
 //! notice, and how many pools are prepared anew.
 
-use super::estate::Pooled;
+use super::estate::{MEMBERS, Pooled};
 use super::{Bench, WARM_UP, expect_records};
 use crate::contender::Contender;
 use crate::load::{Loopback, Outcome};
@@ -24,8 +24,9 @@ const POOLS: Pooled = Pooled { pools: 1000, names: 10_000 };
 const MONITOR: &str = "interval: 100ms, timeout: 90ms, fall: 1, rise: 1";
 /// A flip is seen within an interval; this is more than two.
 const FLIP_EVERY: Duration = Duration::from_millis(250);
-/// Nobody else of the pools is there.
-const PATIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 30);
+/// The members of the pool that flips, the patient first. Only they are checked: a latency that moves prepares pools as well.
+const GUESTS: [Ipv4Addr; MEMBERS] =
+    [Ipv4Addr::new(127, 0, 0, 30), Ipv4Addr::new(127, 0, 0, 31), Ipv4Addr::new(127, 0, 0, 32), Ipv4Addr::new(127, 0, 0, 33)];
 /// At a fixed rate, as in the other table of latencies.
 const CLIENTS: usize = 16;
 
@@ -38,13 +39,14 @@ struct Run {
 }
 
 pub fn report(bench: &Bench) -> io::Result<()> {
-    let patient = Patient::admit(PATIENT)?;
+    let guests: io::Result<Vec<_>> = GUESTS.iter().map(|ip| Patient::admit(SocketAddrV4::new(*ip, bench.members_port))).collect();
+    let guests = guests?;
+    let patient = &guests[0];
     let admin = SocketAddrV4::new(Ipv4Addr::LOCALHOST, system::free_port()?);
     let more = format!("policies: [policies.yaml]\nadmin: {{listen: \"{admin}\"}}\n");
     let setup = bench.steersman("steersman, 1,000 pools", "zone.yaml", &more)?;
     fs::write(setup.home.join("zone.yaml"), POOLS.zone())?;
-    let first = Some((*patient.address.ip(), patient.address.port()));
-    fs::write(setup.home.join("policies.yaml"), POOLS.policies(MONITOR, bench.members_port, first))?;
+    fs::write(setup.home.join("policies.yaml"), POOLS.policies(bench.members_port, Some((MONITOR, GUESTS))))?;
     let server = bench.start(setup, &Pooled::question(1), Pooled::is_right)?.contender;
     let queries = POOLS.questions(POOLS.names);
     let (mut still, mut flipping) = (Vec::new(), Vec::new());
@@ -55,7 +57,7 @@ pub fn report(bench: &Bench) -> io::Result<()> {
             if (round + turn).is_multiple_of(2) {
                 still.push(run(bench, &server, &queries, admin, None)?);
             } else {
-                flipping.push(run(bench, &server, &queries, admin, Some(&patient))?);
+                flipping.push(run(bench, &server, &queries, admin, Some(patient))?);
             }
         }
     }

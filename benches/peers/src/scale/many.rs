@@ -11,8 +11,6 @@ const FEW_ZONES: Plain = Plain { zones: 1, names: 1000 };
 const MANY_ZONES: Plain = Plain { zones: 1000, names: 1000 };
 const FEW_POOLS: Pooled = Pooled { pools: 1, names: 10 };
 const MANY_POOLS: Pooled = Pooled { pools: 1000, names: 10_000 };
-/// Health checks as they usually are.
-const MONITOR: &str = "interval: 5s, timeout: 2s";
 
 pub fn report_zones(bench: &Bench) -> io::Result<()> {
     let few = zones(bench, "1 zone of 1,000 names", FEW_ZONES)?;
@@ -56,6 +54,6 @@ fn zones(bench: &Bench, name: &'static str, plain: Plain) -> io::Result<Started>
 fn pools(bench: &Bench, name: &'static str, pooled: Pooled) -> io::Result<Started> {
     let setup = bench.steersman(name, "zone.yaml", "policies: [policies.yaml]\n")?;
     fs::write(setup.home.join("zone.yaml"), pooled.zone())?;
-    fs::write(setup.home.join("policies.yaml"), pooled.policies(MONITOR, bench.members_port, None))?;
+    fs::write(setup.home.join("policies.yaml"), pooled.policies(bench.members_port, None))?;
     bench.start(setup, &Pooled::question(pooled.names - 1), Pooled::is_right)
 }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use steersman::answer::{
-    Asked, Client, Disposition, Scratch, Transport, UDP_PAYLOAD_MAX, anticipate, anticipate_entry, respond, respond_anticipated,
+    Asked, Client, Disposition, Scratch, Transport, UDP_PAYLOAD_MAX, anticipate, anticipate_further, respond, respond_anticipated,
 };
 use steersman::dns::{Name, Rtype};
 use steersman::explain::Case;
@@ -142,12 +142,13 @@ fn ask(live: &Live, packet: &[u8], seed: u64) -> Disposition {
 fn ask_anticipated(live: &Live, packet: &[u8], seed: u64) -> (Disposition, [u8; UDP_PAYLOAD_MAX + 8]) {
     let mut out = [0xa5; UDP_PAYLOAD_MAX + 8];
     let batch = [query("www.", Rtype::A, None), packet.to_vec(), query("eu.", Rtype::A, None)];
+    let source = client(Transport::Udp).source;
     let mut asked = [Asked::new(), Asked::new(), Asked::new()];
     for (packet, asked) in batch.iter().zip(&mut asked) {
-        anticipate(live, packet, asked);
+        anticipate(live, source, packet, asked);
     }
     for asked in &asked {
-        anticipate_entry(live, asked);
+        anticipate_further(live, source, asked);
     }
     let mut scratch = Scratch::new(seed);
     let room = &mut out[..UDP_PAYLOAD_MAX];
@@ -207,8 +208,9 @@ fn respond_allocates_nothing() {
             for live in lives {
                 let before = ALLOCATIONS.get();
                 let disposition = respond(live, &client(transport), packet, &mut scratch, &mut out);
-                anticipate(live, packet, &mut asked);
-                anticipate_entry(live, &asked);
+                let source = client(transport).source;
+                anticipate(live, source, packet, &mut asked);
+                anticipate_further(live, source, &asked);
                 respond_anticipated(live, &client(transport), packet, &mut asked, &mut scratch, &mut out);
                 let allocated = ALLOCATIONS.get() - before;
                 assert_eq!(allocated, 0, "{disposition:?} to {packet:02x?}");

@@ -11,7 +11,7 @@ mod scratch;
 mod sections;
 mod steer;
 
-pub use asked::{Asked, anticipate, anticipate_entry};
+pub use asked::{Asked, anticipate, anticipate_further};
 pub use outcome::{Client, Disposition, DropReason, Outcome, Transport};
 pub use scratch::Scratch;
 
@@ -69,13 +69,13 @@ fn reply<T: Trace>(
     out: &mut [u8],
     trace: &mut T,
 ) -> Disposition {
-    let query = match Query::read(packet, asked.take(packet)) {
+    let query = match asked.take(packet) {
         Ok(query) => query,
         Err(error) => return classify::unreadable(error, packet, out),
     };
     let opt = query.edns.as_ref().map(Opt::answering);
     let limit = payload_max(client.transport, &query);
-    let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question, opt, limit, announced(), out);
+    let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question(packet), opt, limit, announced(), out);
     let (rcode, outcome) = match classify::refusal(&query) {
         Some(refusal) => refusal,
         None => sections::answer(live, client, &query, &mut asked.name, draw, &mut response, trace),
@@ -85,8 +85,8 @@ fn reply<T: Trace>(
 }
 
 /// How large the response may get.
-fn payload_max(transport: Transport, query: &Query<'_>) -> usize {
-    match (transport, query.edns) {
+fn payload_max(transport: Transport, query: &Query) -> usize {
+    match (transport, &query.edns) {
         (Transport::Tcp | Transport::Tls, _) => STREAM_PAYLOAD_MAX,
         (Transport::Udp, None) => PLAIN_PAYLOAD_MAX,
         // RFC 6891 section 6.2.3: values below 512 are treated as 512.

@@ -17,14 +17,14 @@ const ANY_HINFO: &[u8] = b"\x07RFC8482\x00";
 const ANY_TTL_S: u32 = 3600;
 
 /// An answer under way.
-pub(super) struct Answer<'a, 'o, 'q, T> {
+pub(super) struct Answer<'a, 'o, T> {
     pub live: &'a Live,
     pub client: &'a Client,
-    pub query: &'a Query<'q>,
+    pub query: &'a Query,
     /// The name under look-up: the question's, then each CNAME's target.
     pub name: &'a mut FoldedName,
     pub draw: &'a mut Draw,
-    pub response: &'a mut ResponseWriter<'o, 'q>,
+    pub response: &'a mut ResponseWriter<'o>,
     pub trace: &'a mut T,
 }
 
@@ -50,13 +50,13 @@ impl Place {
 }
 
 /// Answers a look-up of `name`, which ends as another one behind a CNAME.
-pub(super) fn answer<'q, T: Trace>(
+pub(super) fn answer<T: Trace>(
     live: &Live,
     client: &Client,
-    query: &Query<'q>,
+    query: &Query,
     name: &mut FoldedName,
     draw: &mut Draw,
-    response: &mut ResponseWriter<'_, 'q>,
+    response: &mut ResponseWriter<'_>,
     trace: &mut T,
 ) -> Verdict {
     let mut answer = Answer { live, client, query, name, draw, response, trace };
@@ -72,7 +72,7 @@ pub(super) fn answer<'q, T: Trace>(
 /// A message that is full keeps the outcome that it would have had.
 type Step<V> = Result<V, (Full, Outcome)>;
 
-impl<T: Trace> Answer<'_, '_, '_, T> {
+impl<T: Trace> Answer<'_, '_, T> {
     fn follow(&mut self) -> Step<Verdict> {
         let live = self.live;
         let mut place = Place::QUESTION;
@@ -101,7 +101,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
 
     /// The CNAME to follow, unless it is what was asked for (RFC 1034 section 3.6.2).
     fn alias<'z>(&self, node: Node<'z>) -> Option<RrsetView<'z>> {
-        if matches!(self.query.qtype, Rtype::CNAME | Rtype::ANY) { None } else { node.rrset(Rtype::CNAME) }
+        if matches!(self.query.qtype, Rtype::CNAME | Rtype::ANY) { None } else { node.alias() }
     }
 
     /// Writes a CNAME and turns to its target.

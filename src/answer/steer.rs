@@ -34,15 +34,14 @@ pub(super) struct Decision {
 pub(super) fn decide<T: Trace>(
     live: &Live,
     client: &Client,
-    query: &Query<'_>,
+    query: &Query,
     steer: SteerId,
     family: Family,
     draw: &mut Draw,
     trace: &mut T,
 ) -> Decision {
     let steer = &live.snapshot.graph.steers[steer];
-    let question =
-        Question { family, resolver: client.source, subnet: query.edns.and_then(|edns| edns.subnet?.prefix), dice: draw.rng.dice() };
+    let question = Question { family, resolver: client.source, subnet: query.subnet(), dice: draw.rng.dice() };
     let mut choice = Choice { live, question, draw, trace };
     // Health has no say in it, nor where the client is: a denial for everybody, whatever is down.
     if !steer.families[family.index()] {

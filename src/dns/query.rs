@@ -1,7 +1,8 @@
 //! A query as it comes off the wire.
 
-use super::Rtype;
 use super::edns::Edns;
+use super::{FoldedName, Rtype};
+use crate::prefix::Prefix;
 
 /// The length of a message's header (RFC 1035 section 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -11,17 +12,17 @@ const FLAG_RESPONSE: u16 = 0x8000;
 /// The four bits of the opcode.
 const OPCODE_MASK: u16 = 0x7800;
 
-/// One question, read; its name is where the caller has it.
+/// One question, read; its name is where the caller wanted it.
 #[derive(Clone, Copy, Debug)]
-pub struct Query<'q> {
-    /// The question section as it came, to be echoed with the client's own mix of cases.
-    pub question: &'q [u8],
+pub struct Query {
+    /// Octets of the question section.
+    question_len: usize,
     /// The type asked for.
     pub qtype: Rtype,
     /// The class asked for.
     pub qclass: u16,
     /// What OPT says, where there is one.
-    pub edns: Option<Edns<'q>>,
+    pub edns: Option<Edns>,
 }
 
 /// Which rule a packet broke.
@@ -45,12 +46,12 @@ pub enum QueryError {
     OptOwnerNotRoot,
 }
 
-impl<'q> Query<'q> {
-    /// Reads a query whose question has a name of `name_len` octets; `None` when no name could be read there.
+impl Query {
+    /// Reads a query; its name goes, folded, into `name`.
     ///
     /// # Errors
     /// Which rule was broken; [`QueryError::Short`] and [`QueryError::Response`] must not be answered at all.
-    pub fn read(packet: &'q [u8], name_len: Option<usize>) -> Result<Query<'q>, QueryError> {
+    pub fn read(packet: &[u8], name: &mut FoldedName) -> Result<Query, QueryError> {
         let (header, body) = packet.split_at_checked(HEADER_LEN).ok_or(QueryError::Short)?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         if word(2) & FLAG_RESPONSE != 0 {
@@ -62,11 +63,11 @@ impl<'q> Query<'q> {
         if word(4) != 1 {
             return Err(QueryError::QuestionCountNotOne);
         }
-        let name_len = name_len.ok_or(QueryError::BadName)?;
+        let name_len = name.read(body).ok_or(QueryError::BadName)?;
         let (question, mut rest) = body.split_at_checked(name_len + 4).ok_or(QueryError::BadRecord)?;
         let tail = &question[name_len..];
         let mut query = Query {
-            question,
+            question_len: question.len(),
             qtype: Rtype(u16::from_be_bytes([tail[0], tail[1]])),
             qclass: u16::from_be_bytes([tail[2], tail[3]]),
             edns: None,
@@ -85,7 +86,17 @@ impl<'q> Query<'q> {
         if rest.is_empty() { Ok(query) } else { Err(QueryError::BadRecord) }
     }
 
-    fn take_opt(&mut self, record: &Record<'q>) -> Result<(), QueryError> {
+    /// The question section as it came in `packet`, to be echoed with the client's own mix of cases.
+    pub fn question<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        &packet[HEADER_LEN..][..self.question_len]
+    }
+
+    /// The network that the client says it is in (RFC 7871).
+    pub fn subnet(&self) -> Option<Prefix> {
+        self.edns.as_ref()?.subnet.as_ref()?.prefix
+    }
+
+    fn take_opt(&mut self, record: &Record<'_>) -> Result<(), QueryError> {
         if self.edns.is_some() {
             return Err(QueryError::SecondOpt);
         }
@@ -137,7 +148,6 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FoldedName;
     use super::*;
 
     fn packet(flags: u16, counts: [u16; 4], body: &[u8]) -> Vec<u8> {
@@ -149,8 +159,7 @@ mod tests {
     }
 
     fn read(packet: &[u8]) -> Result<(Rtype, Option<u16>), QueryError> {
-        let name_len = packet.get(HEADER_LEN..).and_then(|body| FoldedName::new().read(body));
-        Query::read(packet, name_len).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
+        Query::read(packet, &mut FoldedName::new()).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
     }
 
     const QUESTION: &[u8] = b"\x01a\x00\x00\x01\x00\x01";

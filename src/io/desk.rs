@@ -5,12 +5,13 @@
 //! worker goes on (one packet must not stop a nameserver). Knows no socket.
 
 use super::counters::CounterBlock;
-use crate::answer::{Asked, Client, Disposition, Scratch, anticipate, anticipate_entry, respond, respond_anticipated};
+use crate::answer::{Asked, Client, Disposition, Scratch, anticipate, anticipate_further, respond, respond_anticipated};
 use crate::live::Live;
 use arc_swap::{ArcSwap, Guard};
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ pub trait Engine: 'static {
     fn respond(&mut self, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
 
     /// Looks at a batch of queries, each with its place in the batch, so that their answers come sooner.
-    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, &'q [u8])>);
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone);
 
     /// Answers a query as [`Engine::respond`] does; if a batch was anticipated, then this is the query of that place.
     fn respond_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
@@ -77,17 +78,15 @@ impl Engine for LiveEngine {
         respond(&self.live, client, query, &mut self.scratch, out)
     }
 
-    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, &'q [u8])>) {
-        let mut places = 0;
-        for (place, query) in queries {
-            if place == self.batch.len() {
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+        for (place, source, query) in queries.clone() {
+            while place >= self.batch.len() {
                 self.batch.push(Asked::new());
             }
-            anticipate(&self.live, query, &mut self.batch[place]);
-            places = place + 1;
+            anticipate(&self.live, source, query, &mut self.batch[place]);
         }
-        for asked in &self.batch[..places] {
-            anticipate_entry(&self.live, asked);
+        for (place, source, _) in queries {
+            anticipate_further(&self.live, source, &self.batch[place]);
         }
     }
 
@@ -130,7 +129,7 @@ impl<E: Engine> Desk<E> {
 
     /// Looks at the queries of a batch before [`Desk::answer_anticipated`] answers them one by one. A query that panics here
     /// will do so again there, where it is dropped alone.
-    pub fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, &'q [u8])>) {
+    pub fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
         if watched(|| self.engine.anticipate(queries)).is_none() {
             self.engine.recover();
         }
@@ -271,8 +270,8 @@ pub(super) mod fake {
             Disposition::Send { len, outcome: Outcome::Static, truncated: false }
         }
 
-        fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, &'q [u8])>) {
-            for (_, query) in queries {
+        fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+            for (_, _, query) in queries {
                 assert!(!query.starts_with(PANIC), "as asked");
             }
         }
@@ -295,7 +294,7 @@ mod tests {
     use crate::answer::Transport;
     use std::net::Ipv4Addr;
 
-    const CLIENT: Client = Client { source: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
+    const CLIENT: Client = Client { source: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 
     #[test]
     fn a_panic_drops_one_query_and_the_next_is_answered_by_a_recovered_engine() {
@@ -314,7 +313,7 @@ mod tests {
         let board = CounterBoard::new();
         let mut desk = Desk::new(Echo::default(), board.hand_out(Transport::Udp));
         let batch = [&b"twelve octets"[..], PANIC, b"twelve octets"];
-        desk.anticipate(batch.into_iter().enumerate());
+        desk.anticipate(batch.iter().enumerate().map(|(place, query)| (place, CLIENT.source, *query)));
         let answers: Vec<_> = (0..3).map(|place| desk.answer_anticipated(place, &CLIENT, batch[place], &mut [0; 64])).collect();
         assert_eq!(answers, [Some(8 + 13), None, Some(8 + 13)]);
         assert_eq!(board.totals().of(Transport::Udp).panics, 1);

@@ -27,8 +27,8 @@ pub trait PacketIo: Sized {
     /// The system's. What one peer can cause (a port unreachable, an interrupted call) is 0 datagrams, not an error.
     fn receive(&mut self, patience: Patience) -> io::Result<usize>;
 
-    /// The datagrams received, each with its place in the batch and cut to its first [`QUERY_MAX`] octets.
-    fn queries(&self) -> impl Iterator<Item = (usize, &[u8])>;
+    /// The datagrams received: the place of each in the batch, its source, and its first [`QUERY_MAX`] octets.
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone;
 
     /// Shows each datagram received to `answer`: its place, its source, its first [`QUERY_MAX`] octets, and room for
     /// [`ANSWER_MAX`] octets of answer. `Some(len)` queues the first `len` of them, `None` sends nothing.
@@ -156,8 +156,8 @@ impl PacketIo for OneByOne {
         }
     }
 
-    fn queries(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.received.iter().map(|(len, _)| (0, &self.query[..*len]))
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        self.received.iter().map(|(len, source)| (0, source.ip(), &self.query[..*len]))
     }
 
     fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
@@ -203,11 +203,11 @@ pub(super) mod promises {
         while seen.len() < count {
             let received = packets.receive(Patience::Wait).expect("a healthy socket");
             let before = seen.len();
-            let announced: Vec<_> = packets.queries().map(|(place, query)| (place, query.to_vec())).collect();
+            let announced: Vec<_> = packets.queries().map(|(place, source, query)| (place, source, query.to_vec())).collect();
             assert_eq!(announced.len(), received, "each datagram is announced once");
             let mut announced = announced.into_iter();
             packets.answer_each(|place, source, query, answer| {
-                assert_eq!(announced.next(), Some((place, query.to_vec())), "and shown at the same place");
+                assert_eq!(announced.next(), Some((place, source, query.to_vec())), "and shown at the same place");
                 seen.push((source, query.len()));
                 let len = query.len().min(answer.len());
                 answer[..len].copy_from_slice(&query[..len]);

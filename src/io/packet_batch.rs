@@ -148,8 +148,11 @@ impl PacketIo for Batch {
         }
     }
 
-    fn queries(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        (0..self.received).map(|index| (index, &self.slots[index].query[..self.query_len(index)]))
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        (0..self.received).filter_map(|index| {
+            let slot = &self.slots[index];
+            Some((index, slot.source.ip()?, &slot.query[..self.query_len(index)]))
+        })
     }
 
     fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {

@@ -455,7 +455,7 @@ fn compiled(carrier: &[String; 3], entry: &str) -> String {
     let server = server::read(&server, &mut diagnostics).expect("the carrier is a mapping");
     let (policies, zones) = (vec![policies], vec![zone]);
     let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     format!("{:#?}", snapshot.expect("there are no errors"))

@@ -278,7 +278,7 @@ mod tests {
         let server = server::read(&source(text), &mut Diagnostics::new()).expect("a sound main file");
         let (policies, zones) = (vec![source(policies)], vec![source(zone)]);
         let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
-        let (snapshot, diagnostics) = compile(&inputs);
+        let (snapshot, diagnostics) = compile(inputs);
         snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
     }
 

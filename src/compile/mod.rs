@@ -56,12 +56,16 @@ pub struct Inputs {
 }
 
 /// Compiles a config. There is a snapshot exactly when no diagnostic is an error.
-pub fn compile(inputs: &Inputs) -> (Option<Snapshot>, Diagnostics) {
+///
+/// Takes the inputs, so that the texts of zones and the bytes of databases do not outlive their use.
+pub fn compile(mut inputs: Inputs) -> (Option<Snapshot>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let (policies, complete) = read_policies(inputs, &mut diagnostics);
-    let zones: Vec<ZoneSource> = inputs.zones.iter().filter_map(|source| zones::read(source, &mut diagnostics)).collect();
-    let atlas = load_atlas(inputs, &mut diagnostics);
-    let snapshot = link(inputs, &policies, complete, zones, &atlas, &mut diagnostics);
+    let (policies, complete) = read_policies(&inputs, &mut diagnostics);
+    let zones: Vec<ZoneSource> =
+        std::mem::take(&mut inputs.zones).into_iter().filter_map(|source| zones::read(&source, &mut diagnostics)).collect();
+    let atlas = load_atlas(&inputs, &mut diagnostics);
+    (inputs.city, inputs.asn) = (None, None);
+    let snapshot = link(&inputs, &policies, complete, zones, &atlas, &mut diagnostics);
     diagnostics.sort();
     ((!diagnostics.has_errors()).then_some(snapshot), diagnostics)
 }
@@ -105,9 +109,10 @@ fn link(
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
-    let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
     // What is wrong with steersman.yaml is known to the shell alone, but a config without zones always is.
-    let sound = !diagnostics.has_errors() && !inputs.zones.is_empty();
+    let has_zones = !zones.is_empty();
+    let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
+    let sound = !diagnostics.has_errors() && has_zones;
     let graph = graph.finish(sound, diagnostics);
     if sound {
         warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
@@ -224,12 +229,12 @@ records:
     }
 
     fn snapshot(policies: &[&str]) -> Snapshot {
-        let (snapshot, diagnostics) = compile(&inputs(policies));
+        let (snapshot, diagnostics) = compile(inputs(policies));
         snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
     }
 
     fn faults(policies: &str) -> Vec<String> {
-        compile(&inputs(&[policies])).1.lines()
+        compile(inputs(&[policies])).1.lines()
     }
 
     #[test]
@@ -441,7 +446,7 @@ policies: {www: {type: failover, use: web, ttl: 3s, on_all_down: {fallback: spar
 
     #[test]
     fn a_file_that_is_no_yaml_is_the_only_fault_that_is_reported() {
-        let (snapshot, diagnostics) = compile(&inputs(&["pools: [", "policies: {api: {type: failover, use: www}}"]));
+        let (snapshot, diagnostics) = compile(inputs(&["pools: [", "policies: {api: {type: failover, use: www}}"]));
         assert!(snapshot.is_none());
         assert_eq!(diagnostics.lines().len(), 1, "{:#?}", diagnostics.lines());
     }

@@ -7,6 +7,7 @@
 use super::beliefs::Beliefs;
 use super::change::Change;
 use super::clock::Clock;
+use super::memory;
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
@@ -339,11 +340,12 @@ impl Task {
     fn adopt(&mut self, snapshot: Arc<Snapshot>) {
         // What flipped up to now is told in the words of the old config, then carried over by identity.
         self.publish();
-        let now = self.setup.clock.now();
+        let (now, old) = (self.setup.clock.now(), self.live.load_full());
         self.setup.beliefs.adopt(snapshot, now);
         self.generation += 1;
         self.loaded = now;
         self.publish();
+        tokio::spawn(memory::outlast(old));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
     }

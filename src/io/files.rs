@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// Reads everything that the config at `path` consists of. `None` only when steersman.yaml itself cannot be read or is no
 /// mapping; faults are pushed either way.
@@ -35,14 +35,28 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     read.set(reader.hash.finish());
     let mut diagnostics = reader.diagnostics;
     let Some(inputs) = inputs else { return (None, diagnostics) };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
         if let Some(why) = prober::fault_of_file(&file.value) {
             diagnostics.push(unusable_file(file, &why));
         }
     }
+    if let Some(snapshot) = &snapshot {
+        for extent in snapshot.zones.extents() {
+            memory::enlarge_pages(&extent);
+        }
+    }
+    memory::give_back();
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// As [`load_and_compile`], and logs how long it took: for servers.
+pub fn load_and_log(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
+    let start = Instant::now();
+    let loaded = load_and_compile(path, read);
+    tracing::info!("config read and compiled in {} ms", start.elapsed().as_millis());
+    loaded
 }
 
 fn unusable_file(file: &Spanned<PathBuf>, why: &str) -> Diagnostic {

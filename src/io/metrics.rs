@@ -199,6 +199,7 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
     page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
+    page.counter("steersman_pools_prepared", "Pools prepared anew because of what probes saw", vec![(vec![], status.pools_prepared)])?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -288,6 +289,7 @@ mod tests {
             started_unix_s: 6,
             age_s: 1.0,
             verdict_changes: 4,
+            pools_prepared: 6,
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
@@ -302,6 +304,7 @@ mod tests {
         for line in [
             "steersman_generation 3.0",
             "steersman_verdict_changes_total 4",
+            "steersman_pools_prepared_total 6",
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,
             r#"steersman_member_latency_seconds{pool="web",member="fra-1",family="ipv4"} 0.0025"#,

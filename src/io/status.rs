@@ -34,6 +34,9 @@ pub struct StatusView {
     pub age_s: f64,
     /// Changes of members' verdicts since the start.
     pub verdict_changes: u64,
+    /// Pools prepared anew since the start because of what probes saw.
+    #[serde(default)]
+    pub pools_prepared: u64,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
     /// The zones that are served, in config order.
@@ -162,6 +165,7 @@ impl StatusView {
             started_unix_s: around.clock.unix_s(Moment::START),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
+            pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),

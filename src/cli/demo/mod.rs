@@ -81,7 +81,7 @@ fn snapshot(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Snapsho
         asn: None,
         cores: 1,
     };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     debug_assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     snapshot.expect("a test compiles the demo's data")

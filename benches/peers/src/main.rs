@@ -4,7 +4,8 @@
 //! loads only the machine it runs on.
 //!
 //! Reading order: `query` and `tally` (what is asked, how answers are checked), `udp` and `tcp` (the loads), `reflect`
-//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side); `exposure` stands for itself (members that die, and who is still sent to them).
+//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side), `scale` (what size costs),
+//! `exposure` (members that die, and who is still sent to them).
 
 mod answer;
 mod compare;
@@ -17,6 +18,7 @@ mod meter;
 mod query;
 mod reflect;
 mod rng;
+mod scale;
 mod system;
 mod table;
 mod tally;
@@ -31,6 +33,7 @@ use exposure::{Fault, Scenario};
 use load::{Loopback, Outcome, TIME_MAX};
 use meter::{Cost, Meter};
 use query::Query;
+use scale::{Part, Scale};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -76,6 +79,8 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         ports: Vec<u16>,
     },
+    /// Measure what size costs: a million names, many zones and pools, a reload and flips under load.
+    Scale(ScaleArgs),
 }
 
 /// What both loads have.
@@ -199,6 +204,43 @@ struct ExposureArgs {
     keep: bool,
 }
 
+#[derive(Args)]
+struct ScaleArgs {
+    /// The steersman program: built with the `dist` profile, or numbers mean little.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Who loads the large zone beside us: steersman, gdnsd, knot, nsd.
+    #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,knot,nsd")]
+    peers: Vec<Peer>,
+    /// names, reload, zones, pools, flips. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    parts: Vec<Part>,
+    /// Names of the large zone.
+    #[arg(long, default_value = "1000000", value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
+    names: u32,
+    /// How often each load is measured.
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Seconds of each measurement.
+    #[arg(long, default_value = "1.2", value_parser = seconds)]
+    time: Duration,
+    /// How often each server is started with the large zone.
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u16).range(1..=100))]
+    starts: u16,
+    /// Queries a second while members flip.
+    #[arg(long, default_value = "20000", value_parser = rate)]
+    rate: f64,
+    /// The generator's core.
+    #[arg(long, default_value = "0")]
+    client_core: usize,
+    /// The servers' core.
+    #[arg(long, default_value = "1")]
+    server_core: usize,
+    /// Keep the servers' configs and logs.
+    #[arg(long)]
+    keep: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
@@ -221,6 +263,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&comparison(args)),
         Command::Exposure(args) => exposure::run(&scenario(args)),
         Command::Member { address, ports } => exposure::serve_as_member(address, &ports),
+        Command::Scale(args) => scale::run(&sizes(args)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -319,6 +362,22 @@ fn comparison(args: CompareArgs) -> Comparison {
         time: args.time,
         latency_rate: args.latency,
         // Servers start in directories of their own.
+        steersman: args.binary.canonicalize().unwrap_or(args.binary),
+        client_core: args.client_core,
+        server_core: args.server_core,
+        keep: args.keep,
+    }
+}
+
+fn sizes(args: ScaleArgs) -> Scale {
+    Scale {
+        peers: args.peers,
+        parts: if args.parts.is_empty() { Part::ALL.to_vec() } else { args.parts },
+        names: args.names as usize,
+        rounds: args.rounds.into(),
+        time: args.time,
+        starts: args.starts.into(),
+        rate: args.rate,
         steersman: args.binary.canonicalize().unwrap_or(args.binary),
         client_core: args.client_core,
         server_core: args.server_core,

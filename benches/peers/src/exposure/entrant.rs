@@ -115,7 +115,9 @@ fn ours(home: &Path, steersman: &Path, address: SocketAddrV4, members: [Ipv4Addr
     let (interval, timeout) = (INTERVAL.as_secs(), TIMEOUT.as_secs());
     fs::write(
         home.join("steersman.yaml"),
-        format!("listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\n"),
+        format!(
+            "listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\nprobes: {{allow: [default, 127.0.0.0/8]}}\n"
+        ),
     )?;
     // The others know no damping: it would be a handicap where one member dies round after round.
     let policies = format!(

@@ -12,7 +12,7 @@ mod sites;
 pub use entrant::Entrant;
 pub use member::serve as serve_as_member;
 
-use crate::compare::{Scratch, machine, version};
+use crate::compare::{self, Scratch};
 use crate::contender::{Contender, Peer};
 use crate::query::{Qtype, Query};
 use crate::rng::Rng;
@@ -293,17 +293,15 @@ fn free_port(sites: &[Site; 2]) -> io::Result<u16> {
 //--- The report
 
 fn circumstances(scenario: &Scenario, stage: &Stage) -> String {
-    let versions: Vec<_> = scenario.peers.iter().map(|peer| version(*peer, &scenario.steersman)).collect();
     let networks = if stage.first.network().is_some() { "networks of their own" } else { "loopback" };
     format!(
         "{}\n{} rounds of each fault, all servers at once; members in {networks}; {} questions a second to each server.\n\
-         Interval {} s, timeout {} s, fall {FALL}, rise {RISE}, TTL {TTL_MIN_S} to {TTL_MAX_S} s.\n\nVersions: {}.\n",
-        machine(),
+         Interval {} s, timeout {} s, fall {FALL}, rise {RISE}, TTL {TTL_MIN_S} to {TTL_MAX_S} s.\n",
+        compare::circumstances(&scenario.peers, &scenario.steersman),
         scenario.rounds,
         scenario.rate,
         INTERVAL.as_secs(),
         TIMEOUT.as_secs(),
-        versions.join(", ")
     )
 }
 

@@ -61,7 +61,7 @@ struct Scene {
     backends: Vec<Backend>,
     server: Server,
     watch: Watch,
-    _config: Config,
+    config: Config,
 }
 
 impl Scene {
@@ -93,7 +93,7 @@ impl Scene {
 
     fn watched(backends: Vec<Backend>, config: Config, server: Server) -> Scene {
         let watch = Watch::start(server.port(), NAME);
-        let scene = Scene { backends, server, watch, _config: config };
+        let scene = Scene { backends, server, watch, config };
         scene.watch.until(Instant::now(), &[scene.address(0)], support::PATIENCE);
         scene
     }
@@ -210,6 +210,42 @@ fn what_is_handed_out_of_a_failing_member_lives_shorter() {
     assert_eq!(dead.iter().max(), Some(&ttl_max_s()), "as long as it was well");
     assert_eq!(dead.last(), Some(&TTL_MIN_S), "after the first failure");
 }
+
+//--- The server's own figures
+
+#[test]
+fn the_server_says_of_itself_what_the_observer_saw() {
+    let mut scene = Scene::http(67, "");
+    // For caches to hold what was told while all was well.
+    rest_until(Instant::now() + INTERVAL * 3);
+    let died = Instant::now();
+    scene.backends[0].kill();
+    scene.follow(died, detection());
+    let status = scene.config.command(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("no number: {value}"));
+    let noticed: u64 =
+        status["detections"]["by_bound"].as_array().expect("bounds").iter().map(|bound| bound[1].as_u64().expect("counts")).sum();
+    let took = number(&status["detections"]["sum_s"]);
+    assert_eq!(noticed, 1, "{status}");
+
+    let seen = scene.watch.seen();
+    let published = seen.iter().find(|seen| seen.asked > died && seen.addresses == [scene.address(1)]).expect("it was followed").asked;
+    let began = published - Duration::from_secs_f64(took);
+    assert!(began + Duration::from_millis(100) > died, "the failing run began {:?} before the death", died - began);
+    let dead = seen.iter().filter(|seen| seen.addresses == [scene.address(0)]);
+    let left = dead.map(|seen| (seen.asked + Duration::from_secs(seen.ttl_s.into())).saturating_duration_since(began).as_secs_f64());
+    let left: Vec<f64> = left.filter(|left| *left > 0.0).collect();
+    for (what, own, observed) in [
+        ("answers", number(&status["pools"][0]["dead_answers"]), f64::from(u32::try_from(left.len()).expect("few"))),
+        ("exposure", number(&status["pools"][0]["exposure_s"]), left.iter().sum()),
+    ] {
+        assert!((own - observed).abs() < observed * AGREEMENT, "{what}: {own} by the server, {observed} by the observer");
+    }
+}
+
+/// How far the two may be apart: the server takes answers of a quarter of a second together, and the observer is late by up to one question.
+const AGREEMENT: f64 = 0.15;
 
 //--- TLS
 

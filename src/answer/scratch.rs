@@ -1,7 +1,7 @@
 //! What a worker keeps between queries; all else lives for one query.
 
 use super::Asked;
-use crate::policy::Picks;
+use crate::policy::{Pick, Picks};
 use crate::rng::Rng;
 
 /// Buffers and chance of one worker.
@@ -17,12 +17,18 @@ pub struct Scratch {
 pub(super) struct Draw {
     /// The members of the answer under way.
     pub picks: Picks,
+    /// For how long they may be held, in seconds.
+    pub ttl_s: u32,
     pub rng: Rng,
 }
 
 impl Scratch {
     /// A worker's scratch; every choice it will ever make follows from `seed`.
     pub fn new(seed: u64) -> Scratch {
-        Scratch { asked: Asked::new(), draw: Draw { picks: Picks::new(), rng: Rng::seeded(seed) } }
+        Scratch { asked: Asked::new(), draw: Draw { picks: Picks::new(), ttl_s: 0, rng: Rng::seeded(seed) } }
+    }
+    /// The members of the last answer, and for how long they may be held, in seconds; to be read after an answer that was steered.
+    pub fn handed_out(&self) -> (&[Pick], u32) {
+        (self.draw.picks.as_slice(), self.draw.ttl_s)
     }
 }

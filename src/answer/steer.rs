@@ -74,6 +74,7 @@ impl<T: Trace> Choice<'_, T> {
             return self.denied(steer.on_all_down_ttl_s, scope);
         }
         let ttl_s = steer.ttl.clamp(selection.ttl_s);
+        self.draw.ttl_s = ttl_s;
         self.trace.step(Step::Answered { allowed: steer.ttl, ttl_s });
         Decision { ttl_s, scope, last_resort: Shortage::None, outcome: Outcome::Steered }
     }

@@ -125,10 +125,18 @@ mod tests {
             started_unix_s: 0,
             age_s: 61.0,
             verdict_changes: 0,
+            detections: crate::io::status::DetectionStatus::default(),
             pools_prepared: 0,
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
-            pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![fra, spare] }],
+            pools: vec![PoolStatus {
+                name: "web".into(),
+                grade: "degraded".into(),
+                usable: 1,
+                dead_answers: 0.0,
+                exposure_s: 0.0,
+                members: vec![fra, spare],
+            }],
             targets: Vec::new(),
         };
         assert_eq!(

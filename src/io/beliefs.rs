@@ -29,8 +29,8 @@ pub struct Beliefs {
     readers: Vec<Vec<PoolId>>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
-    /// Probes that were ordered and not yet answered.
-    under_way: HashMap<Token, Arc<str>>,
+    /// Probes that were ordered and not yet answered, and when.
+    under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
     tallies: HashMap<Arc<str>, Tally>,
     /// Changes of members' verdicts so far.
@@ -56,10 +56,12 @@ pub struct Tally {
     /// How many of the last conclusive probes agreed.
     pub in_a_row: u32,
     passed: Option<bool>,
+    /// When the first of those probes began.
+    began: Moment,
 }
 
 impl Tally {
-    fn count(&mut self, observation: &Observation) {
+    fn count(&mut self, observation: &Observation, began: Moment) {
         let passed = match observation {
             Observation::Pass { .. } => Some(true),
             Observation::Fail(_) => Some(false),
@@ -67,7 +69,10 @@ impl Tally {
         };
         *self.results.entry(observation.code()).or_default() += 1;
         if passed.is_some() {
-            self.in_a_row = if self.passed == passed { self.in_a_row.saturating_add(1) } else { 1 };
+            if self.passed != passed {
+                (self.in_a_row, self.began) = (0, began);
+            }
+            self.in_a_row = self.in_a_row.saturating_add(1);
             self.passed = passed;
         }
     }
@@ -120,7 +125,7 @@ impl Beliefs {
     /// The next probe to make now.
     pub fn poll_order(&mut self, now: Moment) -> Option<ProbeOrder> {
         let order = self.schedule.poll_order(now)?;
-        self.under_way.insert(order.token, Arc::clone(&self.snapshot.targets[order.target].identity));
+        self.under_way.insert(order.token, (Arc::clone(&self.snapshot.targets[order.target].identity), now));
         Some(order)
     }
 
@@ -131,8 +136,8 @@ impl Beliefs {
 
     /// Takes the result of a probe.
     pub fn handle_observation(&mut self, token: Token, observation: Observation, now: Moment) {
-        if let Some(identity) = self.under_way.remove(&token) {
-            self.tallies.entry(identity).or_default().count(&observation);
+        if let Some((identity, began)) = self.under_way.remove(&token) {
+            self.tallies.entry(identity).or_default().count(&observation, began);
         }
         let Some(verdict) = self.schedule.handle_observation(token, observation, now) else { return };
         self.ledger.handle_verdict(&verdict);
@@ -195,6 +200,7 @@ impl Beliefs {
         }
         self.flips += 1;
         Some(Change::Member(MemberChange {
+            place: (pool, index),
             pool: Arc::clone(&self.snapshot.graph.pools[pool].name),
             member: Arc::clone(&member.name),
             addr,
@@ -210,8 +216,9 @@ impl Beliefs {
         let target = *checks.iter().find(|&&target| self.schedule.view(target).verdict.status == status)?;
         let (_, seen) = self.schedule.view(target).last?;
         let identity = &self.snapshot.targets[target].identity;
-        let in_a_row = self.tallies.get(identity).map_or(1, |tally| tally.in_a_row.max(1));
-        Some(Cause { target: Arc::clone(identity), seen: result_words(&seen), in_a_row })
+        let tally = self.tallies.get(identity);
+        let in_a_row = tally.map_or(1, |tally| tally.in_a_row.max(1));
+        Some(Cause { target: Arc::clone(identity), seen: result_words(&seen), in_a_row, began: tally.map(|tally| tally.began) })
     }
 
     /// What workers should hold now.

@@ -1,7 +1,9 @@
 //! What happened to members and pools, in words: one line per change of a verdict or a grade.
 
 use super::human::span;
+use crate::clock::Moment;
 use crate::health::{Observation, Status};
+use crate::ids::PoolId;
 use crate::policy::Grade;
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +22,8 @@ pub enum Change {
 /// The verdict on one address of a member changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberChange {
+    /// Where it is in the snapshot: its pool, and its index there.
+    pub place: (PoolId, usize),
     /// Its pool.
     pub pool: Arc<str>,
     /// Its name.
@@ -45,6 +49,8 @@ pub struct Cause {
     pub seen: String,
     /// How many probes in a row agreed; at least 1.
     pub in_a_row: u32,
+    /// When the first of them began; none when none was made since the start.
+    pub began: Option<Moment>,
 }
 
 /// The grade of a pool changed.
@@ -134,16 +140,18 @@ pub fn result_words(seen: &Observation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Id;
 
     fn down() -> MemberChange {
         MemberChange {
+            place: (PoolId::new(0), 0),
             pool: "web-fra".into(),
             member: "fra-1".into(),
             addr: IpAddr::from([192, 0, 2, 1]),
             was: Status::Up,
             now: Status::Down,
             lasted: Duration::from_mins(133),
-            cause: Some(Cause { target: "https 192.0.2.1:443 GET /healthz".into(), seen: "HTTP 500".into(), in_a_row: 3 }),
+            cause: Some(Cause { target: "https 192.0.2.1:443 GET /healthz".into(), seen: "HTTP 500".into(), in_a_row: 3, began: None }),
         }
     }
 

@@ -5,8 +5,10 @@
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
 use super::beliefs::Beliefs;
-use super::change::Change;
+use super::change::{Change, MemberChange};
 use super::clock::Clock;
+use super::exposure::{Death, Exposure, LOOK_EVERY};
+use super::handed_out::AnswerBoard;
 use super::memory;
 use super::prober::Prober;
 use super::pulse::Pulse;
@@ -14,8 +16,9 @@ use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult}
 use super::state::{Saved, StateFile};
 use super::status::{Circumstances, StatusView};
 use crate::clock::Moment;
-use crate::health::{Doubt, Observation, ProbeOrder, Token};
+use crate::health::{Doubt, Observation, ProbeOrder, Status, Token};
 use crate::live::Live;
+use crate::prefix::Family;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
@@ -44,6 +47,8 @@ pub struct Setup {
     pub prober: Arc<Prober>,
     /// Where they are made: not on the threads of the task, see [`super::prober::ProbeThreads`].
     pub probes: Handle,
+    /// What workers handed out.
+    pub handed_out: Arc<AnswerBoard>,
     /// Loads the config anew; none when there is nothing to load from.
     pub loader: Option<Loader>,
     /// Follows a change of the listeners.
@@ -107,6 +112,7 @@ impl Control {
             reloads: [0; 3],
             under_way: None,
             waiting: VecDeque::new(),
+            exposure: Exposure::new(now),
             keeper: Keeper { file: setup.state.clone(), written: None, at: now, busy: false, complained: false },
             setup,
         };
@@ -151,6 +157,23 @@ impl Control {
     }
 }
 
+/// What a change has to say of a member that was up, failed, and is down now.
+fn death<'a>(change: &Change, before: &'a Live, published: Moment) -> Option<Death<'a>> {
+    let Change::Member(MemberChange { place: (pool, member), addr, was: Status::Up, now: Status::Down, cause, .. }) = change else {
+        return None;
+    };
+    let family = if addr.is_ipv4() { Family::V4 } else { Family::V6 };
+    Some(Death {
+        pool: *pool,
+        config: &before.snapshot.graph.pools[*pool],
+        before: before.pools[*pool].family(family),
+        member: *member,
+        family,
+        failing_since: cause.as_ref()?.began?,
+        published,
+    })
+}
+
 struct Task {
     setup: Setup,
     live: Arc<ArcSwap<Live>>,
@@ -166,6 +189,7 @@ struct Task {
     /// The reload that is being compiled.
     under_way: Option<ReloadRequest>,
     waiting: VecDeque<ReloadRequest>,
+    exposure: Exposure,
     keeper: Keeper,
 }
 
@@ -175,6 +199,7 @@ impl Task {
             self.setup.pulse.beat(self.setup.beliefs.probes_come_in(self.setup.clock.now()));
             self.order_probes();
             self.publish_when_due();
+            self.look_at_answers();
             self.save_when_due();
             let wake = tokio::time::Instant::from_std(self.setup.clock.instant(self.next_wake()));
             tokio::select! {
@@ -233,7 +258,8 @@ impl Task {
         // When as many probes are under way as may be, the next one is overdue: an observation wakes the task then.
         let probe = self.setup.beliefs.next_due().map(|due| due.max(now.after(PUBLISH_EVERY)));
         let publish = self.setup.beliefs.is_stale().then(|| self.published.after(PUBLISH_EVERY));
-        [probe, publish].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
+        let look = Some(now.after(LOOK_EVERY));
+        [probe, publish, look].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
     }
 
     //--- Probes and views
@@ -270,7 +296,8 @@ impl Task {
     fn publish(&mut self) {
         self.published = self.setup.clock.now();
         let changes = self.setup.beliefs.refresh(self.published);
-        self.live.store(Arc::new(self.setup.beliefs.live()));
+        let before = self.live.swap(Arc::new(self.setup.beliefs.live()));
+        self.account(&changes, &before);
         // Workers first, words second.
         for change in &changes {
             (self.setup.announce)(change);
@@ -290,7 +317,7 @@ impl Task {
             reloads,
             certificates: self.setup.prober.certificates(),
         };
-        StatusView::of(&self.setup.beliefs, &around, self.setup.clock.now())
+        StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
     }
 
     //--- Reload
@@ -345,9 +372,31 @@ impl Task {
         self.generation += 1;
         self.loaded = now;
         self.publish();
+        self.exposure.adopt();
         tokio::spawn(memory::outlast(old));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
+    }
+
+    //--- What was handed out
+
+    fn look_at_answers(&mut self) {
+        let now = self.setup.clock.now();
+        if self.exposure.is_due(now) {
+            self.exposure.handle_look(self.setup.handed_out.of(self.setup.beliefs.snapshot()), now);
+        }
+    }
+
+    /// Takes account of the deaths among `changes`, which were just published; `before` is what was answered until then.
+    fn account(&mut self, changes: &[Change], before: &Live) {
+        let published = self.setup.clock.now();
+        let mut deaths = changes.iter().filter_map(|change| death(change, before, published)).peekable();
+        if deaths.peek().is_some() {
+            self.exposure.handle_look(self.setup.handed_out.of(&before.snapshot), published);
+        }
+        for death in deaths {
+            self.exposure.handle_death(&death);
+        }
     }
 
     //--- State
@@ -523,6 +572,7 @@ mod tests {
             pulse: Arc::new(Pulse::new(clock)),
             prober: Arc::new(Prober::new()),
             probes: Handle::current(),
+            handed_out: Arc::default(),
             loader: Some(Arc::new(loader)),
             reconcile: Arc::new(|_| Ok(())),
             state,

@@ -159,15 +159,15 @@ impl Counters {
 
 /// A number with one writer and any readers.
 #[derive(Debug, Default)]
-struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     /// To be called by the one writer only: a load and a store, no locked instruction.
-    fn add(&self, n: u64) {
+    pub(super) fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    fn read(&self) -> u64 {
+    pub(super) fn read(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

@@ -5,7 +5,8 @@
 //! worker goes on (one packet must not stop a nameserver). Knows no socket.
 
 use super::counters::CounterBlock;
-use crate::answer::{Asked, Client, Disposition, Scratch, anticipate, anticipate_further, respond, respond_anticipated};
+use super::handed_out::{AnswerBoard, Sheet};
+use crate::answer::{Asked, Client, Disposition, Outcome, Scratch, anticipate, anticipate_further, respond, respond_anticipated};
 use crate::live::Live;
 use arc_swap::{ArcSwap, Guard};
 use std::cell::Cell;
@@ -46,20 +47,33 @@ pub trait Engines: Clone + Send + 'static {
 /// The pointer that the control task publishes to.
 pub type LivePointer = Arc<ArcSwap<Live>>;
 
-impl Engines for LivePointer {
+/// What all workers answer from, and where they note what they handed out.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    /// What is published.
+    pub live: LivePointer,
+    /// What was handed out.
+    pub handed_out: Arc<AnswerBoard>,
+}
+
+impl Engines for Answering {
     type Engine = LiveEngine;
 
     fn engine(&self) -> LiveEngine {
-        LiveEngine { published: Arc::clone(self), live: self.load_full(), scratch: Scratch::new(seed()), batch: Vec::new() }
+        let live = self.live.load_full();
+        let sheet = self.handed_out.sheet(&live.snapshot);
+        LiveEngine { all: self.clone(), live, sheet, scratch: Scratch::new(seed()), batch: Vec::new() }
     }
 }
 
 /// The engine in production.
 #[derive(Debug)]
 pub struct LiveEngine {
-    published: LivePointer,
+    all: Answering,
     /// What was published at the last refresh.
     live: Arc<Live>,
+    /// Of the snapshot in `live`.
+    sheet: Arc<Sheet>,
     scratch: Scratch,
     /// What was read of each query of a batch; as long as the longest batch so far.
     batch: Vec<Asked>,
@@ -67,15 +81,19 @@ pub struct LiveEngine {
 
 impl Engine for LiveEngine {
     fn refresh(&mut self) {
-        let newest = self.published.load();
+        let newest = self.all.live.load();
         // Counting references is the costly part: only when something was published.
         if !Arc::ptr_eq(&newest, &self.live) {
+            if !Arc::ptr_eq(&newest.snapshot, &self.live.snapshot) {
+                self.sheet = self.all.handed_out.sheet(&newest.snapshot);
+            }
             self.live = Guard::into_inner(newest);
         }
     }
 
     fn respond(&mut self, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition {
-        respond(&self.live, client, query, &mut self.scratch, out)
+        let disposition = respond(&self.live, client, query, &mut self.scratch, out);
+        self.note(disposition)
     }
 
     fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
@@ -93,12 +111,24 @@ impl Engine for LiveEngine {
     fn respond_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition {
         // After a panic in the midst of a batch there may be fewer.
         let Some(asked) = self.batch.get_mut(place) else { return self.respond(client, query, out) };
-        respond_anticipated(&self.live, client, query, asked, &mut self.scratch, out)
+        let disposition = respond_anticipated(&self.live, client, query, asked, &mut self.scratch, out);
+        self.note(disposition)
     }
 
     fn recover(&mut self) {
         self.scratch = Scratch::new(seed());
         self.batch.fill(Asked::new());
+    }
+}
+
+impl LiveEngine {
+    /// Notes what was handed out with the answer just made.
+    fn note(&self, disposition: Disposition) -> Disposition {
+        if let Disposition::Send { outcome: Outcome::Steered, .. } = disposition {
+            let (picks, ttl_s) = self.scratch.handed_out();
+            self.sheet.count(picks, ttl_s);
+        }
+        disposition
     }
 }
 

@@ -10,7 +10,7 @@
 
 use super::admission::Admission;
 use super::counters::CounterBoard;
-use super::desk::{Desk, Engines, LivePointer, silence_watched_panics};
+use super::desk::{Answering, Desk, Engines, silence_watched_panics};
 use super::dot::{self, CertificateError, Encrypted, load_certificate};
 use super::packet::{PacketIo, Packets};
 use super::port_holder::holder_of;
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 /// Everything that listens for DNS. `S` is where workers get their engines from; tests bring their own.
 #[derive(Debug)]
-pub struct Listeners<S = LivePointer> {
+pub struct Listeners<S = Answering> {
     board: Arc<CounterBoard>,
     admission: Admission,
     /// Whether UDP workers wait awake; they look at it after each batch.

@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
-use super::status::{AddressStatus, PoolStatus, StatusView};
+use super::status::{AddressStatus, DetectionStatus, PoolStatus, StatusView};
 use crate::answer::{DropReason, Outcome, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -181,6 +181,22 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// A counter of what does not come in whole numbers.
+    fn sum(&mut self, name: &str, help: &str, rows: Vec<Row<f64>>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in rows {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, detections: &DetectionStatus) -> fmt::Result {
+        let buckets: Vec<_> = detections.by_bound.iter().map(|(bound, count)| (bound.unwrap_or(f64::MAX), *count)).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        encoder.encode_histogram::<NoLabelSet>(detections.sum_s, count, &buckets, None)
+    }
+
     /// A single gauge in seconds; its name gets the unit as suffix.
     fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?.encode_gauge(&value)
@@ -200,6 +216,11 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
     page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
     page.counter("steersman_pools_prepared", "Pools prepared anew because of what probes saw", vec![(vec![], status.pools_prepared)])?;
+    page.histogram(
+        "steersman_detection_seconds",
+        "From the start of the first probe of a failing run until answers without the member were published",
+        &status.detections,
+    )?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -209,6 +230,15 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     page.counter("steersman_probes", "Probes by target and result", probes.collect())?;
     encode_certificates(status, page)?;
     encode_members(status, page)?;
+    let of_pool = |number: fn(&PoolStatus) -> f64| {
+        status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], number(pool))).collect::<Vec<_>>()
+    };
+    page.sum(
+        "steersman_dead_answers",
+        "Answers that named a dead member and could be held when its failing run began; an estimate",
+        of_pool(|pool| pool.dead_answers),
+    )?;
+    page.sum("steersman_dead_ip_exposure_seconds", "Dead-IP exposure; an estimate", of_pool(|pool| pool.exposure_s))?;
     let grades = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
     page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty", grades.collect())?;
     let usable = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], pool.usable as f64));
@@ -289,10 +319,18 @@ mod tests {
             started_unix_s: 6,
             age_s: 1.0,
             verdict_changes: 4,
+            detections: DetectionStatus { by_bound: vec![(Some(0.5), 1), (Some(1.0), 2), (None, 1)], sum_s: 130.5 },
             pools_prepared: 6,
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
-            pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
+            pools: vec![PoolStatus {
+                name: "web".into(),
+                grade: "degraded".into(),
+                usable: 1,
+                dead_answers: 2.5,
+                exposure_s: 7.25,
+                members: vec![member],
+            }],
             targets: vec![target],
         };
         Scrape { status: Some(status), totals: Totals::default(), heartbeat_age: Duration::from_millis(20), ready: true, started_unix_s: 6 }
@@ -304,6 +342,13 @@ mod tests {
         for line in [
             "steersman_generation 3.0",
             "steersman_verdict_changes_total 4",
+            r#"steersman_detection_seconds_bucket{le="0.5"} 1"#,
+            r#"steersman_detection_seconds_bucket{le="1.0"} 3"#,
+            r#"steersman_detection_seconds_bucket{le="+Inf"} 4"#,
+            "steersman_detection_seconds_sum 130.5",
+            "steersman_detection_seconds_count 4",
+            r#"steersman_dead_answers_total{pool="web"} 2.5"#,
+            r#"steersman_dead_ip_exposure_seconds_total{pool="web"} 7.25"#,
             "steersman_pools_prepared_total 6",
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,

@@ -5,7 +5,8 @@ use super::beliefs::Beliefs;
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
-use super::desk::LivePointer;
+use super::desk::Answering;
+use super::handed_out::AnswerBoard;
 use super::listeners::{Changes, Listeners, Listening};
 use super::open_files;
 use super::prober::{ProbeThreads, Prober};
@@ -66,6 +67,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let settings = plan.snapshot.settings.clone();
     open_files::make_room(settings.tcp.connections);
     let counters = Arc::new(CounterBoard::new());
+    let handed_out = Arc::new(AnswerBoard::default());
     let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
     let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
     let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
@@ -82,6 +84,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         pulse: Arc::clone(&pulse),
         prober: Arc::clone(&prober),
         probes: probe_threads.handle(),
+        handed_out: Arc::clone(&handed_out),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
         state,
@@ -108,7 +111,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
             return Ok(());
         }
     }
-    start(&listeners, Arc::clone(control.live()))?;
+    start(&listeners, Answering { live: Arc::clone(control.live()), handed_out })?;
     pulse.enter(Phase::Serving);
     (plan.started)(&addresses);
     if let Some(reload) = plan.reload {
@@ -151,9 +154,9 @@ fn lock(listeners: &Shared) -> MutexGuard<'_, Option<Listeners>> {
     listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start(listeners: &Shared, live: LivePointer) -> Result<(), String> {
+fn start(listeners: &Shared, answering: Answering) -> Result<(), String> {
     match lock(listeners).as_mut() {
-        Some(listeners) => listeners.start(live).map_err(|error| error.to_string()),
+        Some(listeners) => listeners.start(answering).map_err(|error| error.to_string()),
         None => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
 use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
+use super::exposure::{DETECTION_BOUNDS_S, Exposure};
 use super::prober::Seen;
 use crate::clock::Moment;
 use crate::ids::{PoolId, TargetId};
@@ -34,6 +35,9 @@ pub struct StatusView {
     pub age_s: f64,
     /// Changes of members' verdicts since the start.
     pub verdict_changes: u64,
+    /// How soon deaths were noticed.
+    #[serde(default)]
+    pub detections: DetectionStatus,
     /// Pools prepared anew since the start because of what probes saw.
     #[serde(default)]
     pub pools_prepared: u64,
@@ -47,6 +51,15 @@ pub struct StatusView {
     pub targets: Vec<TargetStatus>,
 }
 
+/// Times from the start of the first probe of a failing run until answers without the member were published.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DetectionStatus {
+    /// How many took how long: upper end in seconds, and the number above the end before it. A last one without an end is the rest.
+    pub by_bound: Vec<(Option<f64>, u64)>,
+    /// The sum of all of them, in seconds.
+    pub sum_s: f64,
+}
+
 /// A pool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PoolStatus {
@@ -56,6 +69,12 @@ pub struct PoolStatus {
     pub grade: String,
     /// Members that may be answered now.
     pub usable: usize,
+    /// Answers that named a dead member and could still be held when its failing run began; an estimate.
+    #[serde(default)]
+    pub dead_answers: f64,
+    /// Dead-IP exposure in seconds; an estimate.
+    #[serde(default)]
+    pub exposure_s: f64,
     /// In config order.
     pub members: Vec<MemberStatus>,
 }
@@ -154,8 +173,8 @@ pub struct Circumstances {
 
 impl StatusView {
     /// What `beliefs` are at `now`.
-    pub fn of(beliefs: &Beliefs, around: &Circumstances, now: Moment) -> StatusView {
-        let look = Look { beliefs, clock: &around.clock, certificates: &around.certificates, now };
+    pub fn of(beliefs: &Beliefs, around: &Circumstances, exposure: &Exposure, now: Moment) -> StatusView {
+        let look = Look { beliefs, exposure, clock: &around.clock, certificates: &around.certificates, now };
         let snapshot = beliefs.snapshot();
         StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -165,6 +184,7 @@ impl StatusView {
             started_unix_s: around.clock.unix_s(Moment::START),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
+            detections: detections(exposure),
             pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
             zones: super::reload::zone_names(snapshot),
@@ -174,8 +194,14 @@ impl StatusView {
     }
 }
 
+fn detections(exposure: &Exposure) -> DetectionStatus {
+    let bounds = DETECTION_BOUNDS_S.iter().copied().map(Some).chain([None]);
+    DetectionStatus { by_bound: bounds.zip(exposure.detections().iter().copied()).collect(), sum_s: exposure.detected_in().as_secs_f64() }
+}
+
 struct Look<'a> {
     beliefs: &'a Beliefs,
+    exposure: &'a Exposure,
     clock: &'a Clock,
     certificates: &'a HashMap<Arc<str>, Seen>,
     now: Moment,
@@ -184,10 +210,13 @@ struct Look<'a> {
 impl Look<'_> {
     fn pool(&self, id: PoolId, pool: &Pool) -> PoolStatus {
         let view = self.beliefs.view(id);
+        let dead = self.exposure.dead(&pool.name);
         PoolStatus {
             name: pool.name.to_string(),
             grade: view.grade.to_string(),
             usable: usable_members(view),
+            dead_answers: dead.answers,
+            exposure_s: dead.exposure_s,
             members: pool.members.iter().enumerate().map(|(index, member)| self.member(id, index, member)).collect(),
         }
     }

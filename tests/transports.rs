@@ -21,6 +21,7 @@ use std::time::Duration;
 use steersman::answer::{Outcome, Transport, UDP_PAYLOAD_MAX};
 use steersman::dns::Rtype;
 use steersman::io::counters::CounterBoard;
+use steersman::io::desk::Answering;
 use steersman::io::listeners::Listeners;
 use steersman::live::Live;
 use steersman::snapshot::{DotSettings, Settings, Snapshot};
@@ -65,7 +66,7 @@ impl Server {
         let board = Arc::new(CounterBoard::new());
         let mut listeners = Listeners::open(&settings, Arc::clone(&board)).expect("free ports");
         let published = Arc::new(ArcSwap::from_pointee(support::live(Arc::clone(&snapshot), &BTreeMap::new())));
-        listeners.start(Arc::clone(&published)).expect("threads");
+        listeners.start(Answering { live: Arc::clone(&published), handed_out: Arc::default() }).expect("threads");
         Server { snapshot, published, board, listeners, certificate, folder }
     }
 

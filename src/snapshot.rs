@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub graph: Graph,
     /// Everything that is probed, each once.
     pub targets: Table<TargetId, Target>,
+    /// Those of them that are probed to know whether this node sees at all.
+    pub canaries: Vec<TargetId>,
 }
 
 /// One check of one address, merged over all members and monitors that want it.

@@ -48,7 +48,7 @@ fn counts(diagnostics: &Diagnostics) -> String {
 
 /// What would be served and probed, as tables.
 fn summary(snapshot: &Snapshot) -> String {
-    let Snapshot { settings, zones, graph, targets } = snapshot;
+    let Snapshot { settings, zones, graph, targets, .. } = snapshot;
     let parts = [
         listeners(settings),
         table("zones", &["ZONE", "NAMES", "STEERED", "DENIALS KEPT"], zone_rows(zones)),
@@ -181,28 +181,25 @@ fn checks(pool: &Pool) -> String {
 fn probe_rows(targets: &[Target]) -> Vec<Vec<String>> {
     let mut alike: BTreeMap<String, (Rules, usize)> = BTreeMap::new();
     for target in targets {
-        let Rules { interval, timeout, rise, fall } = target.rules;
         // Merged targets may be stricter than others with the same check: they get a row of their own.
-        let key = format!("{}\0{interval:?} {timeout:?} {rise} {fall}", check(target));
+        let key = format!("{}\0{:?}", check(target), target.rules);
         alike.entry(key).or_insert((target.rules, 0)).1 += 1;
     }
     alike.iter().map(|(key, (rules, targets))| probe_row(key.split('\0').next().unwrap_or_default(), *rules, *targets)).collect()
 }
 
 fn probe_row(check: &str, rules: Rules, targets: usize) -> Vec<String> {
-    let Rules { interval, timeout, rise, fall } = rules;
     #[allow(clippy::cast_precision_loss, reason = "a rate is shown with one decimal")]
-    let rate = targets as f64 / interval.as_secs_f64();
+    let rate = targets as f64 / rules.interval.as_secs_f64();
     vec![
         check.to_owned(),
         targets.to_string(),
-        span(interval),
+        span(rules.interval),
         format!("{rate:.1}"),
-        // The member dies just after a probe, and the last probe that fails takes all its time.
-        span(interval * fall + timeout),
-        span(interval * rise),
+        span(rules.detection()),
+        span(rules.recovery()),
         // What a member that has not failed yet is sure to hold: nothing is handed out for longer.
-        span(interval * fall),
+        span(rules.nominal()),
     ]
 }
 

@@ -58,7 +58,7 @@ fn believe(snapshot: Arc<Snapshot>, down: &[String]) -> Live {
 
 /// The verdict on a member whose probes have all passed for long: up, and `fall` failures away from down.
 fn steady(config: &Snapshot, checks: &[TargetId]) -> Verdict {
-    let nominal = |&target: &TargetId| config.targets[target].rules.interval * config.targets[target].rules.fall;
+    let nominal = |&target: &TargetId| config.targets[target].rules.nominal();
     let holds = checks.iter().map(nominal).min();
     holds.map_or(Verdict::UNMONITORED, |holds| Verdict { status: Status::Up, holds, latency: None })
 }

@@ -96,6 +96,7 @@ fn link(
     let (monitor_names, site_names) = (Names::new("monitor", broken, !complete), Names::new("site", broken, !complete));
     let mut pools = PoolCompiler::new(&sections.monitors, monitor_names, &sections.sites, site_names, diagnostics);
     let compiled = pools.compile(&sections.pools, diagnostics);
+    let canaries = inputs.server.canaries.iter().map(|addr| pools.canary(*addr)).collect();
     let PoolCompiler { monitor_names, sites, targets, .. } = pools;
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
@@ -108,7 +109,7 @@ fn link(
         warn_of_unused("monitor", "no pool names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }
-    Snapshot { settings: settings(inputs), zones, graph, targets }
+    Snapshot { settings: settings(inputs), zones, graph, targets, canaries }
 }
 
 fn warn_of_unused<T: Copy>(what: &str, why: &str, names: &Names<'_, T>, diagnostics: &mut Diagnostics) {

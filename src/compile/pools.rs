@@ -5,7 +5,7 @@ use crate::config::monitor::{CheckSection, HttpMethod, HttpSection, MonitorSecti
 use crate::config::place::SiteSection;
 use crate::config::pool::{ChooseSection, MemberSection, MinHealthySection, PoolSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
-use crate::health::Rules;
+use crate::health::{Damping, Rules, WindowRule};
 use crate::ids::{PoolId, SiteId, Table, TargetId};
 use crate::policy::{Choose, Member, MinHealthy, Pool};
 use crate::snapshot::{Check, HttpCheck, Method, Target};
@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes pools, and on the way targets and sites.
 pub(super) struct PoolCompiler<'a> {
@@ -65,6 +66,15 @@ impl<'a> PoolCompiler<'a> {
     /// Compiles all pools; their ids are their indexes.
     pub fn compile(&mut self, sections: &[PoolSection], diagnostics: &mut Diagnostics) -> Table<PoolId, Pool> {
         sections.iter().map(|section| self.pool(section, diagnostics)).collect()
+    }
+
+    /// The target of a canary; that of a member, when a member is checked in the same way.
+    pub fn canary(&mut self, addr: SocketAddr) -> TargetId {
+        let identity: Arc<str> = identity_of(addr, &Check::Tcp).into();
+        match self.known.get(&identity) {
+            Some(known) => known.target,
+            None => self.targets.push(Target { identity, rules: CANARY, addr, check: Check::Tcp }),
+        }
     }
 
     fn pool(&mut self, section: &PoolSection, diagnostics: &mut Diagnostics) -> Pool {
@@ -133,20 +143,42 @@ impl<'a> PoolCompiler<'a> {
     }
 }
 
+/// Canaries have to speak before a member is given up for silent: twice as often as members are probed, by default, and with half
+/// of their patience.
+const CANARY: Rules = Rules::plain(Duration::from_secs(2), Duration::from_secs(1), 2, 3);
+
 fn same_check(first: &Spanned<String>, second: &Spanned<String>) -> Diagnostic {
     let message = format!("the monitors `{}` and `{}` make the same check with different timing", first.value, second.value);
     Diagnostic::warning("merged-monitors", &second.span, message)
         .also(&first.span, "the other")
-        .help("an address that has both is probed once, by the strictest of each: the shorter interval and timeout, the smaller fall, the larger rise")
+        .help("an address that has both is probed once, by the strictest of each: the shorter intervals and timeout, the smaller fall, the larger rise, and so on")
 }
 
 fn rules_of(section: &MonitorSection) -> Rules {
-    Rules { interval: section.interval, timeout: section.timeout, rise: section.rise, fall: section.fall }
+    let MonitorSection { interval, timeout, rise, fall, fast_interval, .. } = *section;
+    let window = section.window.map(|window| WindowRule::of_percent(window.of, u32::from(window.fail)));
+    let damping = section.damping.map(|damping| Damping { window: damping.window, hold: damping.hold, hold_max: damping.hold_max });
+    Rules { interval, timeout, rise, fall, fast_interval, window, damping }
 }
 
 /// What satisfies both: quick to see a failure, slow to believe in a recovery.
 fn strictest(a: Rules, b: Rules) -> Rules {
-    Rules { interval: a.interval.min(b.interval), timeout: a.timeout.min(b.timeout), rise: a.rise.max(b.rise), fall: a.fall.min(b.fall) }
+    Rules {
+        interval: a.interval.min(b.interval),
+        timeout: a.timeout.min(b.timeout),
+        rise: a.rise.max(b.rise),
+        fall: a.fall.min(b.fall),
+        fast_interval: a.fast_interval.min(b.fast_interval),
+        window: either(a.window, b.window, WindowRule::stricter),
+        damping: either(a.damping, b.damping, Damping::stricter),
+    }
+}
+
+fn either<T>(a: Option<T>, b: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(both(a, b)),
+        (a, b) => a.or(b),
+    }
 }
 
 /// The target that a monitor asks for at an address.
@@ -199,7 +231,6 @@ fn identity_of(addr: SocketAddr, check: &Check) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_identity_holds_all_that_makes_the_check_and_no_timing() {
@@ -222,12 +253,7 @@ mod tests {
 
     #[test]
     fn the_strictest_rules_are_quick_to_fall_slow_to_rise_and_keep_the_timeout_below_the_interval() {
-        let rules = |interval, timeout, rise, fall| Rules {
-            interval: Duration::from_secs(interval),
-            timeout: Duration::from_secs(timeout),
-            rise,
-            fall,
-        };
+        let rules = |interval, timeout, rise, fall| Rules::plain(Duration::from_secs(interval), Duration::from_secs(timeout), rise, fall);
         assert_eq!(strictest(rules(10, 6, 2, 5), rules(5, 4, 1, 9)), rules(5, 4, 2, 5));
     }
 }

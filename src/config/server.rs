@@ -38,6 +38,8 @@ pub struct ServerSection {
     pub startup_deadline: Duration,
     /// Limits of TCP and DoT.
     pub tcp: TcpSection,
+    /// Addresses outside that tell, by TCP, whether this node sees anything at all.
+    pub canaries: Vec<SocketAddr>,
 }
 
 /// Where client places come from.
@@ -98,6 +100,7 @@ pub const SERVER: Schema = Schema {
         "workers",
         "startup_deadline",
         "tcp",
+        "canaries",
     ],
 };
 /// The keys of `geo`.
@@ -153,6 +156,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
             .optional("startup_deadline", reader::duration(Duration::ZERO..=Duration::from_mins(5)), diagnostics)
             .unwrap_or(STARTUP_DEADLINE),
         tcp: fields.optional("tcp", tcp, diagnostics).unwrap_or(TcpSection::DEFAULT),
+        canaries: fields.optional("canaries", listen, diagnostics).unwrap_or_default(),
         span: Span::start_of(source),
     })
 }
@@ -163,6 +167,7 @@ impl TcpSection {
         TcpSection { connections: TCP_CONNECTIONS, connections_per_client: TCP_CONNECTIONS_PER_CLIENT, idle: TCP_IDLE };
 }
 
+/// Addresses, each once.
 fn listen(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<SocketAddr>> {
     let addrs = reader::non_empty("address", reader::one_or_list(reader::socket_address))(node, diagnostics)?;
     let mut distinct: Vec<Spanned<SocketAddr>> = Vec::new();
@@ -294,6 +299,7 @@ watch: true
 workers: 2
 startup_deadline: 0s
 tcp: {connections: 10, connections_per_client: 2, idle: 1s}
+canaries: ["192.0.2.1:53", "[2001:db8::1]:53"]
 "#,
         );
         assert_eq!(faults, Vec::<String>::new());
@@ -301,6 +307,7 @@ tcp: {connections: 10, connections_per_client: 2, idle: 1s}
         assert_eq!((section.listen.len(), section.zones.len(), section.policies.len()), (2, 2, 1));
         assert_eq!(section.admin, Some(AdminListen::Unix("/run/s.sock".to_owned())));
         assert_eq!(section.dot.expect("dot").listen[0].port(), 8853);
+        assert_eq!(section.canaries.len(), 2);
         assert_eq!(section.tcp, TcpSection { connections: 10, connections_per_client: 2, idle: Duration::from_secs(1) });
         assert_eq!((section.workers, section.watch, section.startup_deadline), (Some(2), true, Duration::ZERO));
     }

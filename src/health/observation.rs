@@ -30,6 +30,33 @@ impl Observation {
     }
 }
 
+/// What an observation says about this node's own sight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// Something came back from out there, be it a refusal: the node sees.
+    Seen,
+    /// Nothing came back: the target is dead, or the node is blind.
+    Dark,
+    /// The node could not even look.
+    Local(Doubt),
+}
+
+impl Observation {
+    /// What it says about this node's own sight. A router's word that a host cannot be reached is none of the host.
+    pub const fn sight(&self) -> Sight {
+        match self {
+            Observation::Fail(FailReason::Timeout | FailReason::Unreachable) => Sight::Dark,
+            Observation::Pass { .. } | Observation::Fail(_) => Sight::Seen,
+            Observation::Inconclusive(doubt) => Sight::Local(*doubt),
+        }
+    }
+
+    /// Whether the target's machine said at once that nobody listens, or hung up.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Observation::Fail(FailReason::Refused | FailReason::Reset))
+    }
+}
+
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

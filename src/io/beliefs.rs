@@ -6,10 +6,10 @@
 use super::change::{Cause, Change, MemberChange, PoolChange, result_words};
 use super::state::Saved;
 use crate::clock::Moment;
-use crate::health::{Ledger, Observation, ProbeOrder, Rules, Schedule, Status, TargetView, Token, Verdict};
+use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, TargetView, Token, Verdict, Wanted};
 use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::live::Live;
-use crate::policy::{FamilyView, Member, Pool, PoolView};
+use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -325,8 +325,14 @@ fn histories(snapshot: &Snapshot, members: &[Vec<[Belief; 2]>]) -> BTreeMap<Hist
 }
 
 /// What is to be probed, in the order of target ids.
-fn wanted(snapshot: &Snapshot) -> Vec<(Arc<str>, Rules)> {
-    snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target.rules)).collect()
+fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
+    let places = places(&snapshot.graph, snapshot.targets.len());
+    let wanted = |(id, target): (TargetId, &Target)| {
+        let place = places[id.index()].filter(|_| !snapshot.canaries.contains(&id));
+        let role = place.map_or(Role::Canary, |place| Role::Member { place });
+        Wanted { identity: Arc::clone(&target.identity), rules: target.rules, role }
+    };
+    snapshot.targets.iter().map(wanted).collect()
 }
 
 /// The names of each pool's last known members, by family.

@@ -476,7 +476,7 @@ mod tests {
 
     /// A pool of one member at `addr`, probed every 100 ms.
     fn one(addr: SocketAddr) -> Snapshot {
-        let rules = Rules { interval: Duration::from_millis(100), timeout: Duration::from_millis(90), rise: 2, fall: 2 };
+        let rules = Rules::plain(Duration::from_millis(100), Duration::from_millis(90), 2, 2);
         snapshot_at(&[("web", vec![("a", addr)])], rules)
     }
 

@@ -57,7 +57,7 @@ pub fn snapshot_of(pools: &[(&str, &[&str])]) -> Snapshot {
     let pools: Vec<(&str, Vec<(&str, SocketAddr)>)> =
         pools.iter().map(|(pool, members)| (*pool, members.iter().map(|name| (*name, address(name))).collect())).collect();
     let interval = Duration::from_secs(5);
-    snapshot_at(&pools, Rules { interval, timeout: Duration::from_secs(2), rise: 2, fall: 3 })
+    snapshot_at(&pools, Rules::plain(interval, Duration::from_secs(2), 2, 3))
 }
 
 /// A snapshot with members at these addresses, each checked by TCP.
@@ -70,7 +70,7 @@ pub fn snapshot_at(pools: &[(&str, Vec<(&str, SocketAddr)>)], rules: Rules) -> S
         let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy });
         graph.nodes.push(Node::Pool(pool));
     }
-    Snapshot { settings: settings(), zones: Zones::default(), graph, targets }
+    Snapshot { settings: settings(), zones: Zones::default(), graph, targets, canaries: Vec::new() }
 }
 
 fn member(name: &str, addr: SocketAddr, rules: Rules, targets: &mut Table<TargetId, Target>) -> Member {

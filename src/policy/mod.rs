@@ -10,6 +10,7 @@ mod choose;
 mod evaluate;
 mod graph;
 mod picks;
+mod places;
 mod prepare;
 #[cfg(test)]
 mod properties;
@@ -21,6 +22,7 @@ mod trace;
 pub use evaluate::{Health, Question, Selection, evaluate};
 pub use graph::{Choose, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Steer, TtlRange};
 pub use picks::{Pick, Picks};
+pub use places::places;
 pub use prepare::{FamilyView, Grade, PoolView, Roster, Usable};
 pub use survey::Survey;
 pub use trace::{Fate, Step, Trace};

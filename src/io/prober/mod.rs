@@ -120,7 +120,7 @@ mod tests {
             method: Method::Get,
             expect: vec![(200, 200)],
         };
-        let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 1, fall: 1 };
+        let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 1, 1);
         let addr = ([192, 0, 2, 1], 80).into();
         let target = |identity: &str| Target { identity: identity.into(), rules, addr, check: Check::Http(check.clone()) };
         let (kept, gone) = (target("kept"), target("gone"));

@@ -412,6 +412,8 @@ policies: {s: {type: failover, use: [p]}}\n";
         ("steersman.yaml", _) => server.push('§'),
         ("tcp", _) => server.push_str("tcp: {§}"),
         ("dot", _) => server.push_str("dot: {certificate: c.pem, key: k.pem, §}"),
+        ("window", _) => mark(&mut policies, "host:", "window: {§}, host:"),
+        ("damping", _) => mark(&mut policies, "host:", "damping: {§}, host:"),
         ("a monitor", _) => mark(&mut policies, "host:", "§, host:"),
         ("a pool", _) => mark(&mut policies, "monitor: m", "§, monitor: m"),
         ("a member", _) => mark(&mut policies, "name: one", "§, name: one"),

@@ -376,3 +376,48 @@ fn post(port: &str, path: &str) {
     stream.read_to_string(&mut response).expect("it answers");
     assert!(response.starts_with("HTTP/1.0 200") || response.starts_with("HTTP/1.1 200"), "{response}");
 }
+
+//--- Self-doubt
+
+/// Three sites with one backend each, probed fast.
+fn three_sites(backends: &[Backend]) -> String {
+    let port = backends[0].addr().port();
+    let site = |index: usize| format!("{{name: m{index}, site: s{index}, a: {}}}", backends[index].ip());
+    format!(
+        "monitors:\n  web: {{type: http, port: {port}, path: /healthz, interval: 500ms, timeout: 400ms, fall: 2, rise: 2}}\n\
+         sites: {{s0: {{lat: 50, lon: 8}}, s1: {{lat: 40, lon: -74}}, s2: {{lat: 1, lon: 103}}}}\n\
+         pools:\n  all: {{monitor: web, choose: all, members: [{}, {}, {}], ttl: {{max: 5s, min: 1s}}}}\n",
+        site(0),
+        site(1),
+        site(2)
+    )
+}
+
+#[test]
+fn a_node_to_which_everything_falls_silent_drains_nobody_says_so_everywhere_and_recovers() {
+    let mut backends = Backend::some(52, 3);
+    let config = Config::new(&three_sites(&backends), "  www: {steer: all}\n");
+    let server = config.serve();
+    let everybody: Vec<String> = backends.iter().map(Backend::ip).collect();
+    server.wait_answer("www.test.example", &everybody);
+    backends.iter().for_each(Backend::hang);
+    let line = server.wait_line(&["WARN", "does not trust its own sight"]);
+    assert!(line.contains("all targets of all 3 places are silent"), "{line}");
+    config.wait_status(&["SUSPECT for", "up?", "timed out"]);
+    let ready = http(&config, "GET /readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("suspect: all targets"), "{ready}");
+    assert!(http(&config, "GET /metrics").contains("\nsteersman_suspect 1"));
+    let story = stdout(&config.command(&["explain", "www.test.example", "--client", "192.0.2.1"]));
+    assert!(story.contains("does not trust its own sight"), "{story}");
+    // Far beyond the detection time, nobody has been drained.
+    let probes_later = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < probes_later {
+        server.wait_answer("www.test.example", &everybody);
+    }
+    assert!(server.lines().iter().all(|line| !line.contains("is down")), "{:#?}", server.lines());
+    backends[0].revive();
+    server.wait_line(&["this node sees again"]);
+    // Now that one was seen, the others are dead.
+    server.wait_answer("www.test.example", &everybody[..1]);
+    server.wait("readiness", |_| http(&config, "GET /readyz").starts_with("HTTP/1.1 200").then_some(()));
+}

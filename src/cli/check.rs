@@ -297,8 +297,8 @@ pools (3)
 probes (3)
   CHECK                                               TARGETS  EVERY  PROBES/S  DOWN AFTER  UP AFTER  TTL UP TO
   GET https://www.example.com:443/healthz -> 200-299  1        1s     1.0       3.5s        2s        3s
-  GET https://www.example.com:443/healthz -> 200-299  2        5s     0.4       17s         10s       15s
-  tcp, port 443                                       2        5s     0.4       17s         10s       15s
+  GET https://www.example.com:443/healthz -> 200-299  2        5s     0.4       11s         10s       6.1s
+  tcp, port 443                                       2        5s     0.4       11s         10s       6.1s
 ";
 
     #[test]

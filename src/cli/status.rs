@@ -51,7 +51,15 @@ fn headline(view: &StatusView) -> String {
         many => count(many.len(), "zone"),
     };
     let targets = count(view.targets.len(), "target");
-    format!("steersman {} is {}: generation {} for {age}, {zones}, {targets} probed", view.version, view.state, view.generation)
+    let trouble = match &view.suspicion {
+        Some(doubt) => {
+            let lasts = span(Duration::from_secs_f64(doubt.for_s.max(0.0)));
+            format!("\nSUSPECT for {lasts}: {}; verdicts are held", doubt.why)
+        }
+        None if !view.probes_come_in => "\nSTALLED: no probe comes back; verdicts stand still".to_owned(),
+        None => String::new(),
+    };
+    format!("steersman {} is {}: generation {} for {age}, {zones}, {targets} probed{trouble}", view.version, view.state, view.generation)
 }
 
 fn pool_rows(pool: &PoolStatus) -> Vec<Vec<String>> {
@@ -74,7 +82,7 @@ fn row(member: &MemberStatus, index: usize, address: &AddressStatus) -> Vec<Stri
         first(&member.name),
         first(member.site.as_deref().unwrap_or("-")),
         address.address.to_string(),
-        if member.disabled { "disabled".to_owned() } else { address.verdict.clone() },
+        verdict(member, address),
         span(Duration::from_secs_f64(address.for_s.max(0.0))),
         address.latency_ms.map_or_else(dash, |ms| format!("{ms:.1}ms")),
         address.next_probe_in_s.map_or_else(dash, |s| span(Duration::from_secs_f64(s.max(0.0)))),
@@ -82,9 +90,18 @@ fn row(member: &MemberStatus, index: usize, address: &AddressStatus) -> Vec<Stri
     ]
 }
 
+fn verdict(member: &MemberStatus, address: &AddressStatus) -> String {
+    match (member.disabled, address.suspect) {
+        (true, _) => "disabled".to_owned(),
+        (false, true) => format!("{}?", address.verdict),
+        (false, false) => address.verdict.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::status::SuspicionStatus;
     use std::collections::BTreeMap;
 
     fn address(address: &str, verdict: &str, last: Option<&str>) -> AddressStatus {
@@ -92,6 +109,7 @@ mod tests {
             family: "ipv4".into(),
             address: address.parse().expect("an address"),
             verdict: verdict.into(),
+            suspect: verdict == "down",
             since_unix_s: 0,
             for_s: 7_980.0,
             latency_ms: last.map(|_| 1.25),
@@ -125,6 +143,8 @@ mod tests {
             started_unix_s: 0,
             age_s: 61.0,
             verdict_changes: 0,
+            suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
+            probes_come_in: true,
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![fra, spare] }],
@@ -133,10 +153,11 @@ mod tests {
         assert_eq!(
             render(&view),
             "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 0 targets probed\n\
+             SUSPECT for 12s: all 2 canaries are silent; verdicts are held\n\
              \n\
              POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT   SINCE  CONNECT  NEXT  LAST RESULT\n\
              web   degraded  fra-1   fra   192.0.2.1    up        2h13m  1.2ms    2.5s  pass in 12ms\n                              \
-             2001:db8::1  down      2h13m  1.2ms    2.5s  HTTP 500\n                \
+             2001:db8::1  down?     2h13m  1.2ms    2.5s  HTTP 500\n                \
              spare   -     192.0.2.9    disabled  2h13m  -        -     not monitored\n"
         );
     }

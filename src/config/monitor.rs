@@ -91,7 +91,22 @@ pub enum HttpMethod {
 /// The keys of a monitor.
 pub const MONITOR: Schema = Schema {
     name: "a monitor",
-    keys: &["type", "port", "path", "host", "method", "expect", "interval", "timeout", "fall", "rise", "verify", "fast_interval", "window", "damping"],
+    keys: &[
+        "type",
+        "port",
+        "path",
+        "host",
+        "method",
+        "expect",
+        "interval",
+        "timeout",
+        "fall",
+        "rise",
+        "verify",
+        "fast_interval",
+        "window",
+        "damping",
+    ],
 };
 /// The keys of `window`.
 pub const WINDOW: Schema = Schema { name: "`window`", keys: &["of", "fail"] };
@@ -189,9 +204,7 @@ fn fast_interval(fields: &Fields<'_>, interval: Duration, diagnostics: &mut Diag
 }
 
 /// `none`, or what `read` reads.
-fn unless_none<T>(
-    read: impl Fn(&Node, &mut Diagnostics) -> Option<T>,
-) -> impl Fn(&Node, &mut Diagnostics) -> Option<Option<T>> {
+fn unless_none<T>(read: impl Fn(&Node, &mut Diagnostics) -> Option<T>) -> impl Fn(&Node, &mut Diagnostics) -> Option<Option<T>> {
     move |node, diagnostics| match &node.value {
         Value::Scalar { text, .. } if text == "none" => Some(None),
         Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) => read(node, diagnostics).map(Some),

@@ -109,7 +109,8 @@ impl World {
                 return self.now = end;
             }
             self.now = next;
-            while let Some(((_, token), saw)) = self.ending.first_key_value().filter(|((m, _), _)| *m <= next).map(|(k, v)| (*k, v.clone())) {
+            while let Some(((_, token), saw)) = self.ending.first_key_value().filter(|((m, _), _)| *m <= next).map(|(k, v)| (*k, v.clone()))
+            {
                 self.ending.pop_first();
                 if let Some(told) = self.schedule.handle_observation(token, saw, self.now)
                     && told.was.is_some()

@@ -385,7 +385,11 @@ impl fmt::Display for Evidence {
             Evidence::Canaries { silent } => write!(f, "all {silent} canaries are silent"),
             Evidence::Places { silent, seen: 0 } => write!(f, "all targets of all {silent} places are silent"),
             Evidence::Places { silent, seen } => {
-                write!(f, "all targets of {silent} places are silent, and only {seen} other{} seen", if *seen == 1 { " is" } else { "s are" })
+                write!(
+                    f,
+                    "all targets of {silent} places are silent, and only {seen} other{} seen",
+                    if *seen == 1 { " is" } else { "s are" }
+                )
             }
             Evidence::Local { blind, of, doubt } => write!(f, "{blind} of {of} targets cannot be probed: {doubt}"),
             Evidence::Late { by } => write!(f, "probes are made late, by {:.1} s", by.as_secs_f64()),

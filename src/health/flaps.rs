@@ -30,11 +30,7 @@ impl Damping {
     /// What damps at least as much as both do.
     #[must_use]
     pub fn stricter(self, other: Damping) -> Damping {
-        Damping {
-            window: self.window.max(other.window),
-            hold: self.hold.max(other.hold),
-            hold_max: self.hold_max.max(other.hold_max),
-        }
+        Damping { window: self.window.max(other.window), hold: self.hold.max(other.hold), hold_max: self.hold_max.max(other.hold_max) }
     }
 }
 
@@ -75,8 +71,7 @@ const FALLS_MAX: usize = 20;
 mod tests {
     use super::*;
 
-    const DAMPING: Damping =
-        Damping { window: Duration::from_mins(10), hold: Duration::from_secs(10), hold_max: Duration::from_mins(1) };
+    const DAMPING: Damping = Damping { window: Duration::from_mins(10), hold: Duration::from_secs(10), hold_max: Duration::from_mins(1) };
 
     const fn at(seconds: u64) -> Moment {
         Moment::from_nanos(seconds * 1_000_000_000)

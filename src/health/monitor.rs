@@ -357,8 +357,7 @@ mod tests {
     const RULES: Rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
     const FAST: Rules = Rules { fast_interval: Duration::from_secs(1), ..RULES };
     const LOSSY: WindowRule = WindowRule { of: 20, limit: 6 };
-    const DAMPING: Damping =
-        Damping { window: Duration::from_mins(10), hold: Duration::from_secs(10), hold_max: Duration::from_mins(5) };
+    const DAMPING: Damping = Damping { window: Duration::from_mins(10), hold: Duration::from_secs(10), hold_max: Duration::from_mins(5) };
 
     fn monitor(rise: u32, fall: u32) -> Monitor {
         Monitor::new(Rules { rise, fall, ..RULES }, Moment::START)

@@ -13,7 +13,9 @@
 
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
-use super::{Change, Doubt, DoubtChange, FailReason, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict};
+use super::{
+    Change, Doubt, DoubtChange, FailReason, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
+};
 use crate::clock::Moment;
 use crate::ids::{Table, TargetId};
 use crate::rng::mix;

@@ -6,9 +6,9 @@
 use super::change::{Cause, Change, MemberChange, PoolChange, result_words};
 use super::state::Saved;
 use crate::clock::Moment;
-use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, TargetView, Token, Verdict, Wanted};
+use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::live::Live;
+use crate::live::{Live, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
@@ -35,6 +35,8 @@ pub struct Beliefs {
     tallies: HashMap<Arc<str>, Tally>,
     /// Changes of members' verdicts so far.
     flips: u64,
+    /// Whether probes came back when that was last looked at.
+    probes_come_in: bool,
 }
 
 /// The verdict on one address of a member, and since when.
@@ -89,6 +91,7 @@ impl Beliefs {
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
+            probes_come_in: true,
             snapshot,
             schedule,
         };
@@ -137,8 +140,36 @@ impl Beliefs {
     }
 
     /// Whether observations still come in as they should.
-    pub fn probes_come_in(&self, now: Moment) -> bool {
-        self.schedule.is_alive(now)
+    pub fn probes_come_in(&self) -> bool {
+        self.probes_come_in
+    }
+
+    /// Thinks over whether this node sees, and whether its probes come back; to be called at least once a second. Returns what changed.
+    pub fn reflect(&mut self, now: Moment) -> Vec<Change> {
+        let (doubts, forgiven) = self.schedule.poll_doubt(now);
+        for verdict in forgiven {
+            self.ledger.handle_verdict(&verdict);
+            self.touched.extend(&self.readers[verdict.target.index()]);
+        }
+        let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
+        let come_in = self.schedule.is_alive(now);
+        if std::mem::replace(&mut self.probes_come_in, come_in) != come_in {
+            changes.push(Change::Probes { come_in });
+        }
+        changes
+    }
+
+    /// Why this node does not trust its own sight now, if so.
+    pub fn suspicion(&self) -> Option<&Suspicion> {
+        self.schedule.suspicion()
+    }
+
+    /// Why verdicts are not to be trusted now, in words; none while they are.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(Suspicion { evidence, .. }) = self.suspicion() {
+            return Some(format!("suspect: {evidence}; verdicts are held"));
+        }
+        (!self.probes_come_in).then(|| "no probe has come back for too long: verdicts are stale".to_owned())
     }
 
     /// Whether everything has been looked at once.
@@ -212,7 +243,11 @@ impl Beliefs {
 
     /// What workers should hold now.
     pub fn live(&self) -> Live {
-        Live { snapshot: Arc::clone(&self.snapshot), pools: self.views.clone() }
+        Live { snapshot: Arc::clone(&self.snapshot), pools: self.views.clone(), remarks: Arc::new(self.remarks()) }
+    }
+
+    fn remarks(&self) -> Remarks {
+        Remarks { suspicion: self.suspicion().map(|suspicion| suspicion.evidence.to_string()), members: Vec::new() }
     }
 
     //--- Facts, for people

@@ -1,7 +1,7 @@
 //! What happened to members and pools, in words: one line per change of a verdict or a grade.
 
 use super::human::span;
-use crate::health::{Observation, Status};
+use crate::health::{DoubtChange, Observation, Status};
 use crate::policy::Grade;
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +15,13 @@ pub enum Change {
     Member(MemberChange),
     /// The grade of a pool changed.
     Pool(PoolChange),
+    /// This node began or stopped to doubt its own sight.
+    Sight(DoubtChange),
+    /// Probes stopped to come back, or came back again.
+    Probes {
+        /// Whether they do now.
+        come_in: bool,
+    },
 }
 
 /// The verdict on one address of a member changed.
@@ -67,7 +74,7 @@ impl Change {
     pub fn is_first_pass(&self) -> bool {
         match self {
             Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
-            Change::Pool(_) => false,
+            Change::Pool(_) | Change::Sight(_) | Change::Probes { .. } => false,
         }
     }
 
@@ -76,6 +83,8 @@ impl Change {
         match self {
             Change::Member(change) => change.now == Status::Down,
             Change::Pool(change) => change.now < change.was,
+            Change::Sight(change) => matches!(change, DoubtChange::Begun(_)),
+            Change::Probes { come_in } => !come_in,
         }
     }
 }
@@ -85,6 +94,12 @@ impl fmt::Display for Change {
         match self {
             Change::Member(change) => change.fmt(f),
             Change::Pool(change) => change.fmt(f),
+            Change::Sight(DoubtChange::Begun(evidence)) => {
+                write!(f, "this node does not trust its own sight, and holds its verdicts: {evidence}")
+            }
+            Change::Sight(DoubtChange::Ended(lasted)) => write!(f, "this node sees again; it held its verdicts for {}", span(*lasted)),
+            Change::Probes { come_in: false } => f.write_str("no probe comes back any more: verdicts stand still"),
+            Change::Probes { come_in: true } => f.write_str("probes come back again"),
         }
     }
 }
@@ -161,6 +176,15 @@ mod tests {
     fn a_first_verdict_claims_no_history() {
         let change = MemberChange { was: Status::Unknown, cause: None, ..down() };
         assert_eq!(change.to_string(), "member fra-1 (192.0.2.1) of pool web-fra is down (first verdict)");
+    }
+
+    #[test]
+    fn a_node_that_doubts_itself_says_why_and_for_how_long() {
+        let begun = Change::Sight(DoubtChange::Begun(crate::health::Evidence::Places { silent: 3, seen: 0 }));
+        assert!(begun.is_bad() && begun.to_string().ends_with("holds its verdicts: all targets of all 3 places are silent"), "{begun}");
+        let ended = Change::Sight(DoubtChange::Ended(Duration::from_secs(61)));
+        assert!(!ended.is_bad());
+        assert_eq!(ended.to_string(), "this node sees again; it held its verdicts for 1m1s");
     }
 
     #[test]

@@ -171,7 +171,7 @@ struct Task {
 impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         loop {
-            self.setup.pulse.beat(self.setup.beliefs.probes_come_in(self.setup.clock.now()));
+            self.reflect();
             self.order_probes();
             self.publish_when_due();
             self.save_when_due();
@@ -254,6 +254,19 @@ impl Task {
             let observation = probe.await.unwrap_or(Observation::Inconclusive(Doubt::Lag));
             let _ = inbox.send(Event::Observed(order.token, observation)).await;
         });
+    }
+
+    /// Says that the task is alive, and whether what it believes can be trusted.
+    fn reflect(&mut self) {
+        let changes = self.setup.beliefs.reflect(self.setup.clock.now());
+        self.setup.pulse.beat(self.setup.beliefs.trouble());
+        if changes.is_empty() {
+            return;
+        }
+        self.publish();
+        for change in &changes {
+            (self.setup.announce)(change);
+        }
     }
 
     fn publish_when_due(&mut self) {

@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
-use super::status::{AddressStatus, PoolStatus, StatusView};
+use super::status::{AddressStatus, PoolStatus, StatusView, TargetStatus};
 use crate::answer::{DropReason, Outcome, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -199,6 +199,10 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
     page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
+    let suspect = f64::from(u8::from(status.suspicion.is_some()));
+    page.gauge("steersman_suspect", "1 while this node does not trust its own sight and holds its verdicts", vec![(vec![], suspect)])?;
+    let stalled = f64::from(u8::from(!status.probes_come_in));
+    page.gauge("steersman_prober_stalled", "1 while no probe comes back", vec![(vec![], stalled)])?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -206,6 +210,13 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
         target.probes.iter().map(row).collect::<Vec<_>>()
     });
     page.counter("steersman_probes", "Probes by target and result", probes.collect())?;
+    let of_target = |number: fn(&TargetStatus) -> Option<f64>| {
+        let row = move |target: &TargetStatus| Some((vec![("target", target.identity.clone())], number(target)?));
+        status.targets.iter().filter_map(row).collect::<Vec<_>>()
+    };
+    let lost = of_target(|target| target.loss.map(|(failures, _)| f64::from(failures)));
+    page.gauge("steersman_target_failures_in_window", "Failures among the last probes that `window` looks at", lost)?;
+    page.gauge("steersman_target_flaps", "Falls within the window of `damping`", of_target(|target| Some(target.flaps as f64)))?;
     encode_members(status, page)?;
     let grades = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
     page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty", grades.collect())?;
@@ -216,6 +227,8 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
 fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
     let up = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.verdict == "up"))));
     page.gauge("steersman_member_up", "1 while the verdict is up, 0 while down or unknown", up.collect())?;
+    let suspect = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.suspect))));
+    page.gauge("steersman_member_suspect", "1 while it seems dead and is not believed to be", suspect.collect())?;
     let latency = each_address(status).filter_map(|(labels, address)| Some((labels, address.latency_ms? / 1e3)));
     page.gauge("steersman_member_latency_seconds", "Smoothed connect time of the probes that passed", latency.collect())
 }
@@ -242,7 +255,7 @@ fn grade_number(pool: &PoolStatus) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::status::{MemberStatus, TargetStatus};
+    use crate::io::status::MemberStatus;
     use std::collections::{BTreeMap, BTreeSet};
 
     fn scrape() -> Scrape {
@@ -251,6 +264,9 @@ mod tests {
             verdict: "up".into(),
             since_unix_s: 7,
             in_a_row: 2,
+            loss: Some((1, 3)),
+            flaps: 1,
+            held_for_s: 0.0,
             last_result: Some("pass in 1ms".into()),
             last_unix_s: Some(8),
             next_probe_in_s: 0.5,
@@ -261,6 +277,7 @@ mod tests {
             family: "ipv4".into(),
             address: [192, 0, 2, 1].into(),
             verdict: "up".into(),
+            suspect: true,
             since_unix_s: 7,
             for_s: 1.0,
             latency_ms: Some(2.5),
@@ -277,6 +294,8 @@ mod tests {
             started_unix_s: 6,
             age_s: 1.0,
             verdict_changes: 4,
+            suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
+            probes_come_in: false,
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
@@ -291,6 +310,11 @@ mod tests {
         for line in [
             "steersman_generation 3.0",
             "steersman_verdict_changes_total 4",
+            "steersman_suspect 1.0",
+            "steersman_prober_stalled 1.0",
+            r#"steersman_member_suspect{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_target_failures_in_window{target="tcp 192.0.2.1:80"} 1.0"#,
+            r#"steersman_target_flaps{target="tcp 192.0.2.1:80"} 1.0"#,
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,
             r#"steersman_member_latency_seconds{pool="web",member="fra-1",family="ipv4"} 0.0025"#,

@@ -6,6 +6,7 @@ use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
 use crate::clock::Moment;
+use crate::health::{Status, Suspicion};
 use crate::ids::{PoolId, TargetId};
 use crate::policy::{Member, Pool};
 use crate::prefix::Family;
@@ -32,6 +33,12 @@ pub struct StatusView {
     pub age_s: f64,
     /// Changes of members' verdicts since the start.
     pub verdict_changes: u64,
+    /// Why this node does not trust its own sight, if so; verdicts are held meanwhile.
+    #[serde(default)]
+    pub suspicion: Option<SuspicionStatus>,
+    /// Whether probes come back as they should.
+    #[serde(default = "usually")]
+    pub probes_come_in: bool,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
     /// The zones that are served, in config order.
@@ -40,6 +47,22 @@ pub struct StatusView {
     pub pools: Vec<PoolStatus>,
     /// Everything that is probed.
     pub targets: Vec<TargetStatus>,
+}
+
+/// A doubt that lasts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SuspicionStatus {
+    /// The evidence, in words.
+    pub why: String,
+    /// Since when, in seconds since 1970.
+    pub since_unix_s: u64,
+    /// For how long, in seconds.
+    pub for_s: f64,
+}
+
+/// What a server that is older than the question would say.
+fn usually() -> bool {
+    true
 }
 
 /// A pool.
@@ -79,6 +102,9 @@ pub struct AddressStatus {
     pub address: IpAddr,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
+    /// Whether it seems dead, and is not believed to be, since this node may be blind.
+    #[serde(default)]
+    pub suspect: bool,
     /// Since when, in seconds since 1970.
     pub since_unix_s: u64,
     /// For how long, in seconds.
@@ -104,6 +130,15 @@ pub struct TargetStatus {
     pub since_unix_s: u64,
     /// How many of the last conclusive probes agreed.
     pub in_a_row: u32,
+    /// Failures among the last probes that `window` looks at, and how many those are.
+    #[serde(default)]
+    pub loss: Option<(u32, u32)>,
+    /// Falls within the window of `damping`.
+    #[serde(default)]
+    pub flaps: usize,
+    /// Seconds for which it stays down at least, because of them.
+    #[serde(default)]
+    pub held_for_s: f64,
     /// What the last probe saw, in words.
     pub last_result: Option<String>,
     /// When it saw that, in seconds since 1970.
@@ -144,6 +179,8 @@ impl StatusView {
             started_unix_s: around.clock.unix_s(Moment::START),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
+            suspicion: beliefs.suspicion().map(|suspicion| look.suspicion(suspicion)),
+            probes_come_in: beliefs.probes_come_in(),
             reloads: around.reloads.clone(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),
@@ -159,6 +196,14 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    fn suspicion(&self, suspicion: &Suspicion) -> SuspicionStatus {
+        SuspicionStatus {
+            why: suspicion.evidence.to_string(),
+            since_unix_s: self.clock.unix_s(suspicion.since),
+            for_s: seconds(self.now.since(suspicion.since)),
+        }
+    }
+
     fn pool(&self, id: PoolId, pool: &Pool) -> PoolStatus {
         let view = self.beliefs.view(id);
         PoolStatus {
@@ -191,6 +236,7 @@ impl Look<'_> {
             family: family_word(family).to_owned(),
             address,
             verdict: belief.status.to_string(),
+            suspect: views.iter().any(|view| view.suspect),
             since_unix_s: self.clock.unix_s(belief.since),
             for_s: seconds(self.now.since(belief.since)),
             latency_ms: latencies.iter().max().map(|latency| (latency.as_secs_f64() * 1e4).round() / 10.0),
@@ -208,6 +254,9 @@ impl Look<'_> {
             verdict: view.verdict.status.to_string(),
             since_unix_s: self.clock.unix_s(view.since),
             in_a_row: tally.map_or(0, |tally| tally.in_a_row),
+            loss: view.loss,
+            flaps: view.flaps.0,
+            held_for_s: if view.verdict.status == Status::Down { seconds(view.flaps.1.since(self.now)) } else { 0.0 },
             last_result: view.last.as_ref().map(|(_, seen)| result_words(seen)),
             last_unix_s: view.last.as_ref().map(|(at, _)| self.clock.unix_s(*at)),
             next_probe_in_s: seconds(view.next.since(self.now)),

@@ -415,6 +415,7 @@ policies: {s: {type: failover, use: [p]}}\n";
         ("window", _) => mark(&mut policies, "host:", "window: {§}, host:"),
         ("damping", _) => mark(&mut policies, "host:", "damping: {§}, host:"),
         ("a monitor", _) => mark(&mut policies, "host:", "§, host:"),
+        ("a protection", _) => policies.push_str("protect: {c: {pools: p, max_removed: 30%, §}}\n"),
         ("a pool", _) => mark(&mut policies, "monitor: m", "§, monitor: m"),
         ("a member", _) => mark(&mut policies, "name: one", "§, name: one"),
         ("a policy", "pick") => mark(&mut policies, "failover", "round_robin, §"),

@@ -1,6 +1,6 @@
 //! `steersman explain`: why a client gets the answer it gets.
 
-use super::{fail, say};
+use super::{escape, fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Status, Verdict};
 use crate::ids::TargetId;
@@ -75,17 +75,6 @@ fn query(case: &Case) -> String {
         let _ = write!(query, "&subnet={}", escape(&subnet.to_string()));
     }
     query
-}
-
-/// Percent-encodes what a query string cannot hold (RFC 3986 section 2.3).
-fn escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut escaped, byte| {
-        let _ = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(escaped, "{}", char::from(byte)),
-            _ => write!(escaped, "%{byte:02X}"),
-        };
-        escaped
-    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,22 @@ pub fn name(addr: &AdminAddr) -> String {
 fn render(view: &StatusView) -> String {
     let mut rows = vec![HEAD.map(String::from).to_vec()];
     rows.extend(view.pools.iter().flat_map(pool_rows));
-    format!("{}\n\n{}", headline(view), columns(&rows))
+    format!("{}\n\n{}{}", headline(view), columns(&rows), notes(view))
+}
+
+/// What is held for or against members beside their verdicts, a line each.
+fn notes(view: &StatusView) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (pool, member) in view.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member))) {
+        for note in member.addresses.iter().flat_map(|address| &address.notes) {
+            let line = format!("{}/{} {note}\n", pool.name, member.name);
+            // Both families of a member are mostly noted alike.
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("\n{}", lines.concat()) }
 }
 
 const HEAD: [&str; 10] = ["POOL", "GRADE", "MEMBER", "SITE", "ADDRESS", "VERDICT", "SINCE", "CONNECT", "NEXT", "LAST RESULT"];
@@ -91,10 +106,13 @@ fn row(member: &MemberStatus, index: usize, address: &AddressStatus) -> Vec<Stri
 }
 
 fn verdict(member: &MemberStatus, address: &AddressStatus) -> String {
-    match (member.disabled, address.suspect) {
-        (true, _) => "disabled".to_owned(),
-        (false, true) => format!("{}?", address.verdict),
-        (false, false) => address.verdict.clone(),
+    let AddressStatus { verdict, suspect, forced, .. } = address;
+    match (member.disabled, forced, suspect) {
+        (true, ..) => "disabled".to_owned(),
+        // What is true stays visible beside what is forced.
+        (false, Some(forced), _) => format!("{forced}! ({verdict})"),
+        (false, None, true) => format!("{verdict}?"),
+        (false, None, false) => verdict.clone(),
     }
 }
 
@@ -110,6 +128,11 @@ mod tests {
             address: address.parse().expect("an address"),
             verdict: verdict.into(),
             suspect: verdict == "down",
+            forced: None,
+            kept_by: None,
+            held_back: false,
+            share: 1.0,
+            notes: Vec::new(),
             since_unix_s: 0,
             for_s: 7_980.0,
             latency_ms: last.map(|_| 1.25),
@@ -128,6 +151,9 @@ mod tests {
             disabled: false,
             addresses: vec![address("192.0.2.1", "up", Some("pass in 12ms")), address("2001:db8::1", "down", Some("HTTP 500"))],
         };
+        let mut fra = fra;
+        fra.addresses[0].forced = Some("down".into());
+        fra.addresses[0].notes = vec!["is forced down by alice (disk swap): in force; until it is cleared".into()];
         let spare = MemberStatus {
             name: "spare".into(),
             site: None,
@@ -145,6 +171,7 @@ mod tests {
             verdict_changes: 0,
             suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
             probes_come_in: true,
+            overrides: Vec::new(),
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![fra, spare] }],
@@ -155,10 +182,11 @@ mod tests {
             "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 0 targets probed\n\
              SUSPECT for 12s: all 2 canaries are silent; verdicts are held\n\
              \n\
-             POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT   SINCE  CONNECT  NEXT  LAST RESULT\n\
-             web   degraded  fra-1   fra   192.0.2.1    up        2h13m  1.2ms    2.5s  pass in 12ms\n                              \
-             2001:db8::1  down?     2h13m  1.2ms    2.5s  HTTP 500\n                \
-             spare   -     192.0.2.9    disabled  2h13m  -        -     not monitored\n"
+             POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT     SINCE  CONNECT  NEXT  LAST RESULT\n\
+             web   degraded  fra-1   fra   192.0.2.1    down! (up)  2h13m  1.2ms    2.5s  pass in 12ms\n                              \
+             2001:db8::1  down?       2h13m  1.2ms    2.5s  HTTP 500\n                \
+             spare   -     192.0.2.9    disabled    2h13m  -        -     not monitored\n\n\
+             web/fra-1 is forced down by alice (disk swap): in force; until it is cleared\n"
         );
     }
 }

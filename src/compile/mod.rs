@@ -19,6 +19,8 @@ use crate::config::policies::PoliciesSection;
 use crate::config::server::{AdminListen, GeoSection, ServerSection, unreadable_file};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
+use crate::ids::{Id, PoolId};
+use crate::policy::Graph;
 use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
 use crate::zone::ZoneSource;
 use names::Names;
@@ -98,13 +100,19 @@ fn link(
     let compiled = pools.compile(&sections.pools, diagnostics);
     let canaries = inputs.server.canaries.iter().map(|addr| pools.canary(*addr)).collect();
     let PoolCompiler { monitor_names, sites, targets, .. } = pools;
+    let mut pool_names = Names::new("pool", broken, !complete);
+    for (index, section) in sections.pools.iter().enumerate() {
+        // That two pools have one name is said where policies refer to them.
+        pool_names.declare(&section.name, PoolId::new(index), &mut Diagnostics::new());
+    }
+    let protections = pools::protections(&sections.protections, &pool_names, diagnostics);
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
     let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
     // What is wrong with steersman.yaml is known to the shell alone, but a config without zones always is.
     let sound = !diagnostics.has_errors() && !inputs.zones.is_empty();
-    let graph = graph.finish(sound, diagnostics);
+    let graph = Graph { protections, ..graph.finish(sound, diagnostics) };
     if sound {
         warn_of_unused("monitor", "no pool names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
@@ -184,7 +192,6 @@ fn admin_addr(admin: &AdminListen, base: &Path) -> AdminAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Id;
     use crate::policy::{LastResort, Node, Policy};
     use std::fmt::Write;
     use std::time::Duration;

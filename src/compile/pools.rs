@@ -3,11 +3,12 @@
 use super::names::Names;
 use crate::config::monitor::{CheckSection, HttpMethod, HttpSection, MonitorSection};
 use crate::config::place::SiteSection;
-use crate::config::pool::{ChooseSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::pool::{ChooseSection, FailbackSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::protect::ProtectSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::health::{Damping, Rules, WindowRule};
 use crate::ids::{PoolId, SiteId, Table, TargetId};
-use crate::policy::{Choose, Member, MinHealthy, Pool};
+use crate::policy::{Choose, Conduct, Failback, Member, MinHealthy, Pool, Protection};
 use crate::snapshot::{Check, HttpCheck, Method, Target};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -93,6 +94,7 @@ impl<'a> PoolCompiler<'a> {
                 MinHealthySection::Percent(percent) => MinHealthy::Percent(percent),
                 MinHealthySection::Count(count) => MinHealthy::Count(count),
             },
+            conduct: conduct(section),
         }
     }
 
@@ -141,6 +143,27 @@ impl<'a> PoolCompiler<'a> {
         }
         known.target
     }
+}
+
+fn conduct(section: &PoolSection) -> Conduct {
+    let failback = match section.failback {
+        FailbackSection::Auto => Failback::Auto,
+        FailbackSection::After(span) => Failback::After(span),
+        FailbackSection::Manual => Failback::Manual,
+    };
+    Conduct { slow_start: section.slow_start, failback, slow_above_percent: section.slow_above }
+}
+
+/// Protections over pools by name; a pool's id is its index.
+pub(super) fn protections(sections: &[ProtectSection], pools: &Names<'_, PoolId>, diagnostics: &mut Diagnostics) -> Vec<Protection> {
+    let protection = |section: &ProtectSection| Protection {
+        name: Arc::from(section.name.value.as_str()),
+        pools: section.pools.iter().filter_map(|name| pools.resolve(name, diagnostics)).collect(),
+        min_members: section.min_members,
+        min_sites: section.min_sites,
+        max_removed: section.max_removed.map(|percent| (percent, section.within)),
+    };
+    sections.iter().map(protection).collect()
 }
 
 /// Canaries have to speak before a member is given up for silent: twice as often as members are probed, by default, and with half

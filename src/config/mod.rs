@@ -14,6 +14,7 @@ pub mod place;
 pub mod policies;
 pub mod policy;
 pub mod pool;
+pub mod protect;
 pub mod reader;
 pub mod server;
 pub mod steer;
@@ -27,7 +28,7 @@ pub use server::ServerSection;
 pub use zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 
 /// Every section with its keys. A key that is not here does not exist.
-pub const SCHEMAS: [Schema; 20] = [
+pub const SCHEMAS: [Schema; 24] = [
     server::SERVER,
     server::GEO,
     server::DOT,
@@ -36,11 +37,15 @@ pub const SCHEMAS: [Schema; 20] = [
     policies::POLICIES,
     policies::REGIONS,
     monitor::MONITOR,
+    monitor::WINDOW,
+    monitor::DAMPING,
     place::SITE,
     place::REGION,
     place::MATCH,
     pool::POOL,
     pool::MEMBER,
+    pool::FAILBACK,
+    protect::PROTECT,
     policy::POLICY,
     policy::RULE,
     policy::WEIGHTED_USE,

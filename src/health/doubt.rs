@@ -6,7 +6,8 @@
 //! it is that nothing else was seen since. Hence the two rules:
 //!
 //! - **Silence is believed when something else was seen meanwhile.** A target that would go down because it is silent waits
-//!   until a probe elsewhere, begun after its silence, came back; or until everything was looked at once more.
+//!   until a probe elsewhere, begun after its silence and before its last silent probe, came back: then the node could see, and the
+//!   target still said nothing. Or until everything was looked at once more.
 //! - **Silence everywhere is blindness.** All canaries silent, or all targets of at least three places and of more places than
 //!   are seen; or most probes not even made; or a prober that runs late: then the node doubts itself, and silence counts
 //!   for nothing until the evidence is gone. An answer of any kind from a place that was silent ends it.
@@ -15,7 +16,7 @@
 
 use super::{Doubt, Sight, Status};
 use crate::clock::Moment;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -121,10 +122,10 @@ pub struct SelfDoubt {
 }
 
 /// A place, or all canaries.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ground {
-    /// When the last probe that was answered began.
-    seen: Option<Moment>,
+    /// When probes that were answered began, in order: of those that began together only the first, and not for ever.
+    seen: VecDeque<Moment>,
     /// Targets that are not known to be down.
     standing: u32,
 }
@@ -152,7 +153,22 @@ impl Eye {
 
 impl Ground {
     fn is_seen_since(&self, moment: Moment) -> bool {
-        self.seen.is_some_and(|seen| seen >= moment)
+        self.seen.back().is_some_and(|seen| *seen >= moment)
+    }
+
+    /// Whether a probe that began in this span, both ends included, was answered.
+    fn is_seen_between(&self, from: Moment, to: Moment) -> bool {
+        let at = self.seen.partition_point(|seen| *seen < from);
+        self.seen.get(at).is_some_and(|seen| *seen <= to)
+    }
+
+    fn see(&mut self, begun: Moment) {
+        if self.seen.back().is_none_or(|last| begun.since(*last) >= TOGETHER) {
+            self.seen.push_back(begun);
+        }
+        if self.seen.front().is_some_and(|first| begun.since(*first) > WINDOW_MAX) {
+            self.seen.pop_front();
+        }
     }
 }
 
@@ -166,8 +182,11 @@ impl SelfDoubt {
         for eye in eyes {
             let seen = eye.look.filter(|look| look.saw == Sight::Seen).map(|look| look.begun);
             let ground = self.ground(eye.role);
-            ground.seen = ground.seen.max(seen);
+            ground.seen.extend(seen);
             ground.standing += u32::from(eye.is_standing());
+        }
+        for ground in self.grounds.iter_mut().chain([&mut self.canaries]) {
+            ground.seen.make_contiguous().sort_unstable();
         }
     }
 
@@ -175,7 +194,7 @@ impl SelfDoubt {
         let Role::Member { place } = role else { return &mut self.canaries };
         let place = place as usize;
         if self.grounds.len() <= place {
-            self.grounds.resize(place + 1, Ground::default());
+            self.grounds.resize_with(place + 1, Ground::default);
         }
         &mut self.grounds[place]
     }
@@ -188,8 +207,7 @@ impl SelfDoubt {
             return None;
         }
         eye.silent_since = None;
-        let ground = self.ground(eye.role);
-        ground.seen = ground.seen.max(Some(look.begun));
+        self.ground(eye.role).see(look.begun);
         let since = self.suspicion.as_ref()?.since;
         if !matches!(self.evidence(), Some(Evidence::Canaries { .. } | Evidence::Places { .. })) {
             return None;
@@ -233,16 +251,17 @@ impl SelfDoubt {
     /// Yes as soon as enough was seen since its silence began that the rest cannot make this node blind any more; at last
     /// when everything has been looked at since, which is the window: then either the node doubts itself, or it knows.
     pub fn believes(&self, eye: &Eye, now: Moment) -> bool {
-        let Some(since) = eye.silent_since else { return true };
+        let (Some(since), Some(last)) = (eye.silent_since, eye.look) else { return true };
         if self.suspicion.is_some() {
             return false;
         }
-        if now.since(since) > self.window || (self.canaries.standing > 0 && self.canaries.is_seen_since(since)) {
+        let is_seen = |ground: &Ground| ground.is_seen_between(since, last.begun);
+        if now.since(since) > self.window || (self.canaries.standing > 0 && is_seen(&self.canaries)) {
             return true;
         }
-        let is_witnessed = self.witness.is_some_and(|place| self.grounds[place as usize].is_seen_since(since));
+        let is_witnessed = self.witness.is_some_and(|place| is_seen(&self.grounds[place as usize]));
         let standing = || self.grounds.iter().filter(|ground| ground.standing > 0);
-        let seen = standing().filter(|ground| ground.is_seen_since(since)).count();
+        let seen = standing().filter(|ground| is_seen(ground)).count();
         let unseen = standing().count() - seen;
         let canaries = self.canaries.standing as usize;
         is_witnessed || !(Tally { silent: unseen, seen, canaries }).is_blindness()
@@ -287,6 +306,11 @@ impl SelfDoubt {
         DoubtChange::Ended(lasted)
     }
 
+    /// How many places there are.
+    pub fn places(&self) -> usize {
+        self.grounds.len()
+    }
+
     /// The doubt, while it lasts.
     pub const fn suspicion(&self) -> Option<&Suspicion> {
         self.suspicion.as_ref()
@@ -299,7 +323,7 @@ impl SelfDoubt {
     /// The strongest evidence there is, and the places that are silent.
     fn weigh<'a>(&self, eyes: impl Iterator<Item = &'a Eye> + Clone, now: Moment) -> (Option<Evidence>, BTreeSet<u32>) {
         let after = Moment::from_nanos(now.as_nanos().saturating_sub(nanos(self.window))).max(self.void_before);
-        let (silent, seen) = self.places(eyes.clone(), after);
+        let (silent, seen) = self.silent_and_seen(eyes.clone(), after);
         let canaries = eyes.clone().filter(|eye| eye.role == Role::Canary && eye.is_standing());
         let canary_looks: Vec<Option<Sight>> = canaries.map(|eye| eye.fresh(after)).collect();
         let silent_canaries = canary_looks.iter().filter(|look| look.is_some_and(|saw| saw != Sight::Seen)).count();
@@ -321,7 +345,7 @@ impl SelfDoubt {
     }
 
     /// The places all of whose targets are silent, and how many places are seen.
-    fn places<'a>(&self, eyes: impl Iterator<Item = &'a Eye>, after: Moment) -> (BTreeSet<u32>, usize) {
+    fn silent_and_seen<'a>(&self, eyes: impl Iterator<Item = &'a Eye>, after: Moment) -> (BTreeSet<u32>, usize) {
         let mut looked: Vec<(u32, u32)> = vec![(0, 0); self.grounds.len()];
         for eye in eyes.filter(|eye| eye.is_standing()) {
             let Role::Member { place } = eye.role else { continue };
@@ -409,6 +433,9 @@ const WINDOW_MIN: Duration = Duration::from_secs(10);
 
 /// No dead member waits longer than this for silence to be believed, however slowly others are probed.
 const WINDOW_MAX: Duration = Duration::from_mins(1);
+
+/// Answered probes that began within this are one sight: four a second tell enough, and bound what is remembered of a place.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// What a result may take beyond its timeout until it is counted.
 const SLACK: Duration = Duration::from_secs(1);

@@ -300,6 +300,9 @@ impl Schedule {
         let appointment = &mut self.targets[target];
         let change = appointment.monitor.handle_observation(observation, now)?;
         self.doubt.handle_status(&mut appointment.eye, change.verdict.status);
+        if is_silent && change.verdict.status == Status::Up {
+            self.prepare_to_believe(target, now);
+        }
         Some(change)
     }
 
@@ -340,6 +343,18 @@ impl Schedule {
             self.look_elsewhere(since, now);
         }
         false
+    }
+
+    /// Looks elsewhere as soon as a target begins to fall silent, so that its last silent probe need not wait for proof. Where places
+    /// are many, enough of them are seen in any second, and nothing is hurried.
+    fn prepare_to_believe(&mut self, target: TargetId, now: Moment) {
+        let eye = &self.targets[target].eye;
+        let Some(since) = eye.silent_since() else { return };
+        if now.since(self.reflected) >= LOOK_ELSEWHERE_EVERY && self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye, now)
+        {
+            self.reflected = now;
+            self.look_elsewhere(since, now);
+        }
     }
 
     /// Makes one probe at once in each place where nothing was seen since `since`: its answer tells a dead target from a
@@ -489,6 +504,9 @@ const REFLECT_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is thought over while targets would go down, and nothing else was seen: all targets are looked through.
 const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(100);
+
+/// With so many places at most, a first silence makes this node look elsewhere at once. A lost packet then costs as many probes.
+const PLACES_HURRIED_MAX: usize = 16;
 
 /// So many places are looked at, at once, to tell a dead target from a blind node. More would be a burst.
 const LOOKS_ELSEWHERE_MAX: usize = 64;

@@ -5,8 +5,9 @@
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
 use super::beliefs::Beliefs;
-use super::change::Change;
+use super::change::{Change, OverrideChange};
 use super::clock::Clock;
+use super::order::{OrderReport, OverrideStatus};
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
@@ -14,10 +15,12 @@ use super::state::{Saved, StateFile};
 use super::status::{Circumstances, StatusView};
 use crate::clock::Moment;
 use crate::health::{Doubt, Observation, ProbeOrder, Token};
+use crate::judge::{Order, Selector};
 use crate::live::Live;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +70,20 @@ enum Event {
     Reload(ReloadRequest),
     Attempted(Attempt),
     Status(oneshot::Sender<StatusView>),
+    Order(Request, oneshot::Sender<OrderReport>),
     Saved(std::io::Result<()>),
     Stop(oneshot::Sender<()>),
+}
+
+/// What an operator asks of the task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// To put something in the place of verdicts.
+    Set(Order),
+    /// To end the override for exactly this selector.
+    Clear(Selector),
+    /// To let members back that wait for it.
+    Release(Selector),
 }
 
 struct ReloadRequest {
@@ -106,7 +121,14 @@ impl Control {
             reloads: [0; 3],
             under_way: None,
             waiting: VecDeque::new(),
-            keeper: Keeper { file: setup.state.clone(), written: None, at: now, busy: false, complained: false },
+            keeper: Keeper {
+                file: setup.state.clone(),
+                written: None,
+                at: now,
+                busy: false,
+                complained: false,
+                owed: [Vec::new(), Vec::new()],
+            },
             setup,
         };
         let join = tokio::spawn(task.run(events));
@@ -139,6 +161,13 @@ impl Control {
         let sent = self.inbox.send(Event::Reload(ReloadRequest { force, reply })).await;
         let gone = || report(ReloadResult::Failed, 0, "the server is stopping", Findings::default());
         if sent.is_err() { gone() } else { answer.await.unwrap_or_else(|_| gone()) }
+    }
+
+    /// Does what an operator asks, or says why not. What is obeyed is on disk when this returns, if there is a place for it.
+    pub async fn order(&self, request: Request) -> OrderReport {
+        let (reply, answer) = oneshot::channel();
+        let gone = || OrderReport { obeyed: false, message: "the server is stopping".to_owned(), set: None };
+        if self.inbox.send(Event::Order(request, reply)).await.is_err() { gone() } else { answer.await.unwrap_or_else(|_| gone()) }
     }
 
     /// Ends the task after the verdicts were saved.
@@ -212,6 +241,7 @@ impl Task {
                 // Whoever asked may have given up; then nobody misses the answer.
                 let _ = reply.send(self.status());
             }
+            Event::Order(request, reply) => self.handle_order(request, reply),
             Event::Saved(result) => self.keeper.handle_result(result),
             Event::Stop(reply) => return ControlFlow::Break(reply),
         }
@@ -221,7 +251,7 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
-        let saved = self.setup.beliefs.saved();
+        let saved = self.setup.beliefs.saved(self.setup.clock.now());
         if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
@@ -361,6 +391,32 @@ impl Task {
         self.setup.prober.retain(&identities);
     }
 
+    //--- Operators
+
+    fn handle_order(&mut self, request: Request, reply: oneshot::Sender<OrderReport>) {
+        let now = self.setup.clock.now();
+        let beliefs = &mut self.setup.beliefs;
+        let done = match request {
+            Request::Set(order) => beliefs.obey(order, now).map_err(|refusal| refusal.to_string()),
+            Request::Clear(selector) => beliefs.clear(&selector, now).ok_or_else(|| format!("there is no override of {selector}")),
+            Request::Release(selector) => {
+                beliefs.release(&selector, now).ok_or_else(|| format!("nobody of {selector} waits to be let back"))
+            }
+        };
+        let change = match done {
+            Ok(change) => change,
+            Err(message) => {
+                let _ = reply.send(OrderReport { obeyed: false, message, set: None });
+                return;
+            }
+        };
+        let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
+        let message = change.to_string();
+        self.publish();
+        (self.setup.announce)(&Change::Override(change));
+        self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
+    }
+
     //--- State
 
     fn save_when_due(&mut self) {
@@ -368,7 +424,7 @@ impl Task {
         if !self.keeper.is_due(now) {
             return;
         }
-        let saved = self.setup.beliefs.saved();
+        let saved = self.setup.beliefs.saved(now);
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
@@ -390,11 +446,36 @@ struct Keeper {
     busy: bool,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
+    owed: [Vec<Owed>; 2],
 }
+
+/// An answer that is due when what it says is on disk.
+type Owed = (oneshot::Sender<OrderReport>, OrderReport);
 
 impl Keeper {
     fn is_due(&self, now: Moment) -> bool {
-        self.file.is_some() && !self.busy && now.since(self.at) >= SAVE_EVERY
+        self.file.is_some() && !self.busy && (!self.owed[0].is_empty() || now.since(self.at) >= SAVE_EVERY)
+    }
+
+    /// Answers when what it answers is on disk; at once when there is no place for it.
+    fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
+        if self.file.is_some() {
+            self.owed[0].push((reply, report));
+            return;
+        }
+        report.message.push_str("; there is no state_dir, so that a restart forgets it");
+        // Whoever asked may have given up waiting.
+        let _ = reply.send(report);
+    }
+
+    fn pay(owed: Vec<Owed>, trouble: Option<&std::io::Error>) {
+        for (reply, mut report) in owed {
+            if let Some(error) = trouble {
+                let _ = write!(report.message, "; it could not be saved, so that a restart forgets it: {error}");
+            }
+            let _ = reply.send(report);
+        }
     }
 
     /// The file to write to, when there is something to write.
@@ -402,8 +483,10 @@ impl Keeper {
         self.at = now;
         let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
         if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+            Keeper::pay(std::mem::take(&mut self.owed[0]), None);
             return None;
         }
+        self.owed.swap(0, 1);
         self.written = Some((now, saved.clone()));
         self.busy = true;
         self.file.clone()
@@ -411,6 +494,7 @@ impl Keeper {
 
     fn handle_result(&mut self, result: std::io::Result<()>) {
         self.busy = false;
+        Keeper::pay(std::mem::take(&mut self.owed[1]), result.as_ref().err());
         match result {
             Ok(()) => self.complained = false,
             Err(error) => {
@@ -529,7 +613,7 @@ mod tests {
         let clock = Clock::start();
         let (tell, told) = std::sync::mpsc::channel();
         let (control, _task) = Control::start(Setup {
-            beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, clock.now()),
+            beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, 0, clock.now()),
             clock,
             pulse: Arc::new(Pulse::new(clock)),
             prober: Arc::new(Prober::new()),

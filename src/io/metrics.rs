@@ -203,6 +203,15 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     page.gauge("steersman_suspect", "1 while this node does not trust its own sight and holds its verdicts", vec![(vec![], suspect)])?;
     let stalled = f64::from(u8::from(!status.probes_come_in));
     page.gauge("steersman_prober_stalled", "1 while no probe comes back", vec![(vec![], stalled)])?;
+    let expiries = status.overrides.iter().map(|one| {
+        let labels = vec![("selector", one.selector.clone()), ("state", one.state.clone()), ("owner", one.owner.clone())];
+        (labels, one.expires_unix_s.map_or(f64::INFINITY, |expires| expires as f64))
+    });
+    page.gauge(
+        "steersman_override_expiry_time_seconds",
+        "When an override ends, in seconds since 1970; +Inf when nothing but an operator ends it",
+        expiries.collect(),
+    )?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -229,6 +238,16 @@ fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
     page.gauge("steersman_member_up", "1 while the verdict is up, 0 while down or unknown", up.collect())?;
     let suspect = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.suspect))));
     page.gauge("steersman_member_suspect", "1 while it seems dead and is not believed to be", suspect.collect())?;
+    let flag = |is: fn(&AddressStatus) -> bool| each_address(status).map(|(labels, a)| (labels, f64::from(u8::from(is(a))))).collect();
+    page.gauge("steersman_member_protected", "1 while it seems dead and a protection keeps it", flag(|a| a.kept_by.is_some()))?;
+    page.gauge("steersman_member_held_back", "1 while it is up and waits to be let back", flag(|a| a.held_back))?;
+    let forced = each_address(status).filter_map(|(mut labels, address)| {
+        labels.push(("state", address.forced.clone()?));
+        Some((labels, 1.0))
+    });
+    page.gauge("steersman_member_forced", "1 while an override is in the place of the verdict", forced.collect())?;
+    let share = each_address(status).map(|(labels, address)| (labels, address.share));
+    page.gauge("steersman_member_share", "Share of its weight, below 1 while it comes back or is slow", share.collect())?;
     let latency = each_address(status).filter_map(|(labels, address)| Some((labels, address.latency_ms? / 1e3)));
     page.gauge("steersman_member_latency_seconds", "Smoothed connect time of the probes that passed", latency.collect())
 }
@@ -255,6 +274,7 @@ fn grade_number(pool: &PoolStatus) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::order::OverrideStatus;
     use crate::io::status::MemberStatus;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -278,6 +298,11 @@ mod tests {
             address: [192, 0, 2, 1].into(),
             verdict: "up".into(),
             suspect: true,
+            forced: Some("drain".into()),
+            kept_by: Some("core".into()),
+            held_back: true,
+            share: 0.5,
+            notes: Vec::new(),
             since_unix_s: 7,
             for_s: 1.0,
             latency_ms: Some(2.5),
@@ -296,6 +321,20 @@ mod tests {
             verdict_changes: 4,
             suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
             probes_come_in: false,
+            overrides: vec![OverrideStatus {
+                selector: "pool:web".into(),
+                state: "drain".into(),
+                owner: "alice".into(),
+                reason: "test".into(),
+                set_unix_s: 7,
+                expires_unix_s: Some(9),
+                break_glass: false,
+                removes_unix_s: Some(8),
+                gone_unix_s: Some(9),
+                warned: false,
+                removed: false,
+                gone: false,
+            }],
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
@@ -311,6 +350,11 @@ mod tests {
             "steersman_generation 3.0",
             "steersman_verdict_changes_total 4",
             "steersman_suspect 1.0",
+            r#"steersman_override_expiry_time_seconds{selector="pool:web",state="drain",owner="alice"} 9.0"#,
+            r#"steersman_member_forced{pool="web",member="fra-1",family="ipv4",state="drain"} 1.0"#,
+            r#"steersman_member_protected{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_member_held_back{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_member_share{pool="web",member="fra-1",family="ipv4"} 0.5"#,
             "steersman_prober_stalled 1.0",
             r#"steersman_member_suspect{pool="web",member="fra-1",family="ipv4"} 1.0"#,
             r#"steersman_target_failures_in_window{target="tcp 192.0.2.1:80"} 1.0"#,

@@ -5,10 +5,12 @@
 use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
+use super::order::{OverrideStatus, note_words};
 use crate::clock::Moment;
 use crate::health::{Status, Suspicion};
 use crate::ids::{PoolId, TargetId};
-use crate::policy::{Member, Pool};
+use crate::judge::{Note, Place};
+use crate::policy::{Member, Pool, SHARE_MIN_PERMILLE};
 use crate::prefix::Family;
 use crate::snapshot::Target;
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,9 @@ pub struct StatusView {
     pub probes_come_in: bool,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
+    /// What operators put in the place of verdicts, in the order in which they did.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
     /// The zones that are served, in config order.
     pub zones: Vec<String>,
     /// All pools, in config order.
@@ -63,6 +68,10 @@ pub struct SuspicionStatus {
 /// What a server that is older than the question would say.
 fn usually() -> bool {
     true
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// A pool.
@@ -105,6 +114,21 @@ pub struct AddressStatus {
     /// Whether it seems dead, and is not believed to be, since this node may be blind.
     #[serde(default)]
     pub suspect: bool,
+    /// What an operator put in the place of the verdict: `up`, `down` or `drain`.
+    #[serde(default)]
+    pub forced: Option<String>,
+    /// The protection that keeps it though it seems dead.
+    #[serde(default)]
+    pub kept_by: Option<String>,
+    /// Whether it is up, and waits to be let back.
+    #[serde(default)]
+    pub held_back: bool,
+    /// Its share of its weight: below 1 while it is coming back, or is slow.
+    #[serde(default = "whole")]
+    pub share: f64,
+    /// All of this in words that follow the name of the member.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Since when, in seconds since 1970.
     pub since_unix_s: u64,
     /// For how long, in seconds.
@@ -182,6 +206,7 @@ impl StatusView {
             suspicion: beliefs.suspicion().map(|suspicion| look.suspicion(suspicion)),
             probes_come_in: beliefs.probes_come_in(),
             reloads: around.reloads.clone(),
+            overrides: beliefs.overrides().iter().map(OverrideStatus::from).collect(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),
             targets: snapshot.targets.iter().map(|(id, target)| look.target(id, target)).collect(),
@@ -227,6 +252,7 @@ impl Look<'_> {
 
     fn address(&self, pool: PoolId, index: usize, member: &Member, family: Family, address: IpAddr) -> AddressStatus {
         let belief = self.beliefs.belief(pool, index, family);
+        let notes = self.beliefs.notes(Place { pool, member: index, family }, self.now);
         let checks = &member.checks[family.index()];
         let views: Vec<_> = checks.iter().map(|&target| self.beliefs.target(target)).collect();
         // When several checks must pass, the one that speaks for the verdict is the one to show.
@@ -237,6 +263,11 @@ impl Look<'_> {
             address,
             verdict: belief.status.to_string(),
             suspect: views.iter().any(|view| view.suspect),
+            forced: notes.iter().find_map(|note| if let Note::Forced(one) = note { Some(one.force.word().to_owned()) } else { None }),
+            kept_by: notes.iter().find_map(|note| if let Note::Kept(rule) = note { Some(rule.to_string()) } else { None }),
+            held_back: notes.iter().any(|note| matches!(note, Note::HeldBack(_))),
+            share: notes.iter().map(share).fold(1.0, f64::min),
+            notes: notes.iter().map(|note| note_words(note, self.beliefs.unix_s(self.now))).collect(),
             since_unix_s: self.clock.unix_s(belief.since),
             for_s: seconds(self.now.since(belief.since)),
             latency_ms: latencies.iter().max().map(|latency| (latency.as_secs_f64() * 1e4).round() / 10.0),
@@ -263,6 +294,15 @@ impl Look<'_> {
             interval_s: seconds(target.rules.interval),
             probes: tally.map(|tally| tally.results.iter().map(|(&result, &n)| (result.to_owned(), n)).collect()).unwrap_or_default(),
         }
+    }
+}
+
+/// The share of its weight that a note leaves a member.
+fn share(note: &Note) -> f64 {
+    match note {
+        Note::Returning(permille) => f64::from(*permille) / 1e3,
+        Note::Slow => f64::from(SHARE_MIN_PERMILLE) / 1e3,
+        Note::Forced(_) | Note::Kept(_) | Note::HeldBack(_) => 1.0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
-use crate::policy::{Choose, Graph, Member, MinHealthy, Node, Pool};
+use crate::policy::{Choose, Conduct, Graph, Member, MinHealthy, Node, Pool};
 use crate::snapshot::{Check, Settings, Snapshot, Target, TcpLimits};
 use crate::zone::Zones;
 use std::net::{IpAddr, SocketAddr};
@@ -67,7 +67,7 @@ pub fn snapshot_at(pools: &[(&str, Vec<(&str, SocketAddr)>)], rules: Rules) -> S
     for (name, members) in pools {
         let members = members.iter().map(|(name, addr)| member(name, *addr, rules, &mut targets)).collect();
         let (choose, pick, min_healthy) = (Choose::Weighted, 1, MinHealthy::Percent(50));
-        let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy });
+        let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy, conduct: Conduct::default() });
         graph.nodes.push(Node::Pool(pool));
     }
     Snapshot { settings: settings(), zones: Zones::default(), graph, targets, canaries: Vec::new() }

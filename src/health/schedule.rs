@@ -105,6 +105,8 @@ pub struct Schedule {
     doubt: SelfDoubt,
     /// When the doubt was last thought over.
     reflected: Moment,
+    /// When this node last looked elsewhere because of somebody's silence.
+    looked: Moment,
     /// Changes of the doubt that were not told yet.
     changes: Vec<DoubtChange>,
     /// Verdicts that changed with it, and were not told yet.
@@ -337,9 +339,7 @@ impl Schedule {
         if self.doubt.believes(eye, now) {
             return true;
         }
-        if let Some(since) = eye.silent_since()
-            && self.reflected == now
-        {
+        if let Some(since) = eye.silent_since() {
             self.look_elsewhere(since, now);
         }
         false
@@ -350,9 +350,7 @@ impl Schedule {
     fn prepare_to_believe(&mut self, target: TargetId, now: Moment) {
         let eye = &self.targets[target].eye;
         let Some(since) = eye.silent_since() else { return };
-        if now.since(self.reflected) >= LOOK_ELSEWHERE_EVERY && self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye, now)
-        {
-            self.reflected = now;
+        if self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye, now) {
             self.look_elsewhere(since, now);
         }
     }
@@ -360,6 +358,10 @@ impl Schedule {
     /// Makes one probe at once in each place where nothing was seen since `since`: its answer tells a dead target from a
     /// blind node, and needs not wait for the place's next slot.
     fn look_elsewhere(&mut self, since: Moment, now: Moment) {
+        if now.since(self.looked) < LOOK_ELSEWHERE_EVERY {
+            return;
+        }
+        self.looked = now;
         let mut places = BTreeSet::new();
         let mut hurried: Vec<TargetId> = Vec::new();
         for (target, Appointment { eye, probe, due, .. }) in self.targets.iter() {

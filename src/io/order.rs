@@ -27,12 +27,9 @@ pub struct OverrideStatus {
     pub removes_unix_s: Option<u64>,
     /// Of a drain: when the last cached answer expires, in seconds since 1970.
     pub gone_unix_s: Option<u64>,
-    /// That it is about to expire was told.
-    pub warned: bool,
-    /// That it was removed was told.
-    pub removed: bool,
-    /// That no cached answer is left was told.
-    pub gone: bool,
+    /// What the log told of it already: `warned`, `removed`, `gone`.
+    #[serde(default)]
+    pub told: Vec<String>,
 }
 
 /// How an order ended.
@@ -62,11 +59,15 @@ impl From<&Override> for OverrideStatus {
             break_glass: one.break_glass,
             removes_unix_s,
             gone_unix_s,
-            warned: one.progress.warned,
-            removed: one.progress.removed,
-            gone: one.progress.gone,
+            told: told(one.progress).map(str::to_owned).collect(),
         }
     }
+}
+
+/// What was told of an override, as words.
+fn told(progress: Progress) -> impl Iterator<Item = &'static str> {
+    let Progress { warned, removed, gone } = progress;
+    [("warned", warned), ("removed", removed), ("gone", gone)].into_iter().filter(|(_, told)| *told).map(|(word, _)| word)
 }
 
 impl OverrideStatus {
@@ -78,6 +79,7 @@ impl OverrideStatus {
             ("drain", Some(removes_unix_s), Some(gone_unix_s)) => Force::Drain { removes_unix_s, gone_unix_s },
             _ => return None,
         };
+        let told = |word: &str| self.told.iter().any(|told| told == word);
         Some(Override {
             selector: self.selector.parse().ok()?,
             force,
@@ -86,7 +88,7 @@ impl OverrideStatus {
             set_unix_s: self.set_unix_s,
             expires_unix_s: self.expires_unix_s,
             break_glass: self.break_glass,
-            progress: Progress { warned: self.warned, removed: self.removed, gone: self.gone },
+            progress: Progress { warned: told("warned"), removed: told("removed"), gone: told("gone") },
         })
     }
 

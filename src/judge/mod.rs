@@ -17,7 +17,7 @@ use crate::health::{Status, Verdict};
 use crate::ids::{Id, PoolId, SiteId, Table};
 use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
 use crate::prefix::Family;
-use seat::Seat;
+use seat::{Absence, Seat};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -178,10 +178,14 @@ impl Judge {
             self.note_removal(graph, place, now);
         }
         let conduct = graph.pools[place.pool].conduct;
-        let is_out = judgement.verdict.status == Status::Down || judgement.barred;
+        let absence = match (verdict.status, judgement.barred) {
+            (Status::Down, _) => Some(Absence::Fell),
+            (Status::Up | Status::Unknown, true) => Some(Absence::TakenOut),
+            (Status::Up | Status::Unknown, false) => None,
+        };
         let seat = self.seat_mut(place);
         seat.kept_by = None;
-        seat.stand(stands, is_out, now);
+        seat.stand(stands, absence, now);
         if !matches!(in_force, Some(InForce::Up { .. })) {
             judgement.rank = seat.rank(conduct, now);
             judgement.share_permille = seat.share_permille(conduct, now);
@@ -304,7 +308,7 @@ impl Judge {
     /// # Errors
     /// When nobody is meant, or a protection forbids it and the order does not break the glass.
     pub fn set(&mut self, graph: &Graph, order: Order, now: Moment) -> Result<(Override, usize, BTreeSet<PoolId>), Refusal> {
-        let places = self.places_of(graph, &order.selector);
+        let places = Judge::places_of(graph, &order.selector);
         if places.is_empty() {
             return Err(Refusal::NobodyMeant(order.selector));
         }
@@ -348,13 +352,13 @@ impl Judge {
     /// Ends the override for exactly this selector. Returns it, and the pools to be judged anew.
     pub fn clear(&mut self, graph: &Graph, selector: &Selector) -> Option<(Override, BTreeSet<PoolId>)> {
         let cleared = self.overrides.clear(selector)?;
-        let pools = self.places_of(graph, selector).into_iter().map(|place| place.pool).collect();
+        let pools = Judge::places_of(graph, selector).into_iter().map(|place| place.pool).collect();
         Some((cleared, pools))
     }
 
     /// Lets back all selected members that wait for it. Returns how many addresses did, and the pools to be judged anew.
     pub fn release(&mut self, graph: &Graph, selector: &Selector, now: Moment) -> (usize, BTreeSet<PoolId>) {
-        let places = self.places_of(graph, selector).into_iter();
+        let places = Judge::places_of(graph, selector).into_iter();
         let released: Vec<Place> = places.filter(|place| self.seat_mut(*place).release(graph.pools[place.pool].conduct, now)).collect();
         (released.len(), released.into_iter().map(|place| place.pool).collect())
     }
@@ -364,7 +368,7 @@ impl Judge {
         let now_unix_s = self.unix_s(now);
         let mut overrides = std::mem::take(&mut self.overrides);
         let gone = |one: &Override| {
-            let places = self.places_of(graph, &one.selector);
+            let places = Judge::places_of(graph, &one.selector);
             let cached = places.into_iter().map(|place| self.seat(place).cached_until).max().unwrap_or(now);
             self.unix_s(cached.max(now)) + 1
         };
@@ -373,7 +377,7 @@ impl Judge {
         let selectors = events.iter().map(|event| match event {
             Event::AboutToExpire(one, _) | Event::Expired(one) | Event::Removed(one) | Event::Gone(one) => &one.selector,
         });
-        let pools = selectors.flat_map(|selector| self.places_of(graph, selector)).map(|place| place.pool).collect();
+        let pools = selectors.flat_map(|selector| Judge::places_of(graph, selector)).map(|place| place.pool).collect();
         (events, pools)
     }
 
@@ -407,12 +411,12 @@ impl Judge {
 
     /// The addresses of which there is something to say.
     pub fn noted(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        self.places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
+        Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
     }
 
     /// The addresses that wait to be let back: worth remembering over a restart.
     pub fn held_back(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        self.places(graph).filter(|place| self.seat(*place).is_held_back(graph.pools[place.pool].conduct, now)).collect()
+        Judge::places(graph).filter(|place| self.seat(*place).is_held_back(graph.pools[place.pool].conduct, now)).collect()
     }
 
     /// Puts an address back to waiting: it did so in an earlier life of the program.
@@ -429,17 +433,17 @@ impl Judge {
         self.overrides.of(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
     }
 
-    fn places_of(&self, graph: &Graph, selector: &Selector) -> BTreeSet<Place> {
+    fn places_of(graph: &Graph, selector: &Selector) -> BTreeSet<Place> {
         let selects = |place: &Place| {
             let pool = &graph.pools[place.pool];
             let member = &pool.members[place.member];
             selector.selects(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
         };
-        self.places(graph).filter(selects).collect()
+        Judge::places(graph).filter(selects).collect()
     }
 
     /// All addresses that may be answered.
-    fn places<'a>(&self, graph: &'a Graph) -> impl Iterator<Item = Place> + use<'a> {
+    fn places(graph: &Graph) -> impl Iterator<Item = Place> {
         graph.pools.iter().flat_map(|(pool, settings)| {
             settings.members.iter().enumerate().filter(|(_, settings)| !settings.disabled).flat_map(move |(member, settings)| {
                 let has = |family: &Family| settings.addresses[family.index()].is_some();

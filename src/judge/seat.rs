@@ -4,13 +4,22 @@ use crate::clock::Moment;
 use crate::policy::{Conduct, Failback, Rank, SHARE_MIN_PERMILLE, SHARE_WHOLE_PERMILLE};
 use std::time::Duration;
 
+/// Why an address is not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// An operator took it out, and it is up: whoever ends that lets it back.
+    TakenOut,
+    /// It was down.
+    Fell,
+}
+
 /// What is remembered of one address of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seat {
     /// Whether it was up and not taken out when it was last judged.
     pub standing: bool,
-    /// Whether it has been down, or taken out, since it was first seen.
-    was_out: bool,
+    /// Why it was not there when it last was not; none when it was there since it was first seen.
+    absence: Option<Absence>,
     /// Since when it is back.
     back: Option<Moment>,
     /// When an operator let it back.
@@ -24,13 +33,17 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Writes down whether it stands now.
-    pub fn stand(&mut self, stands: bool, is_out: bool, now: Moment) {
-        if stands && !self.standing && self.was_out {
-            (self.back, self.released) = (Some(now), None);
+    /// Writes down whether it stands now, and if not, why.
+    pub fn stand(&mut self, stands: bool, absence: Option<Absence>, now: Moment) {
+        if stands && !self.standing {
+            self.back = self.absence.map(|_| now);
+            self.released = (self.absence == Some(Absence::TakenOut)).then_some(now);
+            self.absence = None;
         }
-        if is_out {
-            (self.was_out, self.back) = (true, None);
+        if !stands && let Some(why) = absence {
+            // What fell while it was taken out fell all the same.
+            let fell = self.absence == Some(Absence::Fell);
+            (self.absence, self.back) = (Some(if fell { Absence::Fell } else { why }), None);
         }
         self.standing = stands;
     }
@@ -95,7 +108,7 @@ impl Seat {
 
     /// Puts it back to waiting, as it was in an earlier life of the program.
     pub fn hold_back(&mut self, now: Moment) {
-        (self.was_out, self.back, self.standing) = (true, Some(now), true);
+        (self.back, self.standing) = (Some(now), true);
     }
 
     /// Judges its latency by that of its siblings. It becomes slow above the limit, and stops to be half-way back to the median.
@@ -134,9 +147,9 @@ mod tests {
     /// A seat that was up, went down, and is back at 100 s.
     fn returned() -> Seat {
         let mut seat = Seat::default();
-        seat.stand(true, false, at(0));
-        seat.stand(false, true, at(50));
-        seat.stand(true, false, at(100));
+        seat.stand(true, None, at(0));
+        seat.stand(false, Some(Absence::Fell), at(50));
+        seat.stand(true, None, at(100));
         seat
     }
 
@@ -146,7 +159,7 @@ mod tests {
         let shares = [100, 101, 150, 199, 200].map(|now| returned().share_permille(conduct, at(now)));
         assert_eq!(shares, [100, 100, 550, 950, 1000]);
         let mut fresh = Seat::default();
-        fresh.stand(true, false, at(0));
+        fresh.stand(true, None, at(0));
         assert_eq!(fresh.share_permille(conduct, at(1)), 1000);
         assert!(returned().is_moving(conduct, at(199)) && !returned().is_moving(conduct, at(203)));
     }
@@ -155,7 +168,7 @@ mod tests {
     fn failback_waits_for_its_time_or_for_an_operator_and_then_starts_slowly() {
         let rank = |conduct, now| returned().rank(conduct, at(now));
         assert_eq!(rank(conduct(0, Failback::Auto), 100), Rank::Usual);
-        let after = conduct(10, Failback::After(Duration::from_secs(60)));
+        let after = conduct(10, Failback::After(Duration::from_mins(1)));
         assert_eq!(rank(after, 159), Rank::HeldBack { released_in: Duration::from_secs(1) });
         assert_eq!(rank(after, 160), Rank::Usual);
         assert_eq!([160, 165, 170].map(|now| returned().share_permille(after, at(now))), [100, 550, 1000]);
@@ -167,11 +180,26 @@ mod tests {
     }
 
     #[test]
-    fn who_falls_while_it_waits_waits_anew() {
-        let after = conduct(0, Failback::After(Duration::from_secs(60)));
+    fn who_was_taken_out_is_let_back_by_whoever_ends_that_unless_it_fell_meanwhile() {
+        let manual = conduct(100, Failback::Manual);
         let mut seat = returned();
-        seat.stand(false, true, at(150));
-        seat.stand(true, false, at(155));
+        seat.release(manual, at(200));
+        seat.stand(false, Some(Absence::TakenOut), at(300));
+        seat.stand(true, None, at(400));
+        assert_eq!((seat.rank(manual, at(400)), seat.share_permille(manual, at(400))), (Rank::Usual, 100));
+        for absence in [Absence::TakenOut, Absence::Fell, Absence::TakenOut] {
+            seat.stand(false, Some(absence), at(500));
+        }
+        seat.stand(true, None, at(600));
+        assert!(seat.is_held_back(manual, at(600)));
+    }
+
+    #[test]
+    fn who_falls_while_it_waits_waits_anew() {
+        let after = conduct(0, Failback::After(Duration::from_mins(1)));
+        let mut seat = returned();
+        seat.stand(false, Some(Absence::Fell), at(150));
+        seat.stand(true, None, at(155));
         assert_eq!(seat.rank(after, at(160)), Rank::HeldBack { released_in: Duration::from_secs(55) });
     }
 

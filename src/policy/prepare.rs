@@ -406,7 +406,7 @@ mod tests {
         let hold = |which: usize| {
             move |index: usize, judgement: &mut Judgement| {
                 if index == which {
-                    judgement.rank = Rank::HeldBack { released_in: Duration::from_secs(60) };
+                    judgement.rank = Rank::HeldBack { released_in: Duration::from_mins(1) };
                 }
             }
         };

@@ -36,6 +36,7 @@ pub mod io;
 pub mod judge;
 pub mod live;
 pub mod policy;
+pub mod prefetch;
 pub mod prefix;
 pub mod rng;
 pub mod snapshot;

@@ -90,6 +90,8 @@ pub struct Settings {
     pub watch: bool,
     /// Threads that answer; at least 1.
     pub workers: usize,
+    /// Whether UDP workers stay awake for a moment after each batch rather than sleep at once.
+    pub busy_wait: bool,
     /// Serve after this, even when the first round of probes has not ended.
     pub startup_deadline: Duration,
     /// What one client, and all together, may hold open.

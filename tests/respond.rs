@@ -9,7 +9,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use steersman::answer::{Client, Disposition, Scratch, Transport, UDP_PAYLOAD_MAX, respond};
+use steersman::answer::{
+    Asked, Client, Disposition, Scratch, Transport, UDP_PAYLOAD_MAX, anticipate, anticipate_further, respond, respond_anticipated,
+};
 use steersman::dns::{Name, Rtype};
 use steersman::explain::Case;
 use steersman::health::Verdict;
@@ -121,6 +123,7 @@ fn ask(live: &Live, packet: &[u8], seed: u64) -> Disposition {
     let mut out = [0xa5; UDP_PAYLOAD_MAX + 8];
     let disposition = respond(live, &client(Transport::Udp), packet, &mut Scratch::new(seed), &mut out[..UDP_PAYLOAD_MAX]);
     assert!(out[UDP_PAYLOAD_MAX..].iter().all(|&octet| octet == 0xa5));
+    assert_eq!(ask_anticipated(live, packet, seed), (disposition, out), "anticipation changed the answer to {packet:02x?}");
     if let Disposition::Send { len, truncated, .. } = disposition {
         let response = &out[..len];
         assert_eq!(response[..2], packet[..2], "the id comes back");
@@ -133,6 +136,24 @@ fn ask(live: &Live, packet: &[u8], seed: u64) -> Disposition {
         assert_eq!(familiar, None, "{response:02x?} to {packet:02x?}");
     }
     disposition
+}
+
+/// The same as a worker does it: the packet is looked at with others of its batch before it is answered.
+fn ask_anticipated(live: &Live, packet: &[u8], seed: u64) -> (Disposition, [u8; UDP_PAYLOAD_MAX + 8]) {
+    let mut out = [0xa5; UDP_PAYLOAD_MAX + 8];
+    let batch = [query("www.", Rtype::A, None), packet.to_vec(), query("eu.", Rtype::A, None)];
+    let source = client(Transport::Udp).source;
+    let mut asked = [Asked::new(), Asked::new(), Asked::new()];
+    for (packet, asked) in batch.iter().zip(&mut asked) {
+        anticipate(live, source, packet, asked);
+    }
+    for asked in &asked {
+        anticipate_further(live, source, asked);
+    }
+    let mut scratch = Scratch::new(seed);
+    let room = &mut out[..UDP_PAYLOAD_MAX];
+    let disposition = respond_anticipated(live, &client(Transport::Udp), packet, &mut asked[1], &mut scratch, room);
+    (disposition, out)
 }
 
 proptest! {
@@ -180,13 +201,17 @@ proptest! {
 #[test]
 fn respond_allocates_nothing() {
     let (queries, lives) = (queries(), &*LIVES);
-    let mut scratch = Scratch::new(1);
+    let (mut scratch, mut asked) = (Scratch::new(1), Asked::new());
     let mut out = vec![0; 65_535];
     for transport in [Transport::Udp, Transport::Tcp] {
         for packet in &queries {
             for live in lives {
                 let before = ALLOCATIONS.get();
                 let disposition = respond(live, &client(transport), packet, &mut scratch, &mut out);
+                let source = client(transport).source;
+                anticipate(live, source, packet, &mut asked);
+                anticipate_further(live, source, &asked);
+                respond_anticipated(live, &client(transport), packet, &mut asked, &mut scratch, &mut out);
                 let allocated = ALLOCATIONS.get() - before;
                 assert_eq!(allocated, 0, "{disposition:?} to {packet:02x?}");
             }

@@ -20,12 +20,12 @@ pub(super) fn unreadable(error: QueryError, packet: &[u8], out: &mut [u8]) -> Di
 }
 
 /// The RCODE for a readable query that is no look-up in our zones.
-pub(super) fn refusal(query: &Query<'_>) -> Option<Verdict> {
+pub(super) fn refusal(query: &Query) -> Option<Verdict> {
     // RFC 6891 section 6.1.3: a version that we do not speak comes before everything else.
-    if query.edns.is_some_and(|edns| edns.version != 0) {
+    if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
         return Some((Rcode::BadVers, Outcome::BadVersion));
     }
-    if query.edns.is_some_and(|edns| edns.fault.is_some()) {
+    if query.edns.as_ref().is_some_and(|edns| edns.fault.is_some()) {
         return Some((Rcode::FormErr, Outcome::FormatError));
     }
     if query.qclass != CLASS_IN {

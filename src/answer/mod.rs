@@ -4,18 +4,21 @@
 //! finish. Everything it needs is handed in: the [`Live`] view, the [`Client`], a worker's [`Scratch`] (which holds the
 //! dice) and two buffers. It knows no socket and no clock.
 
+mod asked;
 mod classify;
 mod outcome;
 mod scratch;
 mod sections;
 mod steer;
 
+pub use asked::{Asked, anticipate, anticipate_further};
 pub use outcome::{Client, Disposition, DropReason, Outcome, Transport};
 pub use scratch::Scratch;
 
 use crate::dns::{HEADER_LEN, Opt, Query, Rcode, ResponseWriter};
 use crate::live::Live;
 use crate::policy::Trace;
+use scratch::Draw;
 
 /// The largest response over UDP, and the size we announce: DNS flag day 2020 recommends it against fragments.
 pub const UDP_PAYLOAD_MAX: usize = 1232;
@@ -33,33 +36,57 @@ pub fn respond(live: &Live, client: &Client, query: &[u8], scratch: &mut Scratch
     respond_traced(live, client, query, scratch, out, &mut ())
 }
 
+/// [`respond`] to the query that `asked` was read from.
+pub fn respond_anticipated(
+    live: &Live,
+    client: &Client,
+    query: &[u8],
+    asked: &mut Asked,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Disposition {
+    reply(live, client, query, asked, &mut scratch.draw, out, &mut ())
+}
+
 /// [`respond`], with somebody listening to the steps of the decision. This is how `explain` works.
 pub fn respond_traced<T: Trace>(
     live: &Live,
     client: &Client,
-    packet: &[u8],
+    query: &[u8],
     scratch: &mut Scratch,
     out: &mut [u8],
     trace: &mut T,
 ) -> Disposition {
-    let query = match Query::read(packet, &mut scratch.name) {
+    reply(live, client, query, &mut scratch.asked, &mut scratch.draw, out, trace)
+}
+
+fn reply<T: Trace>(
+    live: &Live,
+    client: &Client,
+    packet: &[u8],
+    asked: &mut Asked,
+    draw: &mut Draw,
+    out: &mut [u8],
+    trace: &mut T,
+) -> Disposition {
+    let query = match asked.take(packet) {
         Ok(query) => query,
         Err(error) => return classify::unreadable(error, packet, out),
     };
     let opt = query.edns.as_ref().map(Opt::answering);
     let limit = payload_max(client.transport, &query);
-    let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question, opt, limit, announced(), out);
+    let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question(packet), opt, limit, announced(), out);
     let (rcode, outcome) = match classify::refusal(&query) {
         Some(refusal) => refusal,
-        None => sections::answer(live, client, &query, scratch, &mut response, trace),
+        None => sections::answer(live, client, &query, &mut asked.name, draw, &mut response, trace),
     };
     let truncated = response.is_truncated();
     Disposition::Send { len: response.finish(rcode), outcome, truncated }
 }
 
 /// How large the response may get.
-fn payload_max(transport: Transport, query: &Query<'_>) -> usize {
-    match (transport, query.edns) {
+fn payload_max(transport: Transport, query: &Query) -> usize {
+    match (transport, &query.edns) {
         (Transport::Tcp | Transport::Tls, _) => STREAM_PAYLOAD_MAX,
         (Transport::Udp, None) => PLAIN_PAYLOAD_MAX,
         // RFC 6891 section 6.2.3: values below 512 are treated as 512.

@@ -1,7 +1,8 @@
 //! Answer, authority and additional: RFC 1034 section 4.3.2 over all our zones, CNAME chains included.
 
-use super::{Client, Outcome, Scratch, Verdict, steer};
-use crate::dns::{Anchor, Anchors, Full, HEADER_LEN, Query, Rcode, Records, ResponseWriter, Rtype, Section};
+use super::scratch::Draw;
+use super::{Client, Outcome, Verdict, steer};
+use crate::dns::{Anchor, Anchors, FoldedName, Full, HEADER_LEN, Query, Rcode, Records, ResponseWriter, Rtype, Section};
 use crate::live::Live;
 use crate::policy::Trace;
 use crate::prefix::Family;
@@ -16,12 +17,14 @@ const ANY_HINFO: &[u8] = b"\x07RFC8482\x00";
 const ANY_TTL_S: u32 = 3600;
 
 /// An answer under way.
-pub(super) struct Answer<'a, 'o, 'q, T> {
+pub(super) struct Answer<'a, 'o, T> {
     pub live: &'a Live,
     pub client: &'a Client,
-    pub query: &'a Query<'q>,
-    pub scratch: &'a mut Scratch,
-    pub response: &'a mut ResponseWriter<'o, 'q>,
+    pub query: &'a Query,
+    /// The name under look-up: the question's, then each CNAME's target.
+    pub name: &'a mut FoldedName,
+    pub draw: &'a mut Draw,
+    pub response: &'a mut ResponseWriter<'o>,
     pub trace: &'a mut T,
 }
 
@@ -46,16 +49,17 @@ impl Place {
     }
 }
 
-/// Answers a look-up; the name is in the scratch.
-pub(super) fn answer<'q, T: Trace>(
+/// Answers a look-up of `name`, which ends as another one behind a CNAME.
+pub(super) fn answer<T: Trace>(
     live: &Live,
     client: &Client,
-    query: &Query<'q>,
-    scratch: &mut Scratch,
-    response: &mut ResponseWriter<'_, 'q>,
+    query: &Query,
+    name: &mut FoldedName,
+    draw: &mut Draw,
+    response: &mut ResponseWriter<'_>,
     trace: &mut T,
 ) -> Verdict {
-    let mut answer = Answer { live, client, query, scratch, response, trace };
+    let mut answer = Answer { live, client, query, name, draw, response, trace };
     match answer.follow() {
         Ok(verdict) => verdict,
         Err((Full, outcome)) => {
@@ -68,16 +72,16 @@ pub(super) fn answer<'q, T: Trace>(
 /// A message that is full keeps the outcome that it would have had.
 type Step<V> = Result<V, (Full, Outcome)>;
 
-impl<T: Trace> Answer<'_, '_, '_, T> {
+impl<T: Trace> Answer<'_, '_, T> {
     fn follow(&mut self) -> Step<Verdict> {
         let live = self.live;
         let mut place = Place::QUESTION;
         for link in 0..=CHAIN_MAX {
-            let Some(hit) = live.snapshot.zones.find(&self.scratch.name, self.query.qtype) else {
+            let Some(hit) = live.snapshot.zones.find(self.name, self.query.qtype) else {
                 return Ok(self.leaves_our_zones());
             };
             let owner = place.of(0);
-            let apex = place.of(self.scratch.name.offset(self.scratch.name.labels() - hit.zone.labels));
+            let apex = place.of(self.name.offset(self.name.labels() - hit.zone.labels));
             let anchors = Anchors { owner, apex };
             let node = match hit.found {
                 Found::Name(node) => node,
@@ -97,7 +101,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
 
     /// The CNAME to follow, unless it is what was asked for (RFC 1034 section 3.6.2).
     fn alias<'z>(&self, node: Node<'z>) -> Option<RrsetView<'z>> {
-        if matches!(self.query.qtype, Rtype::CNAME | Rtype::ANY) { None } else { node.rrset(Rtype::CNAME) }
+        if matches!(self.query.qtype, Rtype::CNAME | Rtype::ANY) { None } else { node.alias() }
     }
 
     /// Writes a CNAME and turns to its target.
@@ -107,7 +111,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
         let start = self.response.position() + DATA_AT;
         let records = alias.records();
         self.response.records(Section::Answer, records, anchors).map_err(|full| (full, Outcome::Static))?;
-        self.scratch.name.set(alias.target());
+        self.name.set(alias.target());
         let apex_gap = records.patches.iter().find(|patch| patch.to == Anchor::Apex);
         let here = apex_gap.map_or(usize::MAX, |patch| patch.at as usize - DATA_AT);
         Ok(Place { start, here, tail: usize::from(anchors.apex) })
@@ -157,7 +161,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
         if self.response.has_answers() {
             return Ok((Rcode::NoError, Outcome::Static));
         }
-        let name = &self.scratch.name;
+        let name = &*self.name;
         let owner = Place::QUESTION.of(name.offset(name.labels() - cut.labels()));
         let Some(ns) = cut.rrset(Rtype::NS) else { return Ok((Rcode::ServFail, Outcome::Refused)) };
         self.referral_records(ns.records(), ns.glue(), Anchors { owner, apex }).map_err(|full| (full, Outcome::Referral))?;
@@ -178,7 +182,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
     }
 
     fn steer(&mut self, steer: crate::ids::SteerId, family: Family, zone: &Zone, anchors: Anchors) -> Step<Verdict> {
-        let decision = steer::decide(self.live, self.client, self.query, steer, family, self.scratch, self.trace);
+        let decision = steer::decide(self.live, self.client, self.query, steer, family, self.draw, self.trace);
         self.response.narrow_scope(decision.scope);
         match decision.last_resort {
             steer::Shortage::ServFail => return Ok((Rcode::ServFail, Outcome::AllDown)),
@@ -191,7 +195,7 @@ impl<T: Trace> Answer<'_, '_, '_, T> {
             }
             steer::Shortage::None => {}
         }
-        for pick in &self.scratch.picks {
+        for pick in &self.draw.picks {
             self.response.address(anchors.owner, decision.ttl_s, pick.addr).map_err(|full| (full, decision.outcome))?;
         }
         Ok((Rcode::NoError, decision.outcome))

@@ -1,6 +1,7 @@
 //! From a steered name to members, or to what is said when there are none.
 
-use super::{Client, Outcome, Scratch};
+use super::scratch::Draw;
+use super::{Client, Outcome};
 use crate::dns::Query;
 use crate::ids::{NodeId, SteerId};
 use crate::live::Live;
@@ -20,7 +21,7 @@ pub(super) enum Shortage {
     NoFamily,
 }
 
-/// What was decided; the members are in the scratch.
+/// What was decided; the members are in the draw.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decision {
     pub ttl_s: u32,
@@ -33,16 +34,15 @@ pub(super) struct Decision {
 pub(super) fn decide<T: Trace>(
     live: &Live,
     client: &Client,
-    query: &Query<'_>,
+    query: &Query,
     steer: SteerId,
     family: Family,
-    scratch: &mut Scratch,
+    draw: &mut Draw,
     trace: &mut T,
 ) -> Decision {
     let steer = &live.snapshot.graph.steers[steer];
-    let question =
-        Question { family, resolver: client.source, subnet: query.edns.and_then(|edns| edns.subnet?.prefix), dice: scratch.rng.dice() };
-    let mut choice = Choice { live, question, scratch, trace };
+    let question = Question { family, resolver: client.source, subnet: query.subnet(), dice: draw.rng.dice() };
+    let mut choice = Choice { live, question, draw, trace };
     // Health has no say in it, nor where the client is: a denial for everybody, whatever is down.
     if !steer.families[family.index()] {
         return choice.denied(u32::MAX, 0);
@@ -57,19 +57,19 @@ pub(super) fn decide<T: Trace>(
 struct Choice<'a, T> {
     live: &'a Live,
     question: Question,
-    scratch: &'a mut Scratch,
+    draw: &'a mut Draw,
     trace: &'a mut T,
 }
 
 impl<T: Trace> Choice<'_, T> {
     fn among(&mut self, root: NodeId, health: Health) -> Selection {
         let graph = &self.live.snapshot.graph;
-        evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.scratch.picks, self.trace)
+        evaluate(graph, &self.live.pools, root, &self.question, health, &mut self.draw.picks, self.trace)
     }
 
     fn answered(&mut self, steer: &Steer, selection: Selection) -> Decision {
         let scope = selection.scope;
-        if self.scratch.picks.is_empty() {
+        if self.draw.picks.is_empty() {
             // Another pool may have the family, so a health flip could end this.
             return self.denied(steer.on_all_down_ttl_s, scope);
         }
@@ -94,7 +94,7 @@ impl<T: Trace> Choice<'_, T> {
             LastResort::Fallback(pool) => self.among(pool, Health::Live),
         };
         let scope = selection.scope.max(rescue.scope);
-        let shortage = if self.scratch.picks.is_empty() { Shortage::NoData } else { Shortage::None };
+        let shortage = if self.draw.picks.is_empty() { Shortage::NoData } else { Shortage::None };
         last_resort(steer, scope, shortage)
     }
 }

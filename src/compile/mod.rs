@@ -173,6 +173,7 @@ fn settings(inputs: &Inputs) -> Settings {
         state_max_age: server.state_max_age,
         watch: server.watch,
         workers: server.workers.unwrap_or(*cores).max(1),
+        busy_wait: server.busy_wait,
         startup_deadline: server.startup_deadline,
         tcp: TcpLimits {
             connections: server.tcp.connections,

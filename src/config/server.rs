@@ -34,6 +34,8 @@ pub struct ServerSection {
     pub watch: bool,
     /// Threads that answer; the number of cores when absent.
     pub workers: Option<usize>,
+    /// Whether workers stay awake for a moment after each batch.
+    pub busy_wait: bool,
     /// How long the first round of probes may hold back the first answer.
     pub startup_deadline: Duration,
     /// Limits of TCP and DoT.
@@ -98,6 +100,7 @@ pub const SERVER: Schema = Schema {
         "state_max_age",
         "watch",
         "workers",
+        "busy_wait",
         "startup_deadline",
         "tcp",
         "canaries",
@@ -152,6 +155,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
             .unwrap_or(STATE_MAX_AGE),
         watch: fields.optional("watch", reader::truth, diagnostics).unwrap_or(false),
         workers: fields.optional("workers", reader::number(1..=WORKERS_MAX as u64), diagnostics).map(to_usize),
+        busy_wait: fields.optional("busy_wait", reader::truth, diagnostics).unwrap_or(false),
         startup_deadline: fields
             .optional("startup_deadline", reader::duration(Duration::ZERO..=Duration::from_mins(5)), diagnostics)
             .unwrap_or(STARTUP_DEADLINE),

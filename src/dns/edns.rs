@@ -7,7 +7,7 @@ pub const OPTION_SUBNET: u16 = 8;
 
 /// What the OPT record of a query says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Edns<'q> {
+pub struct Edns {
     /// The largest UDP message the client takes, as announced.
     pub payload: u16,
     /// 0 is the only version there is.
@@ -15,17 +15,20 @@ pub struct Edns<'q> {
     /// The DO bit: the client wants DNSSEC records.
     pub dnssec_ok: bool,
     /// The client subnet, where one was sent.
-    pub subnet: Option<ClientSubnet<'q>>,
+    pub subnet: Option<ClientSubnet>,
     /// The first rule that the options break: they are read no further, and the answer is FORMERR, with an OPT of our own
     /// (RFC 6891 section 6.1.1). Of no meaning with another version, whose options may look otherwise.
     pub fault: Option<EdnsError>,
 }
 
+/// The longest data of a subnet option: four octets and an IPv6 address.
+const SUBNET_MAX: usize = 4 + 16;
+
 /// A client subnet option as it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ClientSubnet<'q> {
-    /// The option's data: family, source length, scope length, address. Echoed with the scope filled in.
-    pub data: &'q [u8],
+pub struct ClientSubnet {
+    data: [u8; SUBNET_MAX],
+    len: u8,
     /// The client's prefix. `None` when SOURCE is 0: the client does not want to be located by it.
     pub prefix: Option<Prefix>,
 }
@@ -49,16 +52,16 @@ pub enum EdnsError {
     SubnetHostBits,
 }
 
-impl<'q> Edns<'q> {
+impl Edns {
     /// Reads an OPT record: its class, TTL and data fields.
-    pub fn read(class: u16, ttl: u32, data: &'q [u8]) -> Edns<'q> {
+    pub fn read(class: u16, ttl: u32, data: &[u8]) -> Edns {
         let [_, version, flags, _] = ttl.to_be_bytes();
         let mut edns = Edns { payload: class, version, dnssec_ok: flags & 0x80 != 0, subnet: None, fault: None };
         edns.fault = edns.read_options(data).err();
         edns
     }
 
-    fn read_options(&mut self, mut data: &'q [u8]) -> Result<(), EdnsError> {
+    fn read_options(&mut self, mut data: &[u8]) -> Result<(), EdnsError> {
         while !data.is_empty() {
             let (code, value, rest) = option(data).ok_or(EdnsError::OptionTruncated)?;
             if code == OPTION_SUBNET && self.subnet.is_none() {
@@ -77,10 +80,10 @@ fn option(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((code, value, rest))
 }
 
-impl<'q> ClientSubnet<'q> {
+impl ClientSubnet {
     /// Reads the option's data (RFC 7871 section 6).
-    fn read(data: &'q [u8]) -> Result<ClientSubnet<'q>, EdnsError> {
-        let (head, addr) = data.split_first_chunk::<4>().ok_or(EdnsError::SubnetTruncated)?;
+    fn read(octets: &[u8]) -> Result<ClientSubnet, EdnsError> {
+        let (head, addr) = octets.split_first_chunk::<4>().ok_or(EdnsError::SubnetTruncated)?;
         let (family, source, scope) = (u16::from_be_bytes([head[0], head[1]]), head[2], head[3]);
         if scope != 0 {
             return Err(EdnsError::SubnetScopeInQuery);
@@ -88,7 +91,7 @@ impl<'q> ClientSubnet<'q> {
         let family = match family {
             1 => Family::V4,
             2 => Family::V6,
-            0 if source == 0 && addr.is_empty() => return Ok(ClientSubnet { data, prefix: None }),
+            0 if source == 0 && addr.is_empty() => return Ok(ClientSubnet::new(octets, None)),
             _ => return Err(EdnsError::SubnetFamily),
         };
         if source > family.bits() {
@@ -102,7 +105,20 @@ impl<'q> ClientSubnet<'q> {
         if prefix.addr() != addr {
             return Err(EdnsError::SubnetHostBits);
         }
-        Ok(ClientSubnet { data, prefix: (source > 0).then_some(prefix) })
+        Ok(ClientSubnet::new(octets, (source > 0).then_some(prefix)))
+    }
+
+    /// Keeps the option's data, which are known to be as long as their family allows.
+    fn new(octets: &[u8], prefix: Option<Prefix>) -> ClientSubnet {
+        let mut data = [0; SUBNET_MAX];
+        data[..octets.len()].copy_from_slice(octets);
+        let [.., len] = octets.len().to_be_bytes();
+        ClientSubnet { data, len, prefix }
+    }
+
+    /// The option's data: family, source length, scope length, address. Echoed with the scope filled in.
+    pub fn data(&self) -> &[u8] {
+        &self.data[..usize::from(self.len)]
     }
 }
 

@@ -1,7 +1,9 @@
 //! A name on its way through a look-up: lower case, with its labels found and hashed, in a buffer that is reused.
 
 use super::Name;
-use crate::rng::mix;
+
+/// The most octets that a name can have (RFC 1035 section 2.3.4).
+const NAME_MAX: usize = 255;
 
 /// The most labels a name of 255 octets can have, the root not counted.
 const LABELS_MAX: usize = 127;
@@ -9,7 +11,8 @@ const LABELS_MAX: usize = 127;
 /// A lower-cased name in wire form and where its labels start. Lives in a worker's scratch; nothing is allocated.
 #[derive(Clone)]
 pub struct FoldedName {
-    wire: [u8; 255],
+    /// With room for a word that begins at the last octet.
+    wire: [u8; NAME_MAX + WORD - 1],
     len: usize,
     starts: [u8; LABELS_MAX + 1],
     /// The hash of each suffix, by the labels left off; those beyond `labels` are of a name before.
@@ -17,16 +20,20 @@ pub struct FoldedName {
     labels: usize,
 }
 
-/// The hash above all names. Unseeded on purpose: the tables hold only the operator's names at half load, so that no client
-/// can lengthen a probe.
-const HASH_ABOVE_ROOT: u64 = 0x5354_4545_5253_4d41;
+/// Names are folded and hashed so many octets at a time.
+const WORD: usize = size_of::<u64>();
+
+/// The hash of the root. Unseeded on purpose: the tables hold only the operator's names at half load, so that no client can
+/// lengthen a probe.
+const HASH_OF_ROOT: u64 = 0x5354_4545_5253_4d41;
+
+/// An odd number with bits all over: the golden ratio in 64 bits.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl FoldedName {
     /// The root.
     pub fn new() -> FoldedName {
-        let mut name = FoldedName { wire: [0; 255], len: 1, starts: [0; LABELS_MAX + 1], hashes: [0; LABELS_MAX + 1], labels: 0 };
-        name.hash_suffixes();
-        name
+        FoldedName { wire: [0; _], len: 1, starts: [0; _], hashes: [HASH_OF_ROOT; _], labels: 0 }
     }
 
     /// Takes over the uncompressed name at the front of `bytes`, and returns its length; `None` when there is none:
@@ -47,23 +54,30 @@ impl FoldedName {
             self.labels += 1;
         }
         self.len = at + 1;
-        let (to, from) = (self.wire.get_mut(..self.len)?, bytes.get(..self.len)?);
-        to.copy_from_slice(from);
-        // Length octets are at most 63 and so below 'A': folding the whole never touches them.
-        to.make_ascii_lowercase();
-        self.hash_suffixes();
+        self.wire[..NAME_MAX].get_mut(..self.len)?.copy_from_slice(bytes.get(..self.len)?);
+        self.fold();
         Some(self.len)
     }
 
-    /// One walk from the root down gives the hashes of all suffixes, so that a miss costs one probe a label.
-    fn hash_suffixes(&mut self) {
-        let (mut hash, mut end) = (HASH_ABOVE_ROOT, self.len);
-        for skip in (0..=self.labels).rev() {
+    /// Lower-cases the name, and hashes all its suffixes in one walk from the root down, so that a miss costs one probe a label.
+    fn fold(&mut self) {
+        let (mut hash, mut end) = (HASH_OF_ROOT, self.len - 1);
+        self.hashes[self.labels] = hash;
+        for skip in (0..self.labels).rev() {
             let start = usize::from(self.starts[skip]);
-            hash = fold(hash, &self.wire[start..end]);
+            for at in (start..end).step_by(WORD) {
+                let word = lower_case(self.word(at));
+                // Octets behind the label were lower-cased before and stay as they are.
+                self.wire[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+                hash = mix(hash, first_octets(word, end - at));
+            }
             self.hashes[skip] = hash;
             end = start;
         }
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.wire[at..].first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets))
     }
 
     /// Takes over a name that is known to be well-formed.
@@ -107,23 +121,40 @@ pub fn hash_of(wire: &[u8]) -> u64 {
         labels += 1;
         end += 1 + usize::from(wire[end]);
     }
-    let mut hash = fold(HASH_ABOVE_ROOT, &wire[end..=end]);
+    let mut hash = HASH_OF_ROOT;
     for &start in starts[..labels].iter().rev() {
-        hash = fold(hash, &wire[start..end]);
+        hash = wire[start..end].chunks(WORD).fold(hash, |hash, octets| mix(hash, word_of(octets)));
         end = start;
     }
     hash
 }
 
-/// Mixes one label into the hash of the name above it, eight octets at a time.
-fn fold(hash: u64, label: &[u8]) -> u64 {
-    let (words, rest) = label.as_chunks::<8>();
-    let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
-    if rest.is_empty() {
-        return hash;
-    }
-    let tail = rest.iter().rev().fold(0, |tail, &octet| tail << 8 | u64::from(octet));
-    mix(hash ^ tail)
+/// At most eight octets as a number, the first one lowest.
+fn word_of(octets: &[u8]) -> u64 {
+    octets.iter().rev().fold(0, |word, &octet| word << 8 | u64::from(octet))
+}
+
+/// Takes some octets of a label into the hash of what is above them and behind them. Labels begin with their length, so no two
+/// sequences of labels give the same sequence of words.
+#[allow(clippy::cast_possible_truncation, reason = "both halves of the product are taken")]
+const fn mix(hash: u64, word: u64) -> u64 {
+    let product = (hash ^ word) as u128 * FACTOR as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The first `count` octets of a word, the others cleared; all of it from eight on.
+const fn first_octets(word: u64, count: usize) -> u64 {
+    if count >= WORD { word } else { word & !(u64::MAX << (8 * count)) }
+}
+
+/// Lower-cases the ASCII letters among eight octets. Length octets are at most 63 and so below 'A': they stay.
+const fn lower_case(word: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 0xff;
+    let low = word & (EACH * 0x7f);
+    // The top bit of each octet says whether its low seven bits are at least 'A', or above 'Z'.
+    let (from_a, above_z) = (low + EACH * (0x80 - b'A' as u64), low + EACH * (0x7f - b'Z' as u64));
+    let letters = (from_a ^ above_z) & !word & (EACH * 0x80);
+    word | letters >> 2
 }
 
 impl Default for FoldedName {
@@ -162,6 +193,35 @@ mod tests {
             assert_eq!(name.hash(skip), hash_of(name.suffix(skip)));
         }
         assert_ne!(name.hash(0), name.hash(1));
+    }
+
+    #[test]
+    fn each_octet_is_lower_cased_as_ascii_wherever_it_stands() {
+        for octet in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut octets = [b'Z'; 8];
+                octets[place] = octet;
+                assert_eq!(
+                    lower_case(u64::from_le_bytes(octets)).to_le_bytes(),
+                    octets.map(|octet| octet.to_ascii_lowercase()),
+                    "{octets:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_all_lengths_are_folded_and_hashed_alike_in_place_and_apart() {
+        for len in 1..=63 {
+            let label = [&[len][..], &b"Q".repeat(usize::from(len))].concat();
+            let wire = [&label[..], b"\x01X", &label, b"\x00"].concat();
+            let mut name = FoldedName::new();
+            name.set(&wire);
+            assert_eq!(name.wire(), wire.to_ascii_lowercase());
+            for skip in 0..=3 {
+                assert_eq!(name.hash(skip), hash_of(name.suffix(skip)), "{len}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::edns::Edns;
 use super::{FoldedName, Rtype};
+use crate::prefix::Prefix;
 
 /// The length of a message's header (RFC 1035 section 4.1.1).
 pub const HEADER_LEN: usize = 12;
@@ -11,17 +12,17 @@ const FLAG_RESPONSE: u16 = 0x8000;
 /// The four bits of the opcode.
 const OPCODE_MASK: u16 = 0x7800;
 
-/// One question, read; its folded name is in the buffer that was handed in.
+/// One question, read; its name is where the caller wanted it.
 #[derive(Clone, Copy, Debug)]
-pub struct Query<'q> {
-    /// The question section as it came, to be echoed with the client's own mix of cases.
-    pub question: &'q [u8],
+pub struct Query {
+    /// Octets of the question section.
+    question_len: usize,
     /// The type asked for.
     pub qtype: Rtype,
     /// The class asked for.
     pub qclass: u16,
     /// What OPT says, where there is one.
-    pub edns: Option<Edns<'q>>,
+    pub edns: Option<Edns>,
 }
 
 /// Which rule a packet broke.
@@ -45,12 +46,12 @@ pub enum QueryError {
     OptOwnerNotRoot,
 }
 
-impl<'q> Query<'q> {
+impl Query {
     /// Reads a query; its name goes, folded, into `name`.
     ///
     /// # Errors
     /// Which rule was broken; [`QueryError::Short`] and [`QueryError::Response`] must not be answered at all.
-    pub fn read(packet: &'q [u8], name: &mut FoldedName) -> Result<Query<'q>, QueryError> {
+    pub fn read(packet: &[u8], name: &mut FoldedName) -> Result<Query, QueryError> {
         let (header, body) = packet.split_at_checked(HEADER_LEN).ok_or(QueryError::Short)?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         if word(2) & FLAG_RESPONSE != 0 {
@@ -66,7 +67,7 @@ impl<'q> Query<'q> {
         let (question, mut rest) = body.split_at_checked(name_len + 4).ok_or(QueryError::BadRecord)?;
         let tail = &question[name_len..];
         let mut query = Query {
-            question,
+            question_len: question.len(),
             qtype: Rtype(u16::from_be_bytes([tail[0], tail[1]])),
             qclass: u16::from_be_bytes([tail[2], tail[3]]),
             edns: None,
@@ -85,7 +86,17 @@ impl<'q> Query<'q> {
         if rest.is_empty() { Ok(query) } else { Err(QueryError::BadRecord) }
     }
 
-    fn take_opt(&mut self, record: &Record<'q>) -> Result<(), QueryError> {
+    /// The question section as it came in `packet`, to be echoed with the client's own mix of cases.
+    pub fn question<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        &packet[HEADER_LEN..][..self.question_len]
+    }
+
+    /// The network that the client says it is in (RFC 7871).
+    pub fn subnet(&self) -> Option<Prefix> {
+        self.edns.as_ref()?.subnet.as_ref()?.prefix
+    }
+
+    fn take_opt(&mut self, record: &Record<'_>) -> Result<(), QueryError> {
         if self.edns.is_some() {
             return Err(QueryError::SecondOpt);
         }
@@ -148,8 +159,7 @@ mod tests {
     }
 
     fn read(packet: &[u8]) -> Result<(Rtype, Option<u16>), QueryError> {
-        let mut name = FoldedName::new();
-        Query::read(packet, &mut name).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
+        Query::read(packet, &mut FoldedName::new()).map(|query| (query.qtype, query.edns.map(|edns| edns.payload)))
     }
 
     const QUESTION: &[u8] = b"\x01a\x00\x00\x01\x00\x01";

@@ -32,54 +32,54 @@ pub struct Full;
 
 /// What the OPT record of the response says, decided before the first record is written, so that room is kept for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Opt<'q> {
+pub struct Opt {
     /// The DO bit, handed back (RFC 3225 section 3).
     pub dnssec_ok: bool,
     /// The client's subnet option, handed back with a scope.
-    pub subnet: Option<ClientSubnet<'q>>,
+    pub subnet: Option<ClientSubnet>,
 }
 
-impl<'q> Opt<'q> {
+impl Opt {
     /// The answer to a query's OPT.
-    pub fn answering(edns: &Edns<'q>) -> Opt<'q> {
+    pub fn answering(edns: &Edns) -> Opt {
         Opt { dnssec_ok: edns.dnssec_ok, subnet: edns.subnet }
     }
 
     fn len(&self) -> usize {
         // Root owner, type, payload, extended RCODE and flags, RDLENGTH; then the option's code and length.
-        11 + self.subnet.map_or(0, |subnet| 4 + subnet.data.len())
+        11 + self.subnet.as_ref().map_or(0, |subnet| 4 + subnet.data().len())
     }
 }
 
 /// A response under way in a buffer.
 #[derive(Debug)]
-pub struct ResponseWriter<'o, 'q> {
+pub struct ResponseWriter<'o> {
     out: &'o mut [u8],
     at: usize,
     /// Where records must end, room for OPT already taken off.
     limit: usize,
+    /// Where the question ends.
     records_from: usize,
+    id: [u8; 2],
     counts: [u16; 3],
     flags: u16,
-    opt: Option<Opt<'q>>,
+    opt: Option<Opt>,
     /// The ECS scope of the answer.
     scope: u8,
     payload: u16,
 }
 
-impl<'o, 'q> ResponseWriter<'o, 'q> {
+impl<'o> ResponseWriter<'o> {
     /// Begins the response to `header` (at least 4 octets: id and flags), echoing `question` (empty when it could not
     /// be read). Records end before `limit` octets, `out` is at least that long and holds header, question and OPT.
     /// `payload` is the UDP size we announce.
-    pub fn new(header: &[u8], question: &[u8], opt: Option<Opt<'q>>, limit: usize, payload: u16, out: &'o mut [u8]) -> Self {
+    pub fn new(header: &[u8], question: &[u8], opt: Option<Opt>, limit: usize, payload: u16, out: &'o mut [u8]) -> Self {
         let flags = RESPONSE | (u16::from_be_bytes([header[2], header[3]]) & ECHOED);
-        out[..2].copy_from_slice(&header[..2]);
-        out[2..HEADER_LEN].fill(0);
-        out[5] = u8::from(!question.is_empty());
         let at = HEADER_LEN + question.len();
         out[HEADER_LEN..at].copy_from_slice(question);
-        let limit = limit.min(out.len()).saturating_sub(opt.map_or(0, |opt| opt.len()));
-        ResponseWriter { out, at, limit, records_from: at, counts: [0; 3], flags, opt, scope: 0, payload }
+        let limit = limit.min(out.len()).saturating_sub(opt.as_ref().map_or(0, Opt::len));
+        let id = [header[0], header[1]];
+        ResponseWriter { out, at, limit, id, records_from: at, counts: [0; 3], flags, opt, scope: 0, payload }
     }
 
     /// Where the next record starts, from the start of the message.
@@ -180,30 +180,40 @@ impl<'o, 'q> ResponseWriter<'o, 'q> {
         if let Some(opt) = self.opt {
             self.write_opt(&opt, code);
         }
-        self.out[2..4].copy_from_slice(&(self.flags | (code & 0xf)).to_be_bytes());
-        let [answer, authority, additional] = self.counts;
-        for (at, count) in [(6, answer), (8, authority), (10, additional + u16::from(self.opt.is_some()))] {
-            self.out[at..at + 2].copy_from_slice(&count.to_be_bytes());
-        }
+        let header = self.header(code);
+        self.out[..HEADER_LEN].copy_from_slice(&header);
         self.at
     }
 
-    fn write_opt(&mut self, opt: &Opt<'_>, code: u16) {
+    /// RFC 1035 section 4.1.1.
+    fn header(&self, code: u16) -> [u8; HEADER_LEN] {
+        let questions = u16::from(self.records_from > HEADER_LEN);
+        let [answer, authority, additional] = self.counts;
+        let words = [self.flags | (code & 0xf), questions, answer, authority, additional + u16::from(self.opt.is_some())];
+        let mut header = [0; HEADER_LEN];
+        header[..2].copy_from_slice(&self.id);
+        for (to, word) in header[2..].as_chunks_mut().0.iter_mut().zip(words) {
+            *to = word.to_be_bytes();
+        }
+        header
+    }
+
+    fn write_opt(&mut self, opt: &Opt, code: u16) {
         let extended = (code >> 4).to_be_bytes()[1];
         let flags = if opt.dnssec_ok { 0x80 } else { 0 };
         let [payload0, payload1] = self.payload.to_be_bytes();
         let length = u16::try_from(opt.len() - 11).unwrap_or(0).to_be_bytes();
         let [type0, type1] = Rtype::OPT.0.to_be_bytes();
         self.append(&[0, type0, type1, payload0, payload1, extended, 0, flags, 0, length[0], length[1]]);
-        if let Some(subnet) = opt.subnet {
-            let length = u16::try_from(subnet.data.len()).unwrap_or(0).to_be_bytes();
+        if let Some(subnet) = &opt.subnet {
+            let length = u16::try_from(subnet.data().len()).unwrap_or(0).to_be_bytes();
             let [code0, code1] = OPTION_SUBNET.to_be_bytes();
             self.append(&[code0, code1, length[0], length[1]]);
-            self.append(subnet.data);
+            self.append(subnet.data());
             // RFC 7871 section 7.2.1: family, SOURCE and address come back as they were; SCOPE is the fourth octet. A
             // client that gave no prefix is told 0.
             let scope = if subnet.prefix.is_some() { self.scope } else { 0 };
-            self.out[self.at - subnet.data.len() + 3] = scope;
+            self.out[self.at - subnet.data().len() + 3] = scope;
         }
     }
 

@@ -4,6 +4,7 @@
 //! and no ends to keep. Neighbours with equal numbers are merged as they are appended. What a number means is the
 //! caller's business; 0 is what an address has of which nothing was said.
 
+use crate::prefetch::prefetch;
 use crate::prefix::{self, Family};
 use std::fmt;
 use std::net::IpAddr;
@@ -127,6 +128,12 @@ impl<A: Address> Ranges<A> {
         let from = *among.start();
         debug_assert!(self.starts[from] <= addr, "the range is among these");
         from + self.starts[among].partition_point(|start| *start <= addr) - 1
+    }
+
+    /// Sends for the range at `index`.
+    pub(super) fn anticipate(&self, index: usize) {
+        prefetch(&self.starts, index);
+        prefetch(&self.numbers, index);
     }
 
     /// The number of the range at `index`.

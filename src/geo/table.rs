@@ -7,6 +7,7 @@
 use super::atlas::Atlas;
 use super::ranges::{Address, Ranges};
 use super::rules::{Compiler, Rule};
+use crate::prefetch::prefetch;
 use std::net::IpAddr;
 
 /// What the table knows of one address.
@@ -48,6 +49,22 @@ impl GeoTable {
         Cell { children: &self.outcomes[outcome as usize], len }
     }
 
+    /// Sends for where a look-up of `addr` begins.
+    pub fn anticipate(&self, addr: IpAddr) {
+        match addr {
+            IpAddr::V4(addr) => self.v4.anticipate(addr.to_bits()),
+            IpAddr::V6(addr) => self.v6.anticipate(addr.to_bits()),
+        }
+    }
+
+    /// Sends for the ranges that a look-up of `addr` will compare it with.
+    pub fn anticipate_ranges(&self, addr: IpAddr) {
+        match addr {
+            IpAddr::V4(addr) => self.v4.anticipate_ranges(addr.to_bits()),
+            IpAddr::V6(addr) => self.v6.anticipate_ranges(addr.to_bits()),
+        }
+    }
+
     /// How many ranges of addresses with different outcomes the table tells apart, both families together; at least 2.
     pub fn ranges(&self) -> usize {
         self.v4.ranges.len() + self.v6.ranges.len()
@@ -78,9 +95,24 @@ impl<A: Address> Index<A> {
         Index { ranges, bits, slots }
     }
 
+    fn anticipate(&self, addr: A) {
+        prefetch(&self.slots, self.slot(addr));
+    }
+
+    /// Where a search in the slot begins: in its midst.
+    fn anticipate_ranges(&self, addr: A) {
+        let slot = self.slot(addr);
+        let (from, to) = (self.slots[slot] as usize, self.slots[slot + 1] as usize);
+        self.ranges.anticipate(from.midpoint(to));
+    }
+
+    fn slot(&self, addr: A) -> usize {
+        usize::from(addr.top()) >> (SLOT_BITS_MAX - self.bits)
+    }
+
     /// The number of the range of `addr`, and the length of the uniform prefix around it.
     fn look_up(&self, addr: A) -> (u32, u8) {
-        let slot = usize::from(addr.top()) >> (SLOT_BITS_MAX - self.bits);
+        let slot = self.slot(addr);
         // The range of the next slot's first address is the last one that can reach back into this slot.
         let range = self.ranges.find_among(addr, self.slots[slot] as usize..=self.slots[slot + 1] as usize);
         (self.ranges.number(range), self.ranges.uniform_bits(range, addr))

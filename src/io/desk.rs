@@ -5,12 +5,13 @@
 //! worker goes on (one packet must not stop a nameserver). Knows no socket.
 
 use super::counters::CounterBlock;
-use crate::answer::{Client, Disposition, Scratch, respond};
+use crate::answer::{Asked, Client, Disposition, Scratch, anticipate, anticipate_further, respond, respond_anticipated};
 use crate::live::Live;
 use arc_swap::{ArcSwap, Guard};
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -22,6 +23,12 @@ pub trait Engine: 'static {
 
     /// Answers one query into `out`; see [`respond`].
     fn respond(&mut self, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
+
+    /// Looks at a batch of queries, each with its place in the batch, so that their answers come sooner.
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone);
+
+    /// Answers a query as [`Engine::respond`] does; if a batch was anticipated, then this is the query of that place.
+    fn respond_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
 
     /// Forgets whatever a panic may have left half-done.
     fn recover(&mut self);
@@ -43,7 +50,7 @@ impl Engines for LivePointer {
     type Engine = LiveEngine;
 
     fn engine(&self) -> LiveEngine {
-        LiveEngine { published: Arc::clone(self), live: self.load_full(), scratch: Scratch::new(seed()) }
+        LiveEngine { published: Arc::clone(self), live: self.load_full(), scratch: Scratch::new(seed()), batch: Vec::new() }
     }
 }
 
@@ -54,6 +61,8 @@ pub struct LiveEngine {
     /// What was published at the last refresh.
     live: Arc<Live>,
     scratch: Scratch,
+    /// What was read of each query of a batch; as long as the longest batch so far.
+    batch: Vec<Asked>,
 }
 
 impl Engine for LiveEngine {
@@ -69,8 +78,27 @@ impl Engine for LiveEngine {
         respond(&self.live, client, query, &mut self.scratch, out)
     }
 
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+        for (place, source, query) in queries.clone() {
+            while place >= self.batch.len() {
+                self.batch.push(Asked::new());
+            }
+            anticipate(&self.live, source, query, &mut self.batch[place]);
+        }
+        for (place, source, _) in queries {
+            anticipate_further(&self.live, source, &self.batch[place]);
+        }
+    }
+
+    fn respond_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition {
+        // After a panic in the midst of a batch there may be fewer.
+        let Some(asked) = self.batch.get_mut(place) else { return self.respond(client, query, out) };
+        respond_anticipated(&self.live, client, query, asked, &mut self.scratch, out)
+    }
+
     fn recover(&mut self) {
         self.scratch = Scratch::new(seed());
+        self.batch.fill(Asked::new());
     }
 }
 
@@ -99,13 +127,28 @@ impl<E: Engine> Desk<E> {
         self.engine.refresh();
     }
 
+    /// Looks at the queries of a batch before [`Desk::answer_anticipated`] answers them one by one. A query that panics here
+    /// will do so again there, where it is dropped alone.
+    pub fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+        if watched(|| self.engine.anticipate(queries)).is_none() {
+            self.engine.recover();
+        }
+    }
+
+    /// Answers the query at a place of the batch into `out`. `Some(len)` is to be sent.
+    pub fn answer_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Option<usize> {
+        let disposition = watched(|| self.engine.respond_anticipated(place, client, query, out));
+        self.conclude(client, query, disposition)
+    }
+
     /// Answers one query into `out`. `Some(len)` is to be sent.
     pub fn answer(&mut self, client: &Client, query: &[u8], out: &mut [u8]) -> Option<usize> {
-        WATCHED.set(true);
-        // After a panic the engine recovers before it is used again, and `out` is not read.
-        let result = catch_unwind(AssertUnwindSafe(|| self.engine.respond(client, query, out)));
-        WATCHED.set(false);
-        let Ok(disposition) = result else {
+        let disposition = watched(|| self.engine.respond(client, query, out));
+        self.conclude(client, query, disposition)
+    }
+
+    fn conclude(&mut self, client: &Client, query: &[u8], disposition: Option<Disposition>) -> Option<usize> {
+        let Some(disposition) = disposition else {
             self.survive(client, query);
             return None;
         };
@@ -122,6 +165,15 @@ impl<E: Engine> Desk<E> {
         self.counters.count_panic();
         self.panics.report(client, query);
     }
+}
+
+/// What `work` of the engine results in; `None` when it panicked. The engine must recover then before it is used again, and
+/// what it wrote must not be read.
+fn watched<R>(work: impl FnOnce() -> R) -> Option<R> {
+    WATCHED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    WATCHED.set(false);
+    result.ok()
 }
 
 /// Keeps whoever finds a query that makes us panic from filling the disk as well.
@@ -218,6 +270,16 @@ pub(super) mod fake {
             Disposition::Send { len, outcome: Outcome::Static, truncated: false }
         }
 
+        fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+            for (_, _, query) in queries {
+                assert!(!query.starts_with(PANIC), "as asked");
+            }
+        }
+
+        fn respond_anticipated(&mut self, _place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition {
+            self.respond(client, query, out)
+        }
+
         fn recover(&mut self) {
             self.recovered += 1;
         }
@@ -232,7 +294,7 @@ mod tests {
     use crate::answer::Transport;
     use std::net::Ipv4Addr;
 
-    const CLIENT: Client = Client { source: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
+    const CLIENT: Client = Client { source: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 
     #[test]
     fn a_panic_drops_one_query_and_the_next_is_answered_by_a_recovered_engine() {
@@ -244,6 +306,17 @@ mod tests {
         assert_eq!(out[..8], 1000u64.to_be_bytes(), "recovered once");
         let totals = board.totals();
         assert_eq!((totals.of(Transport::Udp).queries, totals.of(Transport::Udp).panics), (2, 1));
+    }
+
+    #[test]
+    fn a_query_that_panics_in_a_batch_is_dropped_alone() {
+        let board = CounterBoard::new();
+        let mut desk = Desk::new(Echo::default(), board.hand_out(Transport::Udp));
+        let batch = [&b"twelve octets"[..], PANIC, b"twelve octets"];
+        desk.anticipate(batch.iter().enumerate().map(|(place, query)| (place, CLIENT.source, *query)));
+        let answers: Vec<_> = (0..3).map(|place| desk.answer_anticipated(place, &CLIENT, batch[place], &mut [0; 64])).collect();
+        assert_eq!(answers, [Some(8 + 13), None, Some(8 + 13)]);
+        assert_eq!(board.totals().of(Transport::Udp).panics, 1);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ use std::time::{Duration, Instant};
 pub struct Listeners<S = LivePointer> {
     board: Arc<CounterBoard>,
     admission: Admission,
+    /// Whether UDP workers wait awake; they look at it after each batch.
+    busy_wait: Arc<AtomicBool>,
     /// The TLS side, where DoT is wanted.
     encrypted: Option<Encrypted>,
     /// One per listed address, in the order of the config.
@@ -71,7 +74,15 @@ impl<S: Engines> Listeners<S> {
     /// The first address that cannot be bound, with the reason and what to do; or no usable certificate. Nothing stays open.
     pub fn open(settings: &Settings, board: Arc<CounterBoard>) -> Result<Listeners<S>, ListenError> {
         let admission = Admission::new(settings.tcp);
-        let mut listeners = Listeners { board, admission, encrypted: None, stations: Vec::new(), engines: None, leaving: Vec::new() };
+        let mut listeners = Listeners {
+            board,
+            admission,
+            busy_wait: Arc::default(),
+            encrypted: None,
+            stations: Vec::new(),
+            engines: None,
+            leaving: Vec::new(),
+        };
         listeners.reconcile(settings)?;
         Ok(listeners)
     }
@@ -113,6 +124,7 @@ impl<S: Engines> Listeners<S> {
         }
         self.encrypted = encrypted;
         self.admission.limit(settings.tcp);
+        self.busy_wait.store(settings.busy_wait, Relaxed);
         let before = self.addresses();
         self.adopt(fresh, workers);
         let after = self.addresses();
@@ -173,11 +185,11 @@ impl<S: Engines> Listeners<S> {
         };
         let (signal, stopping) = stop_signal();
         let counters = self.board.hand_out(socket.transport());
-        let (engines, admission) = (engines.clone(), self.admission.clone());
+        let (engines, admission, busy_wait) = (engines.clone(), self.admission.clone(), Arc::clone(&self.busy_wait));
         let work = move || {
             let desk = Desk::new(engines.engine(), counters);
             match socket {
-                BoundSocket::Udp(socket) => udp::serve(Packets::new(socket), desk, &stopping),
+                BoundSocket::Udp(socket) => udp::serve(Packets::new(socket), desk, &stopping, &busy_wait),
                 BoundSocket::Tcp(post) => post.serve(&Plain, desk, &admission, stopping),
                 BoundSocket::Tls(post, encrypted) => post.serve(&encrypted, desk, &admission, stopping),
             }
@@ -504,6 +516,7 @@ mod tests {
             state_max_age: Duration::ZERO,
             watch: false,
             workers,
+            busy_wait: false,
             startup_deadline: Duration::ZERO,
             tcp: TcpLimits { connections: 100, connections_per_client: 100, idle: PATIENT },
         }

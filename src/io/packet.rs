@@ -27,9 +27,12 @@ pub trait PacketIo: Sized {
     /// The system's. What one peer can cause (a port unreachable, an interrupted call) is 0 datagrams, not an error.
     fn receive(&mut self, patience: Patience) -> io::Result<usize>;
 
-    /// Shows each datagram received to `answer`: its source, its first [`QUERY_MAX`] octets, and room for
+    /// The datagrams received: the place of each in the batch, its source, and its first [`QUERY_MAX`] octets.
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone;
+
+    /// Shows each datagram received to `answer`: its place, its source, its first [`QUERY_MAX`] octets, and room for
     /// [`ANSWER_MAX`] octets of answer. `Some(len)` queues the first `len` of them, `None` sends nothing.
-    fn answer_each(&mut self, answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>);
+    fn answer_each(&mut self, answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>);
 
     /// Sends what was queued. Never waits: an answer the kernel has no room for is lost, as the network could lose it.
     fn send(&mut self) -> Sent;
@@ -153,9 +156,13 @@ impl PacketIo for OneByOne {
         }
     }
 
-    fn answer_each(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        self.received.iter().map(|(len, source)| (0, source.ip(), &self.query[..*len]))
+    }
+
+    fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
         let Some((len, source)) = self.received else { return };
-        self.queued = answer(source.ip(), &self.query[..len], &mut self.answer[..]);
+        self.queued = answer(0, source.ip(), &self.query[..len], &mut self.answer[..]);
     }
 
     fn send(&mut self) -> Sent {
@@ -196,7 +203,11 @@ pub(super) mod promises {
         while seen.len() < count {
             let received = packets.receive(Patience::Wait).expect("a healthy socket");
             let before = seen.len();
-            packets.answer_each(|source, query, answer| {
+            let announced: Vec<_> = packets.queries().map(|(place, source, query)| (place, source, query.to_vec())).collect();
+            assert_eq!(announced.len(), received, "each datagram is announced once");
+            let mut announced = announced.into_iter();
+            packets.answer_each(|place, source, query, answer| {
+                assert_eq!(announced.next(), Some((place, source, query.to_vec())), "and shown at the same place");
                 seen.push((source, query.len()));
                 let len = query.len().min(answer.len());
                 answer[..len].copy_from_slice(&query[..len]);
@@ -229,7 +240,7 @@ pub(super) mod promises {
         client.send_to(&[], to).expect("room in the socket");
         while packets.receive(Patience::Wait).expect("a healthy socket") == 0 {}
         let mut lengths = Vec::new();
-        packets.answer_each(|_, query, _| {
+        packets.answer_each(|_, _, query, _| {
             lengths.push(query.len());
             None
         });
@@ -266,7 +277,7 @@ pub(super) mod promises {
         let (mut packets, _) = serving::<P>("127.0.0.1");
         assert_eq!(packets.receive(Patience::Never).expect("a healthy socket"), 0);
         assert_eq!(packets.receive(Patience::Wait).expect("a healthy socket"), 0);
-        packets.answer_each(|_, _, _| panic!("there is nothing to show"));
+        packets.answer_each(|_, _, _, _| panic!("there is nothing to show"));
         assert_eq!(packets.send(), Sent::default());
     }
 

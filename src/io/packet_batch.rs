@@ -5,8 +5,12 @@
 //! when it does: forwarders and load balancers ask many questions from one socket.
 //!
 //! On a wildcard address the kernel tells with each datagram which address it was sent to (IP_PKTINFO, RFC 3542 section
-//! 6.1); the answer carries it back, so that it leaves from the address asked. Answers are never fragmented by path MTU
-//! lore: IP_PMTUDISC_OMIT ignores it, since anybody can forge an ICMP message.
+//! 6.1); the answer carries it back, so that it leaves from the address asked.
+//!
+//! Answers are never fragmented: they are small enough for any sane path, and what the kernel believes of the path's MTU is
+//! ignored, since anybody can forge the ICMP message it comes from. IPv4 packets say so themselves by their DF bit (RFC 9715
+//! section 3.1), which IP_PMTUDISC_PROBE sets; it also saves the kernel the choice of an identification for each (RFC 6864
+//! section 4.1), a fortieth of what an answer costs. IPv6 routers never fragment; IPV6_PMTUDISC_OMIT ignores the lore.
 //!
 //! Unsafe code: three system calls on buffers that live as long as the batch.
 #![allow(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
@@ -100,11 +104,11 @@ impl PacketIo for Batch {
     fn configure(socket: &UdpSocket) -> io::Result<()> {
         socket.set_read_timeout(Some(WAIT))?;
         let ip = socket.local_addr()?.ip();
-        let (level, discover, omit, packet_info) = match ip {
-            IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT, libc::IP_PKTINFO),
+        let (level, discover, how, packet_info) = match ip {
+            IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE, libc::IP_PKTINFO),
             IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT, libc::IPV6_RECVPKTINFO),
         };
-        set_option(socket, level, discover, omit)?;
+        set_option(socket, level, discover, how)?;
         if ip.is_unspecified() {
             set_option(socket, level, packet_info, 1)?;
         }
@@ -144,12 +148,19 @@ impl PacketIo for Batch {
         }
     }
 
-    fn answer_each(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        (0..self.received).filter_map(|index| {
+            let slot = &self.slots[index];
+            Some((index, slot.source.ip()?, &slot.query[..self.query_len(index)]))
+        })
+    }
+
+    fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
         for index in 0..self.received {
+            let len = self.query_len(index);
             let slot = &mut self.slots[index];
             let Some(source) = slot.source.ip() else { continue };
-            let len = (self.incoming[index].msg_len as usize).min(QUERY_MAX);
-            if let Some(len) = answer(source, &slot.query[..len], &mut slot.answer) {
+            if let Some(len) = answer(index, source, &slot.query[..len], &mut slot.answer) {
                 self.queue(index, len);
             }
         }
@@ -209,6 +220,10 @@ impl Batch {
             header.msg_hdr.msg_controllen = control as _;
         }
         self.received = 0;
+    }
+
+    fn query_len(&self, index: usize) -> usize {
+        (self.incoming[index].msg_len as usize).min(QUERY_MAX)
     }
 
     /// Queues the first `len` octets of a slot's answer, back to where its query came from.
@@ -473,7 +488,7 @@ mod tests {
         assert_eq!(batch.receive(Patience::Wait).expect("a healthy socket"), 3);
         // Port 0 is nobody's: the kernel refuses to send there.
         batch.slots[1].source.0[2..4].fill(0);
-        batch.answer_each(|_, _, _| Some(5));
+        batch.answer_each(|_, _, _, _| Some(5));
         assert_eq!(batch.send(), Sent { sent: 2, lost: 1 });
         for answered in [&clients[0], &clients[2]] {
             assert_eq!(answered.recv(&mut [0; 16]).expect("an answer"), 5);
@@ -488,7 +503,7 @@ mod tests {
         }
         assert_eq!(batch.receive(Patience::Wait).expect("a healthy socket"), clients.len());
         let mut sizes = sizes.iter();
-        batch.answer_each(|_, _, _| sizes.next().copied());
+        batch.answer_each(|_, _, _, _| sizes.next().copied());
         batch
     }
 

@@ -91,6 +91,7 @@ pub fn settings() -> Settings {
         state_max_age: Duration::from_mins(10),
         watch: false,
         workers: 1,
+        busy_wait: false,
         startup_deadline: Duration::from_secs(5),
         tcp: TcpLimits { connections: 1, connections_per_client: 1, idle: Duration::from_secs(1) },
     }

@@ -7,16 +7,33 @@ use super::desk::{Desk, Engine};
 use super::packet::{PacketIo, Patience};
 use super::stop::Stopping;
 use crate::answer::{Client, Transport};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Serves until told to stop; then answers what still waits in the socket, since closing it would lose that.
-pub fn serve<P: PacketIo, E: Engine>(mut packets: P, mut desk: Desk<E>, stopping: &Stopping) {
+///
+/// With `busy_wait` it sleeps only when nothing has come for [`AWAKE`]: to be woken takes a few microseconds, which each query
+/// pays that finds the worker asleep.
+pub fn serve<P: PacketIo, E: Engine>(mut packets: P, mut desk: Desk<E>, stopping: &Stopping, busy_wait: &AtomicBool) {
     while !stopping.is_signalled() {
-        turn(&mut packets, &mut desk, Patience::Wait);
+        let received = turn(&mut packets, &mut desk, Patience::Wait);
+        if received > 0 && busy_wait.load(Relaxed) {
+            stay_awake(&mut packets, &mut desk, stopping);
+        }
     }
     let deadline = stopping.deadline();
     while turn(&mut packets, &mut desk, Patience::Never) > 0 && Instant::now() < deadline {}
+}
+
+/// Serves until nothing has come for [`AWAKE`].
+fn stay_awake<P: PacketIo, E: Engine>(packets: &mut P, desk: &mut Desk<E>, stopping: &Stopping) {
+    let mut last = Instant::now();
+    while last.elapsed() < AWAKE && !stopping.is_signalled() {
+        if turn(packets, desk, Patience::Never) > 0 {
+            last = Instant::now();
+        }
+    }
 }
 
 /// One batch. Says how many queries it held.
@@ -28,13 +45,18 @@ fn turn<P: PacketIo, E: Engine>(packets: &mut P, desk: &mut Desk<E>, patience: P
     };
     // Also after an empty wait, so that an idle worker does not hold a whole outdated config in memory.
     desk.refresh();
-    packets.answer_each(|source, query, out| desk.answer(&Client { source, transport: Transport::Udp }, query, out));
+    desk.anticipate(packets.queries());
+    packets
+        .answer_each(|place, source, query, out| desk.answer_anticipated(place, &Client { source, transport: Transport::Udp }, query, out));
     let lost = packets.send().lost;
     if lost > 0 {
         desk.counters.count_send_errors(lost);
     }
     received
 }
+
+/// How long a worker waits awake. Beyond the time it takes to sleep and be woken there is nothing to be gained.
+const AWAKE: Duration = Duration::from_micros(20);
 
 /// After an error of the socket itself, such as a kernel out of memory: neither end the worker nor burn a core.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -44,11 +66,12 @@ mod tests {
     use super::super::counters::CounterBoard;
     use super::super::desk::fake::{Echo, PANIC};
     use super::super::packet::{OneByOne, Packets, QUERY_MAX, Sent, promises};
-    use super::super::stop::stop_signal;
+    use super::super::stop::{StopSignal, stop_signal};
     use super::*;
     use std::io;
     use std::net::IpAddr;
     use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
 
     const QUERY: &[u8] = b"twelve octets";
 
@@ -57,7 +80,7 @@ mod tests {
         let board = Arc::new(CounterBoard::new());
         let (signal, stopping) = stop_signal();
         signal.stop_by(Instant::now() + Duration::from_secs(5));
-        serve(packets, Desk::new(Echo::default(), board.hand_out(Transport::Udp)), &stopping);
+        serve(packets, Desk::new(Echo::default(), board.hand_out(Transport::Udp)), &stopping, &AtomicBool::new(false));
         board
     }
 
@@ -104,8 +127,11 @@ mod tests {
             self.receives += 1;
             if self.receives == 1 { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(1) }
         }
-        fn answer_each(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
-            assert!(answer([127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
+        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+            std::iter::once((0, [127, 0, 0, 1].into(), QUERY))
+        }
+        fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
+            assert!(answer(0, [127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
         }
         fn send(&mut self) -> Sent {
             Sent { sent: 0, lost: 1 }
@@ -122,5 +148,59 @@ mod tests {
         let totals = board.totals();
         let udp = totals.of(Transport::Udp);
         assert_eq!((udp.receive_errors, udp.queries, udp.send_errors), (1, 1, 1));
+    }
+
+    /// Brings a query when asked patiently and none when asked impatiently; stops the worker at the third patient call.
+    struct Rare {
+        signal: Option<StopSignal>,
+        waits: Arc<AtomicUsize>,
+        polls: Arc<AtomicUsize>,
+    }
+
+    impl PacketIo for Rare {
+        fn configure(_: &std::net::UdpSocket) -> io::Result<()> {
+            Ok(())
+        }
+        fn new(_: std::net::UdpSocket) -> Rare {
+            Rare { signal: None, waits: Arc::default(), polls: Arc::default() }
+        }
+        fn receive(&mut self, patience: Patience) -> io::Result<usize> {
+            if patience == Patience::Never {
+                self.polls.fetch_add(1, Relaxed);
+                return Ok(0);
+            }
+            if self.waits.fetch_add(1, Relaxed) == 2
+                && let Some(signal) = self.signal.take()
+            {
+                signal.stop_by(Instant::now());
+            }
+            Ok(1)
+        }
+        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+            std::iter::empty()
+        }
+        fn answer_each(&mut self, _: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {}
+        fn send(&mut self) -> Sent {
+            Sent::default()
+        }
+    }
+
+    /// How often a worker with rare queries waited patiently and impatiently until it was stopped.
+    fn waits_and_polls(busy_wait: bool) -> (usize, usize) {
+        let (signal, stopping) = stop_signal();
+        let (waits, polls) = (Arc::default(), Arc::default());
+        let rare = Rare { signal: Some(signal), waits: Arc::clone(&waits), polls: Arc::clone(&polls) };
+        let desk = Desk::new(Echo::default(), CounterBoard::new().hand_out(Transport::Udp));
+        serve(rare, desk, &stopping, &AtomicBool::new(busy_wait));
+        (waits.load(Relaxed), polls.load(Relaxed))
+    }
+
+    #[test]
+    fn a_worker_that_may_sleep_sleeps_and_one_that_shall_stay_awake_does_for_a_while() {
+        // The last impatient call is that of the drain.
+        assert_eq!(waits_and_polls(false), (3, 1));
+        let (waits, polls) = waits_and_polls(true);
+        assert_eq!(waits, 3);
+        assert!(polls > 2, "{polls}");
     }
 }

@@ -118,6 +118,11 @@ impl<'e> Entry<'e> {
         usize::from(self.head[11])
     }
 
+    /// Whether it holds a CNAME, beside which there is nothing that sorts before it (RFC 2181 section 10.1).
+    pub fn is_alias(self) -> bool {
+        self.rrset_count() > 0 && self.rest[self.name_len()..].starts_with(&Rtype::CNAME.0.to_ne_bytes())
+    }
+
     /// The RRset of a type.
     pub fn rrset(self, rtype: Rtype) -> Option<RrsetEntry<'e>> {
         let mut rest = &self.rest[self.name_len()..];
@@ -130,7 +135,6 @@ impl<'e> Entry<'e> {
                 let (records, tail) = tail.split_at(records);
                 return Some(RrsetEntry { rtype, count: number(2), patches: u32_at(head, 8), records, more: &tail[..more] });
             }
-            // They are ordered, and a CNAME, which is looked for first, comes early.
             if found > rtype {
                 return None;
             }

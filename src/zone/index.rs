@@ -4,6 +4,8 @@
 //! begins, so that slots stand in the order of their hashes: the table grows, and one is made from another, without a look at
 //! any name. Who asks compares the name itself.
 
+use crate::prefetch::prefetch;
+
 /// Hashes to numbers below 2^32 - 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HashIndex {
@@ -32,6 +34,17 @@ impl HashIndex {
             }
             at = self.after(at);
         }
+    }
+
+    /// Sends for the slot where a search for `hash` begins.
+    pub fn anticipate(&self, hash: u64) {
+        prefetch(&self.slots, self.home(hash));
+    }
+
+    /// The number that a search for `hash` would look at first, if the first slot is its own.
+    pub fn glance(&self, hash: u64) -> Option<u32> {
+        let slot = *self.slots.get(self.home(hash))?;
+        (slot != 0 && (slot ^ hash) >> 32 == 0).then(|| number(slot))
     }
 
     /// Adds a number that is not there yet.

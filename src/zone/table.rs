@@ -147,6 +147,11 @@ impl<'z> Node<'z> {
         self.entry.rrset_count() > 0 || self.steer().is_some()
     }
 
+    /// Its CNAME, when it is an alias.
+    pub fn alias(self) -> Option<RrsetView<'z>> {
+        if self.entry.is_alias() { self.rrset(Rtype::CNAME) } else { None }
+    }
+
     /// The labels of its name, the root not counted.
     pub fn labels(self) -> usize {
         usize::from(self.entry.labels())

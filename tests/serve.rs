@@ -517,3 +517,48 @@ fn a_recovered_member_waits_for_an_operator_where_failback_is_manual() {
     server.wait_answer("www.test.example", &[backends[0].ip()]);
     config.wait_status(&["p0/m0 is coming back, with"]);
 }
+
+//--- Judgement
+
+#[test]
+fn a_dead_member_is_noticed_long_before_three_intervals_have_passed() {
+    let mut backends = Backend::some(58, 2);
+    let slow = "interval: 5s, timeout: 400ms, fall: 3, rise: 1";
+    let policies = failover(&backends).replace("interval: 500ms, timeout: 400ms, fall: 2, rise: 2", slow);
+    let config = Config::new(&policies, WWW);
+    let server = config.serve();
+    backends[0].kill();
+    let start = Instant::now();
+    let line = server.wait_line(&["member m0", "is down: connection refused"]);
+    assert!(line.contains("3 failures in a row"), "{line}");
+    // A usual probe within 5 s, one at once, one after a second: two usual ones alone would take 10 s.
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_member_that_loses_a_third_of_its_probes_leaves_though_it_never_fails_twice_in_a_row() {
+    let backends = Backend::some(59, 2);
+    let policies = failover(&backends).replace("interval: 500ms, timeout: 400ms", "interval: 100ms, timeout: 90ms");
+    let config = Config::new(&policies, WWW);
+    let server = config.serve();
+    backends[0].lose_every_third();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    server.wait_line(&["member m0", "is down: HTTP 500", "1 failure;"]);
+    let metrics = http(&config, "GET /metrics");
+    assert!(metrics.contains("steersman_target_failures_in_window{target=\"http 127.59.0.1"), "{metrics}");
+}
+
+#[test]
+fn a_canary_that_is_seen_proves_that_silent_members_are_dead() {
+    let backends = Backend::some(60, 3);
+    let canary = backends[2].addr();
+    let config = Config::new(&failover(&backends[..2]), WWW);
+    config.server(&format!("canaries: [\"{canary}\"]\n"));
+    let server = config.serve();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    backends[..2].iter().for_each(Backend::hang);
+    // The canary is seen, so that the members are dead.
+    server.wait_line(&["member m0", "is down: timed out"]);
+    server.wait_line(&["member m1", "is down: timed out"]);
+    assert!(server.lines().iter().all(|line| !line.contains("does not trust")), "{:#?}", server.lines());
+}

@@ -10,7 +10,7 @@ use crate::ids::Id;
 use crate::io::files;
 use crate::io::human::{count, span};
 use crate::io::watch::Fingerprint;
-use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Steer};
+use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Protection, Steer};
 use crate::snapshot::{Check, HttpCheck, Method, Settings, Snapshot, Target};
 use crate::zone::Zones;
 use std::collections::BTreeMap;
@@ -54,6 +54,7 @@ fn summary(snapshot: &Snapshot) -> String {
         table("zones", &["ZONE", "NAMES", "STEERED", "DENIALS KEPT"], zone_rows(zones)),
         table("steered names", &["NAME", "TYPES", "DECIDED BY", "TTL", "WHEN ALL IS DOWN"], steer_rows(zones, graph)),
         table("pools", &["POOL", "MEMBERS", "HEALTHY FROM", "CHECKS"], pool_rows(graph)),
+        table("protections", &["PROTECTION", "POOLS", "NEVER FEWER THAN", "REMOVED AT MOST"], protection_rows(graph)),
         table("probes", &["CHECK", "TARGETS", "EVERY", "PROBES/S", "DOWN AFTER", "UP AFTER", "TTL UP TO"], probe_rows(targets.rows())),
     ];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("\n")
@@ -153,6 +154,19 @@ fn seconds(seconds: u32) -> String {
 
 fn pool_rows(graph: &Graph) -> Vec<Vec<String>> {
     graph.pools.rows().iter().map(|pool| vec![pool.name.to_string(), members(pool), healthy_from(pool), checks(pool)]).collect()
+}
+
+fn protection_rows(graph: &Graph) -> Vec<Vec<String>> {
+    let row = |rule: &Protection| {
+        let pools: Vec<&str> = rule.pools.iter().map(|pool| &*graph.pools[*pool].name).collect();
+        let least = [(rule.min_members, "member"), (rule.min_sites, "site")];
+        let least: Vec<String> =
+            least.into_iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(number as usize, noun)).collect();
+        let most = rule.max_removed.map_or_else(|| "-".to_owned(), |(percent, within)| format!("{percent}% in {}", span(within)));
+        let least = if least.is_empty() { "-".to_owned() } else { least.join(", ") };
+        vec![rule.name.to_string(), pools.join(", "), least, most]
+    };
+    graph.protections.iter().map(row).collect()
 }
 
 fn members(pool: &Pool) -> String {
@@ -264,6 +278,8 @@ pools:
     members: [{name: fra-1, a: 192.0.2.1, aaaa: "2001:db8::1"}, {name: fra-2, a: 192.0.2.2, aaaa: "2001:db8::2", disabled: true}]
   nyc: {monitor: fast, min_healthy: 1, on_all_down: serve_all, ttl: 10s, members: [{name: nyc-1, a: 198.51.100.1}]}
   spare: {members: [{name: spare-1, a: 203.0.113.1}]}
+protect:
+  core: {pools: [fra, nyc], min_members: 1, min_sites: 1, max_removed: 30%}
 policies:
   www: {type: failover, use: [fra]}
   last: {type: weighted, use: [fra], on_all_down: {fallback: spare}, on_all_down_ttl: 1m}
@@ -293,6 +309,10 @@ pools (3)
   fra    2 (1 disabled)  50% of the weight  4 targets
   nyc    1               1 member           1 target
   spare  1               50% of the weight  none: members always count as up
+
+protections (1)
+  PROTECTION  POOLS     NEVER FEWER THAN  REMOVED AT MOST
+  core        fra, nyc  1 member, 1 site  30% in 1m
 
 probes (3)
   CHECK                                               TARGETS  EVERY  PROBES/S  DOWN AFTER  UP AFTER  TTL UP TO

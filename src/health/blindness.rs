@@ -149,7 +149,9 @@ fn a_node_that_loses_its_uplink_drains_nobody_says_so_and_recovers_by_itself() {
         assert_eq!(*evidence, Evidence::Places { silent: 3, seen: 0 });
         // An interval and a timeout, and at most a second until it is thought over.
         assert!(*begun <= at(60_000 + 8_100), "{begun:?}");
-        assert!(world.schedule.view(TargetId::new(0)).suspect);
+        let view = world.schedule.view(TargetId::new(0));
+        assert!(view.suspect && view.loss.is_some_and(|(failures, _)| failures == 0), "{view:?}");
+        assert_eq!(view.verdict.holds, RULES.nominal(), "silence counts for nothing");
         world.set(everybody, Fate::Answers);
         world.run_until(400_000);
         assert_eq!(world.flips, [], "seed {seed}: nobody who was late to answer is punished for it");

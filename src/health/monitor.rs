@@ -194,6 +194,7 @@ impl Monitor {
     pub fn forgive(&mut self) -> Option<Change> {
         let State::Up { failures: 1.. } = self.state else { return None };
         self.state = State::Up { failures: 0 };
+        self.window.forgive();
         Some(Change { verdict: self.verdict(), was: None })
     }
 

@@ -97,6 +97,14 @@ impl Window {
         passes
     }
 
+    /// Forgets the failures that are the newest observations.
+    pub fn forgive(&mut self) {
+        let struck = self.failed.trailing_ones().min(self.len);
+        self.failed = self.failed.checked_shr(struck).unwrap_or(0);
+        self.len -= struck;
+        self.run = 0;
+    }
+
     /// Goes on under another rule: what no longer fits is forgotten.
     pub fn adopt(&mut self, rule: Option<WindowRule>) {
         self.len = self.len.min(rule.map_or(0, |rule| rule.of));
@@ -166,6 +174,15 @@ mod tests {
         assert_eq!(half.stricter(third), third);
         let short = WindowRule { of: 3, limit: 1 };
         assert_eq!(third.stricter(short), short, "of equal shares the shorter window is broken sooner");
+    }
+
+    #[test]
+    fn the_newest_failures_can_be_forgiven_and_older_ones_not() {
+        let mut window = after(RULE, "FPFF");
+        window.forgive();
+        assert_eq!((window.failures(), window.len()), (1, 2));
+        window.forgive();
+        assert_eq!(window.failures(), 1);
     }
 
     #[test]

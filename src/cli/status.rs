@@ -172,6 +172,7 @@ mod tests {
             suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
             probes_come_in: true,
             overrides: Vec::new(),
+            pools_prepared: 0,
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![fra, spare] }],

@@ -9,6 +9,9 @@
 //! can be told from one section alone is checked there: a timeout below its interval, an address of the right family.
 //! What needs another section, such as whether a name exists, is not known here. No type of this module reaches a query.
 
+pub mod check;
+pub mod formula;
+pub mod http;
 pub mod monitor;
 pub mod place;
 pub mod policies;
@@ -19,6 +22,7 @@ pub mod reader;
 pub mod server;
 pub mod steer;
 pub mod suggest;
+pub mod tls;
 pub mod yaml;
 pub mod zone;
 
@@ -28,17 +32,19 @@ pub use server::ServerSection;
 pub use zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 
 /// Every section with its keys. A key that is not here does not exist.
-pub const SCHEMAS: [Schema; 24] = [
+pub const SCHEMAS: [Schema; 27] = [
     server::SERVER,
     server::GEO,
     server::DOT,
     server::ADMIN,
     server::TCP,
+    server::PROBES,
     policies::POLICIES,
     policies::REGIONS,
     monitor::MONITOR,
     monitor::WINDOW,
     monitor::DAMPING,
+    formula::FORMULA,
     place::SITE,
     place::REGION,
     place::MATCH,
@@ -46,6 +52,7 @@ pub const SCHEMAS: [Schema; 24] = [
     pool::MEMBER,
     pool::FAILBACK,
     protect::PROTECT,
+    pool::PROBE_ADDRESS,
     policy::POLICY,
     policy::RULE,
     policy::WEIGHTED_USE,

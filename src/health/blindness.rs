@@ -28,6 +28,10 @@ enum Fate {
     Refuses,
     /// The node cannot even send.
     Unsendable,
+    /// Its agent says that it is up.
+    Praised,
+    /// Its agent says that it is down.
+    Blamed,
 }
 
 struct World {
@@ -88,6 +92,8 @@ impl World {
             Fate::Answers => (ROUND_TRIP, Observation::Pass { connect: ROUND_TRIP, total: ROUND_TRIP }),
             Fate::Silent => (rules.timeout, Observation::Fail(FailReason::Timeout)),
             Fate::Refuses => (ROUND_TRIP, Observation::Fail(FailReason::Refused)),
+            Fate::Praised => (ROUND_TRIP, Observation::Pass { connect: Duration::ZERO, total: ROUND_TRIP }),
+            Fate::Blamed => (ROUND_TRIP, Observation::Fail(FailReason::Reported("disk".into()))),
             Fate::Unsendable => (Duration::ZERO, Observation::Inconclusive(super::Doubt::NoRoute)),
         };
         self.ending.insert((self.now.after(lasts), order.token), saw);
@@ -157,6 +163,57 @@ fn a_node_that_loses_its_uplink_drains_nobody_says_so_and_recovers_by_itself() {
         assert_eq!(world.flips, [], "seed {seed}: nobody who was late to answer is punished for it");
         let (ended, DoubtChange::Ended(_)) = &world.doubts[1] else { panic!("seed {seed}: {:?}", world.doubts) };
         assert!(*ended <= at(306_000) && world.doubts.len() == 2, "seed {seed}: {:?}", world.doubts);
+    }
+}
+
+/// Three places with a target that is probed and an agent each, and five places with nothing but agents.
+fn world_of_agents(seed: u64) -> World {
+    let mut world = World::unseen(8, 2, 0, seed);
+    for (index, fate) in world.fates.iter_mut().enumerate() {
+        if index >= 6 || index % 2 == 1 {
+            *fate = Fate::Praised;
+        }
+    }
+    world.run_until(60_000);
+    assert!(world.doubts.is_empty(), "{:?}", world.doubts);
+    world.flips.clear();
+    world
+}
+
+#[test]
+fn agents_that_go_on_talking_do_not_tell_a_blind_node_that_it_sees() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        for target in [0, 2, 4] {
+            world.fates[target] = Fate::Silent;
+        }
+        world.run_until(300_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+        let [(_, DoubtChange::Begun(evidence))] = &world.doubts[..] else { panic!("seed {seed}: {:?}", world.doubts) };
+        assert_eq!(*evidence, Evidence::Places { silent: 3, seen: 0 });
+        world.fates[1] = Fate::Blamed;
+        world.run_until(330_000);
+        assert_eq!(world.falls(), BTreeSet::from([1]), "seed {seed}: what an agent says counts all the same");
+        assert_eq!(world.doubts.len(), 1, "seed {seed}: and proves nothing");
+    }
+}
+
+#[test]
+fn agents_that_say_down_everywhere_make_no_node_doubt_its_sight_and_keep_nobody_from_dying() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        for (index, fate) in world.fates.iter_mut().enumerate() {
+            if index >= 6 {
+                *fate = Fate::Blamed;
+            }
+        }
+        world.fates[0] = Fate::Silent;
+        // A round and a timeout, two hurried probes with theirs.
+        world.run_until(60_000 + 13_000);
+        assert!(world.doubts.is_empty(), "seed {seed}: {:?}", world.doubts);
+        assert!(world.falls().contains(&0), "seed {seed}: two others are seen, and the five of agents are no places that could be dark");
+        world.run_until(100_000);
+        assert_eq!(world.falls(), (6..16).chain([0]).collect(), "seed {seed}");
     }
 }
 

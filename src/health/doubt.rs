@@ -126,7 +126,7 @@ pub struct SelfDoubt {
 struct Ground {
     /// When probes that were answered began, in order: of those that began together only the first, and not for ever.
     seen: VecDeque<Moment>,
-    /// Targets that are not known to be down.
+    /// Targets that are not known to be down, and tell something.
     standing: u32,
 }
 
@@ -141,8 +141,14 @@ impl Eye {
         self.silent_since
     }
 
+    /// Whether it is evidence: not what is known to be down, nor what was not looked at itself when it was last asked about. An
+    /// agent's word goes another way, and a place with an agent would otherwise never be silent.
     fn is_standing(&self) -> bool {
-        self.status != Status::Down
+        self.status != Status::Down && self.tells()
+    }
+
+    fn tells(&self) -> bool {
+        self.look.is_none_or(|look| look.saw != Sight::Elsewhere)
     }
 
     /// What it saw last, if that was not too long ago.
@@ -201,12 +207,18 @@ impl SelfDoubt {
 
     /// Takes one look of `eye`. Says whether it ends a doubt.
     pub fn handle_look(&mut self, eye: &mut Eye, look: Look, now: Moment) -> Option<DoubtChange> {
-        eye.look = Some(look);
-        if look.saw != Sight::Seen {
-            eye.silent_since.get_or_insert(look.begun);
-            return None;
+        self.change(eye, |eye| eye.look = Some(look));
+        match look.saw {
+            Sight::Seen => eye.silent_since = None,
+            Sight::Dark | Sight::Local(_) => {
+                eye.silent_since.get_or_insert(look.begun);
+                return None;
+            }
+            Sight::Elsewhere => {
+                eye.silent_since = None;
+                return None;
+            }
         }
-        eye.silent_since = None;
         self.ground(eye.role).see(look.begun);
         let since = self.suspicion.as_ref()?.since;
         if !matches!(self.evidence(), Some(Evidence::Canaries { .. } | Evidence::Places { .. })) {
@@ -226,10 +238,16 @@ impl SelfDoubt {
 
     /// Writes down what is believed of the target of `eye`.
     pub fn handle_status(&mut self, eye: &mut Eye, status: Status) {
-        let before = std::mem::replace(&mut eye.status, status);
-        match (before == Status::Down, status == Status::Down) {
-            (false, true) => self.ground(eye.role).standing -= 1,
-            (true, false) => self.ground(eye.role).standing += 1,
+        self.change(eye, |eye| eye.status = status);
+    }
+
+    /// Changes an eye, and counts it anew.
+    fn change(&mut self, eye: &mut Eye, change: impl FnOnce(&mut Eye)) {
+        let before = eye.is_standing();
+        change(eye);
+        match (before, eye.is_standing()) {
+            (true, false) => self.ground(eye.role).standing -= 1,
+            (false, true) => self.ground(eye.role).standing += 1,
             (true, true) | (false, false) => {}
         }
     }
@@ -352,7 +370,8 @@ impl SelfDoubt {
             match eye.fresh(after) {
                 Some(Sight::Seen) => looked[place as usize].0 += 1,
                 Some(Sight::Dark | Sight::Local(_)) => looked[place as usize].1 += 1,
-                None => {}
+                // What tells nothing does not stand.
+                Some(Sight::Elsewhere) | None => {}
             }
         }
         let all = looked.iter().zip(&self.grounds).zip(0u32..);
@@ -364,8 +383,9 @@ impl SelfDoubt {
 /// Most probes could not be made. Of targets that were known before: what never could be probed, such as IPv6 members of a node
 /// without IPv6, says nothing about now. All of them, when nothing is known yet.
 fn local<'a>(eyes: impl Iterator<Item = &'a Eye> + Clone, after: Moment) -> Option<Evidence> {
-    let is_anything_known = eyes.clone().any(|eye| eye.status != Status::Unknown);
-    let counted = eyes.filter(|eye| !is_anything_known || eye.status != Status::Unknown);
+    let telling = eyes.filter(|eye| eye.tells());
+    let is_anything_known = telling.clone().any(|eye| eye.status != Status::Unknown);
+    let counted = telling.filter(|eye| !is_anything_known || eye.status != Status::Unknown);
     let (mut blind, mut of, mut reason) = (0, 0, None);
     for eye in counted {
         of += 1;

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod blindness;
+mod condition;
 mod doubt;
 mod flaps;
 mod latency;
@@ -16,6 +17,7 @@ mod schedule;
 mod verdict;
 mod window;
 
+pub use condition::Condition;
 pub use doubt::{DoubtChange, Evidence, Role, SelfDoubt, Suspicion};
 pub use flaps::Damping;
 pub use ledger::Ledger;

@@ -12,6 +12,7 @@
 //! | `POST /v1/overrides?selector=&state=&reason=&owner=&for=&break_glass=` | sets one; `OrderReport` as JSON: 200 obeyed, 409 refused |
 //! | `DELETE /v1/overrides?selector=` | ends one; likewise |
 //! | `POST /v1/release?selector=` | lets back members that wait for it; likewise |
+//! | `POST /v1/report` | takes what a member's own agent says: 204 taken, 404 nobody waits for it |
 //! | `POST /v1/reload?force=true` | `ReloadReport` as JSON: 200 applied, 409 refused, 422 failed |
 //!
 //! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
@@ -23,12 +24,14 @@ use super::clock::Clock;
 use super::control::{self, Control};
 use super::counters::CounterBoard;
 use super::metrics::{self, Scrape};
+use super::prober::Reports;
 use super::pulse::Pulse;
 use super::reload::ReloadResult;
 use super::status::StatusView;
+use crate::check::{Check, PushCheck};
 use crate::explain::Case;
 use crate::judge::{NotASelector, Order, Selector, Wish};
-use crate::snapshot::AdminAddr;
+use crate::snapshot::{AdminAddr, Target};
 use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -46,6 +49,8 @@ use std::time::Duration;
 pub struct Admin {
     /// The control task.
     pub control: Control,
+    /// Where reports of agents are left.
+    pub reports: Arc<Reports>,
     /// Phase and heartbeat.
     pub pulse: Arc<Pulse>,
     /// What the workers count.
@@ -136,7 +141,7 @@ pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
     }
 }
 
-/// No request has a body; what comes is not worth reading.
+/// A report with a long reason; no other request has a body.
 const BODY_MAX: usize = 1024;
 
 fn router(admin: Admin) -> Router {
@@ -149,6 +154,7 @@ fn router(admin: Admin) -> Router {
         .route("/v1/explain", get(explain))
         .route("/v1/overrides", get(overrides).post(set_override).delete(clear_override))
         .route("/v1/release", post(release))
+        .route("/v1/report", post(report))
         .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
@@ -196,6 +202,7 @@ async fn hint() -> &'static str {
      GET  /v1/overrides        what operators put in the place of verdicts (people: steersman override list)\n\
      POST /v1/overrides?selector=S&state=up|down|drain&owner=O&reason=R&for=2h  (people: steersman override set)\n\
      DELETE /v1/overrides?selector=S, POST /v1/release?selector=S  (people: steersman override clear, release)\n\
+     POST /v1/report           what an agent says of its member, as JSON: monitor, pool, member, up, reason; needs X-Steersman: 1\n\
      POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
      POST /v1/reload?force=true  even when a zone or most members would go\n"
 }
@@ -348,6 +355,33 @@ async fn ordered(admin: &Admin, request: control::Request) -> Response {
     let report = admin.control.order(request).await;
     let code = if report.obeyed { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(report)).into_response()
+}
+
+/// What an agent says of its member.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    monitor: String,
+    pool: String,
+    member: String,
+    up: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+async fn report(State(admin): State<Admin>, Json(report): Json<Report>) -> Response {
+    let live = admin.control.live().load_full();
+    let wanted = |target: &&Target| matches!(&target.check, Check::Push(check) if is_about(check, &report));
+    let Some(target) = live.snapshot.targets.rows().iter().find(wanted) else {
+        let Report { monitor, pool, member, .. } = &report;
+        return problem(StatusCode::NOT_FOUND, &format!("no push monitor `{monitor}` waits for member `{member}` of pool `{pool}`"));
+    };
+    admin.reports.handle_report(&target.identity, report.up, &report.reason);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn is_about(check: &PushCheck, report: &Report) -> bool {
+    *check.monitor == *report.monitor && *check.subject.pool == *report.pool && *check.subject.member == *report.member
 }
 
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.

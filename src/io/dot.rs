@@ -5,13 +5,18 @@
 //! nothing is parsed and encoded twice, and an answer over TLS is the answer over TCP to the octet: hickory's own
 //! request handler would refuse some messages before we see them and cannot carry a client-subnet scope back.
 //!
-//! Accepting, limits and stopping are those of `stream`: hickory's own accept loop ends for good at an aborted
-//! connection, spins when descriptors run out, and knows no limit. Queries of one connection are answered one after the
-//! other. A connection that we end is closed without TLS's close_notify, between two messages.
+//! Accepting, limits and stopping are ours: hickory's own accept loop ends for good at an aborted connection, spins when
+//! descriptors run out, and knows no limit. A worker is one thread with a runtime of its own and one listener of its own
+//! (SO_REUSEPORT); its connections are tasks that never leave the thread, so they share one [`Desk`] and one buffer without
+//! a lock. Queries of one connection are answered one after the other. A connection that we end is closed without TLS's
+//! close_notify, between two messages.
 
-use super::desk::Engine;
-use super::stream::{Buffers, Caller, Conversation, Ending, Worker};
-use crate::answer::Transport;
+use super::accept::pause_after;
+use super::admission::{Admission, Admitted};
+use super::counters::CounterBlock;
+use super::desk::{Desk, Engine};
+use super::stop::Stopping;
+use crate::answer::{Client, STREAM_PAYLOAD_MAX, Transport};
 use crate::snapshot::DotSettings;
 use arc_swap::ArcSwap;
 use futures_util::StreamExt;
@@ -26,13 +31,18 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::net;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -76,29 +86,176 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-impl<E: Engine> Conversation<E> for Encrypted {
-    const TRANSPORT: Transport = Transport::Tls;
+//--- The worker
 
-    async fn hold(self, stream: TcpStream, mut caller: Caller, worker: Rc<Worker<E>>) -> Ending {
-        let mut stopping = caller.stopping.clone();
-        let handshake = timeout(caller.idle, TlsAcceptor::from(self.config).accept(stream));
-        tokio::select! {
-            handshake = handshake => match handshake {
-                Ok(Ok(stream)) => answer_all(stream, &mut caller, &worker).await,
-                Ok(Err(error)) => {
-                    tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed");
-                    Ending::Done
-                }
-                Err(_) => Ending::TimedOut,
-            },
-            () = stopping.signalled() => Ending::Done,
+/// A listener and the runtime that will watch it; both are made at bind time, where an error can still be told.
+#[derive(Debug)]
+pub struct Post {
+    listener: net::TcpListener,
+    runtime: Runtime,
+}
+
+impl Post {
+    /// Wraps a bound and listening socket.
+    ///
+    /// # Errors
+    /// The system refuses the resources of a runtime.
+    pub fn new(listener: net::TcpListener) -> io::Result<Post> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Post { listener, runtime })
+    }
+
+    /// The address that the listener is bound to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<net::SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until told to stop; then finishes what is open, until the deadline.
+    pub fn serve<E: Engine>(self, encrypted: &Encrypted, desk: Desk<E>, admission: &Admission, stopping: Stopping) {
+        let tasks = LocalSet::new();
+        let worker = Rc::new(Worker { desk: RefCell::new(desk), output: RefCell::new(vec![0; STREAM_PAYLOAD_MAX].into()) });
+        tasks.block_on(&self.runtime, receive_callers(self.listener, encrypted, &worker, admission, stopping));
+        // Dropping the tasks and the runtime closes whatever the grace did not suffice for.
+    }
+}
+
+/// What the connections of one thread share. Nothing in it is borrowed across an await.
+#[derive(Debug)]
+struct Worker<E> {
+    desk: RefCell<Desk<E>>,
+    /// Room for one answer.
+    output: RefCell<Box<[u8]>>,
+}
+
+impl<E: Engine> Worker<E> {
+    fn count(&self, count: impl FnOnce(&mut CounterBlock)) {
+        count(&mut self.desk.borrow_mut().counters);
+    }
+}
+
+/// The other end of a connection, and what it is granted.
+#[derive(Debug)]
+struct Caller {
+    /// Who asks, as the engine wants to know it.
+    client: Client,
+    /// Where it connected from.
+    peer: net::SocketAddr,
+    /// Tells when to end.
+    stopping: Stopping,
+    /// Its place under the limits, held as long as the connection.
+    place: Admitted,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// Everything said and answered, or broken by the peer.
+    Done,
+    /// The idle time passed.
+    TimedOut,
+}
+
+async fn receive_callers<E: Engine>(
+    listener: net::TcpListener,
+    encrypted: &Encrypted,
+    worker: &Rc<Worker<E>>,
+    admission: &Admission,
+    stopping: Stopping,
+) {
+    let Some(listener) = watch(listener) else { return };
+    let mut open = JoinSet::new();
+    let mut told = stopping.clone();
+    let mut begin = |stream, peer| {
+        if let Some(caller) = admit(peer, worker, admission, &stopping) {
+            open.spawn_local(converse(encrypted.clone(), stream, caller, Rc::clone(worker)));
         }
+        // Without this the set would remember every connection that ever ended.
+        while open.try_join_next().is_some() {}
+    };
+    let mut idle = interval(IDLE_REFRESH);
+    loop {
+        tokio::select! {
+            // Whoever answers takes the newest state anyway; without this, an idle worker would hold a whole outdated config.
+            _ = idle.tick() => worker.desk.borrow_mut().refresh(),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => begin(stream, peer),
+                Err(error) => {
+                    worker.count(CounterBlock::count_receive_error);
+                    sleep(pause_after(&error)).await;
+                }
+            },
+            () = told.signalled() => break,
+        }
+    }
+    // The kernel has completed these connections already; closing the listener would reset them.
+    for (stream, peer) in waiting(listener) {
+        begin(stream, peer);
+    }
+    let deadline = Instant::from_std(stopping.deadline());
+    // Late tasks are aborted when the set is dropped.
+    let _ = timeout_at(deadline, async { while open.join_next().await.is_some() {} }).await;
+}
+
+/// How soon an idle worker lets an outdated config go: soon after a reload, and rarely enough to cost nothing.
+const IDLE_REFRESH: Duration = Duration::from_secs(1);
+
+fn watch(listener: net::TcpListener) -> Option<TcpListener> {
+    TcpListener::from_std(listener).inspect_err(|error| tracing::error!(%error, "a listener cannot be watched; it is closed")).ok()
+}
+
+/// The connections that wait in the kernel's queue.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, net::SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let mut streams = Vec::new();
+    while let Ok((stream, peer)) = listener.accept() {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        streams.extend(stream.ok().map(|stream| (stream, peer)));
+    }
+    streams
+}
+
+fn admit<E: Engine>(peer: net::SocketAddr, worker: &Worker<E>, admission: &Admission, stopping: &Stopping) -> Option<Caller> {
+    let Some(place) = admission.admit(peer.ip()) else {
+        worker.count(CounterBlock::count_refused);
+        return None;
+    };
+    worker.count(CounterBlock::count_accepted);
+    let client = Client { source: peer.ip(), transport: Transport::Tls };
+    Some(Caller { client, peer, stopping: stopping.clone(), place })
+}
+
+async fn converse<E: Engine>(encrypted: Encrypted, stream: TcpStream, mut caller: Caller, worker: Rc<Worker<E>>) {
+    let ending = hold(encrypted, stream, &mut caller, &worker).await;
+    worker.count(|counters| counters.count_closed(ending == Ending::TimedOut));
+}
+
+//--- One connection
+
+/// Answers the queries of one connection until it ends: when the peer is done, when nothing whole arrived or could be
+/// written for the idle time, or soon after the stop signal.
+async fn hold<E: Engine>(encrypted: Encrypted, stream: TcpStream, caller: &mut Caller, worker: &Worker<E>) -> Ending {
+    let mut stopping = caller.stopping.clone();
+    let handshake = timeout(caller.place.idle, TlsAcceptor::from(encrypted.config).accept(stream));
+    tokio::select! {
+        handshake = handshake => match handshake {
+            Ok(Ok(stream)) => answer_all(stream, caller, worker).await,
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed");
+                Ending::Done
+            }
+            Err(_) => Ending::TimedOut,
+        },
+        () = stopping.signalled() => Ending::Done,
     }
 }
 
 async fn answer_all<E: Engine>(stream: TlsStream<TcpStream>, caller: &mut Caller, worker: &Worker<E>) -> Ending {
     let (messages, mut answers) = tls_from_stream(AsyncIoTokioAsStd(stream), caller.peer);
-    let mut messages = TimeoutStream::new(messages, caller.idle);
+    let mut messages = TimeoutStream::new(messages, caller.place.idle);
     loop {
         let message = tokio::select! {
             biased;
@@ -117,9 +274,9 @@ async fn answer_all<E: Engine>(stream: TlsStream<TcpStream>, caller: &mut Caller
 /// Answers one query into the queue of the connection, which is empty: it is written out before the next is read.
 fn answer<E: Engine>(query: &[u8], caller: &Caller, worker: &Worker<E>, answers: &mut BufDnsStreamHandle) {
     let mut desk = worker.desk.borrow_mut();
-    let Buffers { output, .. } = &mut *worker.buffers.borrow_mut();
+    let output = &mut worker.output.borrow_mut();
     desk.refresh();
-    let Some(len) = desk.answer(&caller.client, query, &mut output[..usize::from(u16::MAX)]) else { return };
+    let Some(len) = desk.answer(&caller.client, query, output) else { return };
     if answers.send(SerialMessage::new(output[..len].to_vec(), caller.peer)).is_err() {
         desk.counters.count_send_errors(1);
     }
@@ -185,7 +342,6 @@ pub(super) mod fake {
     use super::*;
     use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
     use std::net::{SocketAddr, TcpStream as Socket};
-    use std::time::Duration;
 
     pub const NAME: &str = "ns1.example";
 
@@ -236,14 +392,13 @@ mod tests {
     use super::super::desk::Desk;
     use super::super::desk::fake::{Echo, LONG, PANIC};
     use super::super::stop::{StopSignal, stop_signal};
-    use super::super::stream::Post;
     use super::fake::{Identity, identity};
     use super::*;
     use crate::snapshot::TcpLimits;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
     use std::thread::{self, JoinHandle};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     const PATIENT: Duration = Duration::from_secs(30);
     const LIMITS: TcpLimits = TcpLimits { connections: 100, connections_per_client: 100, idle: PATIENT };
@@ -263,8 +418,8 @@ mod tests {
         let desk = Desk::new(Echo::default(), board.hand_out(Transport::Tls));
         let (signal, stopping) = stop_signal();
         let encrypted = Encrypted::new(identity.certified()).expect("the library's own defaults");
-        let (post, conversation) = (Post::new(listener).expect("a runtime"), encrypted.clone());
-        let thread = thread::spawn(move || post.serve(&conversation, desk, &Admission::new(limits), stopping));
+        let (post, ours) = (Post::new(listener).expect("a runtime"), encrypted.clone());
+        let thread = thread::spawn(move || post.serve(&ours, desk, &Admission::new(limits), stopping));
         Server { addr, encrypted, board, signal, thread }
     }
 
@@ -336,7 +491,7 @@ mod tests {
     fn a_handshake_that_never_comes_and_a_query_that_never_ends_are_given_up() {
         let identity = identity();
         let server = server(&identity, TcpLimits { idle: Duration::from_millis(300), ..LIMITS });
-        let mut silent = std::net::TcpStream::connect(server.addr).expect("a listening server");
+        let mut silent = net::TcpStream::connect(server.addr).expect("a listening server");
         assert_eq!(silent.read(&mut [0]).expect("an orderly end"), 0);
         let mut slow = identity.connect(server.addr, &[b"dot"]);
         slow.write_all(&[0]).expect("an open connection");
@@ -352,7 +507,7 @@ mod tests {
         let mut inside = identity.connect(server.addr, &[b"dot"]);
         inside.write_all(&framed(b"twelve octets")).expect("an open connection");
         read_message(&mut inside);
-        let mut outside = std::net::TcpStream::connect(server.addr).expect("a listening server");
+        let mut outside = net::TcpStream::connect(server.addr).expect("a listening server");
         assert_eq!(outside.read(&mut [0]).expect("an orderly end"), 0);
         assert_eq!(server.stop().connections.refused, 1);
     }
@@ -364,7 +519,7 @@ mod tests {
         let mut idle = identity.connect(server.addr, &[b"dot"]);
         idle.write_all(&framed(b"twelve octets")).expect("an open connection");
         read_message(&mut idle);
-        let _silent = std::net::TcpStream::connect(server.addr).expect("a listening server");
+        let _silent = net::TcpStream::connect(server.addr).expect("a listening server");
         let begun = Instant::now();
         server.stop();
         assert!(begun.elapsed() < PATIENT / 2, "{:?}", begun.elapsed());

@@ -11,20 +11,18 @@
 use super::admission::Admission;
 use super::counters::CounterBoard;
 use super::desk::{Desk, Engines, LivePointer, silence_watched_panics};
-use super::dot::{CertificateError, Encrypted, load_certificate};
+use super::dot::{self, CertificateError, Encrypted, load_certificate};
 use super::packet::{PacketIo, Packets};
 use super::port_holder::holder_of;
 use super::stop::{StopSignal, stop_signal};
-use super::stream::Post;
-use super::tcp::Plain;
-use super::udp;
+use super::{tcp, udp};
 use crate::answer::Transport;
 use crate::snapshot::Settings;
 use rustls::sign::CertifiedKey;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -132,7 +130,7 @@ impl<S: Engines> Listeners<S> {
     }
 
     /// Stops reading, answers what has arrived, closes. Blocks until the last thread has ended: up to `grace` and the
-    /// quarter of a second that a UDP worker may sleep.
+    /// quarter of a second that a worker may sleep.
     pub fn stop(mut self, grace: Duration) {
         for station in std::mem::take(&mut self.stations) {
             self.dismiss(station.workers, grace);
@@ -190,7 +188,7 @@ impl<S: Engines> Listeners<S> {
             let desk = Desk::new(engines.engine(), counters);
             match socket {
                 BoundSocket::Udp(socket) => udp::serve(Packets::new(socket), desk, &stopping, &busy_wait),
-                BoundSocket::Tcp(post) => post.serve(&Plain, desk, &admission, stopping),
+                BoundSocket::Tcp(post) => post.serve(desk, &admission, &stopping),
                 BoundSocket::Tls(post, encrypted) => post.serve(&encrypted, desk, &admission, stopping),
             }
         };
@@ -281,8 +279,8 @@ enum Seat {
 #[derive(Debug)]
 enum BoundSocket {
     Udp(UdpSocket),
-    Tcp(Post),
-    Tls(Post, Encrypted),
+    Tcp(tcp::Post),
+    Tls(dot::Post, Encrypted),
 }
 
 impl Station {
@@ -323,7 +321,8 @@ impl Seat {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Seat::Bound(BoundSocket::Udp(socket)) => socket.local_addr(),
-            Seat::Bound(BoundSocket::Tcp(post) | BoundSocket::Tls(post, _)) => post.local_addr(),
+            Seat::Bound(BoundSocket::Tcp(post)) => post.local_addr(),
+            Seat::Bound(BoundSocket::Tls(post, _)) => post.local_addr(),
             Seat::Working { .. } => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -388,10 +387,12 @@ fn bind_anywhere(place: Place, encrypted: Option<&Encrypted>) -> Result<Vec<Seat
 fn bind(place: Place, encrypted: Option<&Encrypted>) -> Result<Vec<Seat>, ListenError> {
     let sockets = match (place.speech, encrypted) {
         (Speech::Plain, _) => bind_udp(place.addr).and_then(|udp| {
-            let tcp = bind_tcp(udp.local_addr()?)?;
+            let tcp = tcp::Post::new(bind_tcp(udp.local_addr()?)?)?;
             Ok(vec![BoundSocket::Udp(udp), BoundSocket::Tcp(tcp)])
         }),
-        (Speech::Encrypted, Some(encrypted)) => bind_tcp(place.addr).map(|post| vec![BoundSocket::Tls(post, encrypted.clone())]),
+        (Speech::Encrypted, Some(encrypted)) => {
+            bind_tcp(place.addr).and_then(dot::Post::new).map(|post| vec![BoundSocket::Tls(post, encrypted.clone())])
+        }
         // Places for TLS come from the same settings as its certificate.
         (Speech::Encrypted, None) => Ok(Vec::new()),
     };
@@ -410,12 +411,15 @@ fn bind_udp(addr: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn bind_tcp(addr: SocketAddr) -> io::Result<Post> {
+fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(addr, Type::STREAM)?;
     socket.set_reuse_port(true)?;
+    // Answers are written whole: waiting to fill a segment would only delay the last one (RFC 7766 section 6.2.1.1). Set
+    // here, it is inherited by every connection.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
-    Post::new(socket.into())
+    Ok(socket.into())
 }
 
 /// A socket that is not bound yet, with the options that bound alone and bound in a group have in common.
@@ -500,7 +504,7 @@ mod tests {
     use super::*;
     use crate::snapshot::{DotSettings, TcpLimits};
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::path::PathBuf;
 
     const PATIENT: Duration = Duration::from_secs(30);
@@ -584,6 +588,13 @@ mod tests {
         assert_answered_in(stream);
         listeners.stop(PATIENT);
         assert!(is_free(udp.bound), "a stop closes the sockets");
+    }
+
+    #[test]
+    fn connections_inherit_that_answers_are_not_held_back() {
+        let listener = bind_tcp(addr(FREE)).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("a bound socket")).expect("a listening server");
+        assert!(listener.accept().expect("a connection").0.nodelay().expect("an open connection"));
     }
 
     #[test]

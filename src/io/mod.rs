@@ -1,9 +1,11 @@
 //! Everything below touches the world; everything above cannot.
 #![allow(clippy::disallowed_methods, reason = "this is the shell")]
 
+pub mod accept;
 pub mod admin;
 pub mod admin_client;
 pub mod admission;
+pub mod alarms;
 pub mod beliefs;
 pub mod change;
 pub mod clock;
@@ -30,7 +32,7 @@ pub mod serve;
 pub mod state;
 pub mod status;
 pub mod stop;
-pub mod stream;
+pub mod talk;
 pub mod tcp;
 #[cfg(test)]
 mod testing;

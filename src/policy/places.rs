@@ -3,18 +3,21 @@
 //! A graph goes in, a number for each target comes out; equal numbers, equal place. A place is a site where one is written,
 //! otherwise the network of the address: members side by side in a rack are no independent witnesses.
 
-use super::Graph;
+use super::{Graph, Member};
 use crate::ids::{Id, SiteId};
 use crate::prefix::Prefix;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// The place of each of `targets` targets, numbered from 0 without gaps in the order of the graph. A target that no member of the
-/// graph has is in no place; one that checks members of several sites stands in the first of them.
+/// The place of each of `targets` targets, numbered from 0 without gaps. A target that no member of the
+/// graph has is in no place; one that checks members of several sites stands with the one that fewest targets check, or the first of
+/// them: who depends on a member has all of its checks, and mostly more.
 pub fn places(graph: &Graph, targets: usize) -> Vec<Option<u32>> {
     let mut places = vec![None; targets];
     let mut numbers: HashMap<Place, u32> = HashMap::new();
-    for member in graph.pools.rows().iter().flat_map(|pool| &pool.members) {
+    let mut members: Vec<&Member> = graph.pools.rows().iter().flat_map(|pool| &pool.members).collect();
+    members.sort_by_key(|member| member.checks.iter().map(Vec::len).max());
+    for member in members {
         for (addr, checks) in member.addresses.iter().zip(&member.checks) {
             let Some(addr) = addr else { continue };
             let place = member.site.map_or_else(|| Place::Network(network(*addr)), Place::Site);
@@ -76,6 +79,11 @@ mod tests {
     #[test]
     fn without_a_site_the_network_of_the_address_is_the_place() {
         assert_eq!(placed(&[(None, &[0], &[]), (None, &[1], &[2]), (Some(0), &[3], &[])], 4), [Some(0), Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_others_depend_on_stands_where_it_is_and_not_with_them() {
+        assert_eq!(placed(&[(Some(0), &[0, 2], &[]), (Some(0), &[1, 2], &[]), (Some(1), &[2], &[])], 3), [Some(1), Some(1), Some(0)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::answer::{Client, Disposition, Outcome, STREAM_PAYLOAD_MAX, Scratch, Transport, respond_traced};
 use crate::dns::{Name, Rtype};
 use crate::ids::{NodeId, PoolId};
-use crate::live::Live;
+use crate::live::{Live, Remarks};
 use crate::policy::{LastResort, Node, Step};
 use crate::prefix::Prefix;
 use hickory_proto::op::{Edns, Message, Query};
@@ -106,6 +106,7 @@ impl Explanation {
     pub fn render(&self, live: &Live, case: &Case) -> String {
         let mut story = Story { live, text: String::new() };
         story.head(case);
+        story.remarks(&self.steps);
         for step in &self.steps {
             story.step(step);
         }
@@ -138,6 +139,25 @@ impl Story<'_> {
     fn head(&mut self, case: &Case) {
         let subnet = case.subnet.map(|subnet| format!(", for a client in {subnet}")).unwrap_or_default();
         self.line(0, &format!("{} {} asked by {}{subnet}", case.name, case.qtype, case.client));
+    }
+
+    /// What is held for or against members of the pools on the way, and whether the verdicts on them are held.
+    fn remarks(&mut self, steps: &[Step]) {
+        let Remarks { suspicion, members } = &*self.live.remarks;
+        if let Some(why) = suspicion.as_ref().filter(|_| !steps.is_empty()) {
+            self.line(0, &format!("this node does not trust its own sight, and holds its verdicts: {why}"));
+        }
+        let is_on_the_way = |pool: PoolId| {
+            let is_pool = |node: &NodeId| matches!(self.live.snapshot.graph.nodes[*node], Node::Pool(other) if other == pool);
+            steps.iter().any(|step| match step {
+                Step::Surveyed { child, .. } => is_pool(child),
+                Step::Timed { node, .. } => is_pool(node),
+                _ => false,
+            })
+        };
+        for remark in members.iter().filter(|remark| is_on_the_way(remark.pool)) {
+            self.line(0, &format!("{} {}", self.member(remark.pool, remark.member), remark.text));
+        }
     }
 
     fn step(&mut self, step: &Step) {

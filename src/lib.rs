@@ -34,6 +34,7 @@ pub mod geo;
 pub mod health;
 pub mod ids;
 pub mod io;
+pub mod judge;
 pub mod live;
 pub mod policy;
 pub mod prefetch;

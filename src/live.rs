@@ -13,6 +13,28 @@ pub struct Live {
     pub snapshot: Arc<Snapshot>,
     /// One view per pool of the snapshot.
     pub pools: Table<PoolId, Arc<PoolView>>,
+    /// What people should know who ask why. No query reads it.
+    pub remarks: Arc<Remarks>,
+}
+
+/// What no view shows, and an explanation should.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Remarks {
+    /// Why this node does not trust its own sight, if so.
+    pub suspicion: Option<String>,
+    /// What is held for or against members beside their verdicts, in config order.
+    pub members: Vec<Remark>,
+}
+
+/// Something about one member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remark {
+    /// Its pool.
+    pub pool: PoolId,
+    /// Its index there.
+    pub member: u16,
+    /// In words that follow its name: `is forced down by alice: disk swap`.
+    pub text: String,
 }
 
 impl Live {
@@ -27,6 +49,6 @@ impl Live {
                 Arc::new(PoolView::prepare(pool, &verdicts, None))
             })
             .collect();
-        Live { snapshot, pools }
+        Live { snapshot, pools, remarks: Arc::default() }
     }
 }

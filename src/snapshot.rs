@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub graph: Graph,
     /// Everything that is probed, each once.
     pub targets: Table<TargetId, Target>,
+    /// Those of them that are probed to know whether this node sees at all.
+    pub canaries: Vec<TargetId>,
     /// Files that checks name: certificates and keys. The shell looks whether they can be used.
     pub files: Vec<Spanned<PathBuf>>,
 }

@@ -33,7 +33,7 @@ const AMPLE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn target(addr: SocketAddr, check: Check) -> Target {
-    let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 3 };
+    let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
     Target::new(format!("{addr} {check:?}"), rules, addr, check)
 }
 

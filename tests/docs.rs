@@ -420,6 +420,8 @@ policies: {s: {type: failover, use: [p]}}\n";
         ("tcp", _) => server.push_str("tcp: {§}"),
         ("probes", _) => server.push_str("probes: {§}"),
         ("dot", _) => server.push_str("dot: {certificate: c.pem, key: k.pem, §}"),
+        ("window", _) => mark(&mut policies, "host:", "window: {§}, host:"),
+        ("damping", _) => mark(&mut policies, "host:", "damping: {§}, host:"),
         ("a monitor", "tls") => mark(&mut policies, "type: https, host: www.example", "type: grpc, port: 1, §"),
         ("a monitor", "within") => mark(&mut policies, "host:", "§, contains: x, host:"),
         ("a monitor", "rcode" | "transport" | "recursion") => {
@@ -427,6 +429,7 @@ policies: {s: {type: failover, use: [p]}}\n";
         }
         ("a monitor", "expires") => mark(&mut policies, "type: https, host: www.example", "type: push, §"),
         ("a monitor", _) => mark(&mut policies, "host:", "§, host:"),
+        ("a protection", _) => policies.push_str("protect: {c: {pools: p, max_removed: 30%, §}}\n"),
         ("a pool", _) => mark(&mut policies, "monitor: m", "§, monitor: m"),
         ("a member", _) => mark(&mut policies, "name: one", "§, name: one"),
         ("a policy", "pick") => mark(&mut policies, "failover", "round_robin, §"),

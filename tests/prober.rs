@@ -124,7 +124,7 @@ async fn closed() -> SocketAddr {
 }
 
 fn target(addr: SocketAddr, check: Check) -> Target {
-    let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 3 };
+    let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
     Target::new(format!("{addr} {check:?}"), rules, addr, check)
 }
 

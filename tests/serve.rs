@@ -379,3 +379,189 @@ fn post(port: &str, path: &str) {
     stream.read_to_string(&mut response).expect("it answers");
     assert!(response.starts_with("HTTP/1.0 200") || response.starts_with("HTTP/1.1 200"), "{response}");
 }
+
+//--- Self-doubt
+
+/// Three sites with one backend each, probed fast.
+fn three_sites(backends: &[Backend]) -> String {
+    let port = backends[0].addr().port();
+    let site = |index: usize| format!("{{name: m{index}, site: s{index}, a: {}}}", backends[index].ip());
+    format!(
+        "monitors:\n  web: {{type: http, port: {port}, path: /healthz, interval: 500ms, timeout: 400ms, fall: 2, rise: 2}}\n\
+         sites: {{s0: {{lat: 50, lon: 8}}, s1: {{lat: 40, lon: -74}}, s2: {{lat: 1, lon: 103}}}}\n\
+         pools:\n  all: {{monitor: web, choose: all, members: [{}, {}, {}], ttl: {{max: 5s, min: 1s}}}}\n",
+        site(0),
+        site(1),
+        site(2)
+    )
+}
+
+#[test]
+fn a_node_to_which_everything_falls_silent_drains_nobody_says_so_everywhere_and_recovers() {
+    let mut backends = Backend::some(52, 3);
+    let config = Config::new(&three_sites(&backends), "  www: {steer: all}\n");
+    let server = config.serve();
+    let everybody: Vec<String> = backends.iter().map(Backend::ip).collect();
+    server.wait_answer("www.test.example", &everybody);
+    backends.iter().for_each(Backend::hang);
+    let line = server.wait_line(&["WARN", "does not trust its own sight"]);
+    assert!(line.contains("all targets of all 3 places are silent"), "{line}");
+    config.wait_status(&["SUSPECT for", "up?", "timed out"]);
+    let ready = http(&config, "GET /readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("suspect: all targets"), "{ready}");
+    assert!(http(&config, "GET /metrics").contains("\nsteersman_suspect 1"));
+    let story = stdout(&config.command(&["explain", "www.test.example", "--client", "192.0.2.1"]));
+    assert!(story.contains("does not trust its own sight"), "{story}");
+    // Far beyond the detection time, nobody has been drained.
+    let probes_later = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < probes_later {
+        server.wait_answer("www.test.example", &everybody);
+    }
+    assert!(server.lines().iter().all(|line| !line.contains("is down")), "{:#?}", server.lines());
+    backends[0].revive();
+    server.wait_line(&["this node sees again"]);
+    // Now that one was seen, the others are dead.
+    server.wait_answer("www.test.example", &everybody[..1]);
+    server.wait("readiness", |_| http(&config, "GET /readyz").starts_with("HTTP/1.1 200").then_some(()));
+}
+
+//--- Overrides
+
+#[test]
+fn operators_force_members_down_and_up_and_see_what_is_true_beside_it() {
+    let (mut backends, config, server) = served(53, 2);
+    let ask = "www.test.example";
+    let set = config.command(&["override", "set", "down", "pool:p0", "--owner", "alice", "--reason", "disk swap", "--for", "2h"]);
+    assert!(stdout(&set).contains("override down of pool:p0 by alice: disk swap (1 member; in force; ends in 2h"), "{set:?}");
+    server.wait_answer(ask, &[backends[1].ip()]);
+    server.wait_line(&["override down of pool:p0 by alice"]);
+    config.wait_status(&["down! (up)", "p0/m0 is forced down by alice (disk swap)"]);
+    assert!(stdout(&config.command(&["override", "list"])).contains("disk swap"));
+    let metrics = http(&config, "GET /metrics");
+    assert!(metrics.contains(r#"steersman_member_forced{pool="p0",member="m0",family="ipv4",state="down"} 1"#), "{metrics}");
+    let story = stdout(&config.command(&["explain", ask, "--client", "192.0.2.1"]));
+    assert!(story.contains("member `m0` of `p0` is forced down by alice (disk swap)"), "{story}");
+    backends[0].kill();
+    server.wait_line(&["member m0", "is down"]);
+    stdout(&config.command(&["override", "set", "up", "p0/m0", "--reason", "probes lie"]));
+    server.wait_answer(ask, &[backends[0].ip()]);
+    stdout(&config.command(&["override", "clear", "p0/m0"]));
+    stdout(&config.command(&["override", "clear", "pool:p0"]));
+    server.wait_answer(ask, &[backends[1].ip()]);
+    for wrong in [&["override", "clear", "pool:p0"][..], &["override", "set", "down", "pool:p9", "--reason", "x"]] {
+        assert_eq!(config.command(wrong).status.code(), Some(1), "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_override_survives_the_loss_of_the_process_and_ends_by_itself() {
+    let backends = Backend::some(54, 2);
+    let config = Config::new(&failover(&backends), WWW);
+    config.server("state_dir: state\n");
+    let server = config.serve();
+    stdout(&config.command(&["override", "set", "down", "pool:p0", "--reason", "moved"]));
+    stdout(&config.command(&["override", "set", "down", "m0", "--reason", "twice", "--for", "1s"]));
+    server.signal("KILL");
+    let server = config.serve();
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()], "from the first answer on");
+    server.wait_line(&["override down of member:m0", "twice: expired"]);
+    stdout(&config.command(&["override", "clear", "pool:p0"]));
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
+fn a_drain_lowers_the_ttl_removes_and_says_when_the_last_answer_is_gone() {
+    let (backends, config, server) = served(55, 2);
+    let ttl = |server: &Server| -> u32 {
+        let long = dig_long(server.port(), "www.test.example");
+        let line = long.lines().find(|line| line.starts_with("www.test.example.") && line.contains("IN\tA\t")).expect("an answer");
+        line.split_whitespace().nth(1).expect("a TTL").parse().expect("a number")
+    };
+    assert!(ttl(&server) >= 1);
+    let drained = stdout(&config.command(&["override", "set", "drain", "p0/m0", "--reason", "maintenance"]));
+    assert!(drained.contains("TTL lowered, answered for"), "{drained}");
+    assert_eq!((dig(server.port(), "www.test.example"), ttl(&server)), (vec![backends[0].ip()], 1));
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    server.wait_line(&["override drain of p0/m0", "answered no more, in caches for"]);
+    server.wait_line(&["override drain of p0/m0", "the last cached answer has expired"]);
+}
+
+#[test]
+fn a_protection_binds_probes_and_operators_until_the_glass_is_broken() {
+    let mut backends = Backend::some(56, 3);
+    let protect = "protect: {core: {pools: all, min_members: 2}}\n";
+    let config = Config::new(&format!("{}{protect}", three_sites(&backends)), "  www: {steer: all}\n");
+    let server = config.serve();
+    backends[0].kill();
+    server.wait_answer("www.test.example", &[backends[1].ip(), backends[2].ip()]);
+    let refused = config.command(&["override", "set", "down", "all/m1", "--reason", "fat finger"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("the protection `core` forbids it: never fewer than 2 members"));
+    backends[1].kill();
+    server.wait_line(&["member m1", "is down"]);
+    config.wait_status(&["all/m1 seems dead, and is kept by the protection `core`"]);
+    assert_eq!(dig(server.port(), "www.test.example").len(), 2);
+    stdout(&config.command(&["override", "set", "down", "all/m1", "--reason", "really", "--break-glass"]));
+    server.wait_answer("www.test.example", &[backends[2].ip()]);
+}
+
+#[test]
+fn a_recovered_member_waits_for_an_operator_where_failback_is_manual() {
+    let mut backends = Backend::some(57, 2);
+    let policies = failover(&backends).replace("p0: {monitor: web,", "p0: {monitor: web, failback: manual, slow_start: 2s,");
+    let config = Config::new(&policies, WWW);
+    let server = config.serve();
+    backends[0].kill();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    backends[0].revive();
+    server.wait_line(&["member m0", "is up", "2 passes in a row"]);
+    config.wait_status(&["p0/m0 is up, and held back until an operator releases it"]);
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()]);
+    stdout(&config.command(&["override", "release", "p0/m0"]));
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    config.wait_status(&["p0/m0 is coming back, with"]);
+}
+
+//--- Judgement
+
+#[test]
+fn a_dead_member_is_noticed_long_before_three_intervals_have_passed() {
+    let mut backends = Backend::some(58, 2);
+    let slow = "interval: 5s, timeout: 400ms, fall: 3, rise: 1";
+    let policies = failover(&backends).replace("interval: 500ms, timeout: 400ms, fall: 2, rise: 2", slow);
+    let config = Config::new(&policies, WWW);
+    let server = config.serve();
+    backends[0].kill();
+    let start = Instant::now();
+    let line = server.wait_line(&["member m0", "is down: connection refused"]);
+    assert!(line.contains("3 failures in a row"), "{line}");
+    // A usual probe within 5 s, one at once, one after a second: two usual ones alone would take 10 s.
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_member_that_loses_a_third_of_its_probes_leaves_though_it_never_fails_twice_in_a_row() {
+    let backends = Backend::some(59, 2);
+    let policies = failover(&backends).replace("interval: 500ms, timeout: 400ms", "interval: 100ms, timeout: 90ms");
+    let config = Config::new(&policies, WWW);
+    let server = config.serve();
+    backends[0].lose_every_third();
+    server.wait_answer("www.test.example", &[backends[1].ip()]);
+    server.wait_line(&["member m0", "is down: HTTP 500", "1 failure;"]);
+    let metrics = http(&config, "GET /metrics");
+    assert!(metrics.contains("steersman_target_failures_in_window{target=\"http 127.59.0.1"), "{metrics}");
+}
+
+#[test]
+fn a_canary_that_is_seen_proves_that_silent_members_are_dead() {
+    let backends = Backend::some(60, 3);
+    let canary = backends[2].addr();
+    let config = Config::new(&failover(&backends[..2]), WWW);
+    config.server(&format!("canaries: [\"{canary}\"]\n"));
+    let server = config.serve();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    backends[..2].iter().for_each(Backend::hang);
+    // The canary is seen, so that the members are dead.
+    server.wait_line(&["member m0", "is down: timed out"]);
+    server.wait_line(&["member m1", "is down: timed out"]);
+    assert!(server.lines().iter().all(|line| !line.contains("does not trust")), "{:#?}", server.lines());
+}

@@ -11,7 +11,7 @@ use crate::ids::Id;
 use crate::io::files;
 use crate::io::human::{count, span};
 use crate::io::watch::Fingerprint;
-use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Steer};
+use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Protection, Steer};
 use crate::snapshot::{Settings, Snapshot, Target};
 use crate::zone::Zones;
 use std::collections::BTreeMap;
@@ -49,12 +49,13 @@ fn counts(diagnostics: &Diagnostics) -> String {
 
 /// What would be served and probed, as tables.
 fn summary(snapshot: &Snapshot) -> String {
-    let Snapshot { settings, zones, graph, targets, files: _ } = snapshot;
+    let Snapshot { settings, zones, graph, targets, .. } = snapshot;
     let parts = [
         listeners(settings),
         table("zones", &["ZONE", "NAMES", "STEERED", "DENIALS KEPT"], zone_rows(zones)),
         table("steered names", &["NAME", "TYPES", "DECIDED BY", "TTL", "WHEN ALL IS DOWN"], steer_rows(zones, graph)),
         table("pools", &["POOL", "MEMBERS", "HEALTHY FROM", "CHECKS"], pool_rows(graph)),
+        table("protections", &["PROTECTION", "POOLS", "NEVER FEWER THAN", "REMOVED AT MOST"], protection_rows(graph)),
         table("probes", &["CHECK", "TARGETS", "EVERY", "PROBES/S", "DOWN AFTER", "UP AFTER", "TTL UP TO"], probe_rows(targets.rows())),
     ];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("\n")
@@ -156,6 +157,19 @@ fn pool_rows(graph: &Graph) -> Vec<Vec<String>> {
     graph.pools.rows().iter().map(|pool| vec![pool.name.to_string(), members(pool), healthy_from(pool), checks(pool)]).collect()
 }
 
+fn protection_rows(graph: &Graph) -> Vec<Vec<String>> {
+    let row = |rule: &Protection| {
+        let pools: Vec<&str> = rule.pools.iter().map(|pool| &*graph.pools[*pool].name).collect();
+        let least = [(rule.min_members, "member"), (rule.min_sites, "site")];
+        let least: Vec<String> =
+            least.into_iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(number as usize, noun)).collect();
+        let most = rule.max_removed.map_or_else(|| "-".to_owned(), |(percent, within)| format!("{percent}% in {}", span(within)));
+        let least = if least.is_empty() { "-".to_owned() } else { least.join(", ") };
+        vec![rule.name.to_string(), pools.join(", "), least, most]
+    };
+    graph.protections.iter().map(row).collect()
+}
+
 fn members(pool: &Pool) -> String {
     match pool.members.iter().filter(|member| member.disabled).count() {
         0 => pool.members.len().to_string(),
@@ -182,28 +196,25 @@ fn checks(pool: &Pool) -> String {
 fn probe_rows(targets: &[Target]) -> Vec<Vec<String>> {
     let mut alike: BTreeMap<String, (Rules, usize)> = BTreeMap::new();
     for target in targets {
-        let Rules { interval, timeout, rise, fall } = target.rules;
         // Merged targets may be stricter than others with the same check: they get a row of their own.
-        let key = format!("{}\0{interval:?} {timeout:?} {rise} {fall}", check(target));
+        let key = format!("{}\0{:?}", check(target), target.rules);
         alike.entry(key).or_insert((target.rules, 0)).1 += 1;
     }
     alike.iter().map(|(key, (rules, targets))| probe_row(key.split('\0').next().unwrap_or_default(), *rules, *targets)).collect()
 }
 
 fn probe_row(check: &str, rules: Rules, targets: usize) -> Vec<String> {
-    let Rules { interval, timeout, rise, fall } = rules;
     #[allow(clippy::cast_precision_loss, reason = "a rate is shown with one decimal")]
-    let rate = targets as f64 / interval.as_secs_f64();
+    let rate = targets as f64 / rules.interval.as_secs_f64();
     vec![
         check.to_owned(),
         targets.to_string(),
-        span(interval),
+        span(rules.interval),
         format!("{rate:.1}"),
-        // The member dies just after a probe, and the last probe that fails takes all its time.
-        span(interval * fall + timeout),
-        span(interval * rise),
+        span(rules.detection()),
+        span(rules.recovery()),
         // What a member that has not failed yet is sure to hold: nothing is handed out for longer.
-        span(interval * fall),
+        span(rules.nominal()),
     ]
 }
 
@@ -304,6 +315,8 @@ pools:
     members: [{name: fra-1, a: 192.0.2.1, aaaa: "2001:db8::1"}, {name: fra-2, a: 192.0.2.2, aaaa: "2001:db8::2", disabled: true}]
   nyc: {monitor: fast, min_healthy: 1, on_all_down: serve_all, ttl: 10s, members: [{name: nyc-1, a: 198.51.100.1}]}
   spare: {members: [{name: spare-1, a: 203.0.113.1}]}
+protect:
+  core: {pools: [fra, nyc], min_members: 1, min_sites: 1, max_removed: 30%}
 policies:
   www: {type: failover, use: [fra]}
   last: {type: weighted, use: [fra], on_all_down: {fallback: spare}, on_all_down_ttl: 1m}
@@ -334,11 +347,15 @@ pools (3)
   nyc    1               1 member           1 target
   spare  1               50% of the weight  none: members always count as up
 
+protections (1)
+  PROTECTION  POOLS     NEVER FEWER THAN  REMOVED AT MOST
+  core        fra, nyc  1 member, 1 site  30% in 1m
+
 probes (3)
   CHECK                                               TARGETS  EVERY  PROBES/S  DOWN AFTER  UP AFTER  TTL UP TO
   GET https://www.example.com:443/healthz -> 200-299  1        1s     1.0       3.5s        2s        3s
-  GET https://www.example.com:443/healthz -> 200-299  2        5s     0.4       17s         10s       15s
-  tcp, port 443                                       2        5s     0.4       17s         10s       15s
+  GET https://www.example.com:443/healthz -> 200-299  2        5s     0.4       11s         10s       6.1s
+  tcp, port 443                                       2        5s     0.4       11s         10s       6.1s
 ";
 
     #[test]

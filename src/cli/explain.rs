@@ -1,6 +1,6 @@
 //! `steersman explain`: why a client gets the answer it gets.
 
-use super::{fail, say};
+use super::{escape, fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Ledger, Status, TargetVerdict, Verdict};
 use crate::io::watch::Fingerprint;
@@ -64,7 +64,7 @@ fn believe(snapshot: Arc<Snapshot>, down: &[String]) -> Live {
 fn steady(config: &Snapshot) -> Ledger {
     let mut ledger = Ledger::new(config.targets.len());
     for (target, Target { rules, .. }) in config.targets.iter() {
-        let verdict = Verdict { status: Status::Up, holds: rules.interval * rules.fall, latency: None };
+        let verdict = Verdict { status: Status::Up, holds: rules.nominal(), latency: None };
         ledger.handle_verdict(&TargetVerdict { target, verdict, was: None });
     }
     ledger
@@ -82,17 +82,6 @@ fn query(case: &Case) -> String {
         let _ = write!(query, "&subnet={}", escape(&subnet.to_string()));
     }
     query
-}
-
-/// Percent-encodes what a query string cannot hold (RFC 3986 section 2.3).
-fn escape(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut escaped, byte| {
-        let _ = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(escaped, "{}", char::from(byte)),
-            _ => write!(escaped, "%{byte:02X}"),
-        };
-        escaped
-    })
 }
 
 #[cfg(test)]

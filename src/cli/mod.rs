@@ -7,6 +7,7 @@
 mod check;
 mod demo;
 mod explain;
+mod overrides;
 mod probe;
 mod reload;
 mod serve;
@@ -18,6 +19,7 @@ use crate::explain::Case;
 use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -100,6 +102,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put a state in the place of verdicts: of members, pools or sites, with owner, reason and expiry.
+    Override {
+        #[command(subcommand)]
+        action: overrides::Action,
+        #[command(flatten)]
+        admin: AdminFlags,
+    },
     /// Make a running server load its config anew: all of it, or nothing when it has an error.
     Reload {
         #[command(flatten)]
@@ -125,14 +134,14 @@ enum Command {
 #[derive(clap::Args, Debug)]
 struct ConfigFlag {
     /// The main config file [default: /etc/steersman/steersman.yaml, else ./steersman.yaml].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
 struct AdminFlags {
     /// The admin interface: an address such as 127.0.0.1:8053, or unix:PATH [default: what the config says].
-    #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
+    #[arg(long, value_name = "ADDR", value_parser = admin_addr, global = true)]
     admin: Option<AdminAddr>,
     #[command(flatten)]
     config: ConfigFlag,
@@ -164,6 +173,7 @@ pub fn run() -> ExitCode {
         }
         Command::Probe { monitor, member, config } => probe::run(&config.path(), &monitor, &member),
         Command::Status { admin, json } => with_admin(&admin, |addr| status::run(addr, json)),
+        Command::Override { action, admin } => with_admin(&admin, |addr| overrides::run(addr, &action)),
         Command::Reload { admin, force } => with_admin(&admin, |addr| reload::run(addr, force)),
         Command::Demo { listen, admin, backend_port } => demo::run(listen, admin, backend_port),
     }
@@ -199,6 +209,17 @@ fn with_admin(flags: &AdminFlags, command: impl FnOnce(&AdminAddr) -> ExitCode) 
             fail(&format!("cannot learn from {} where the admin interface is; name it with --admin", path.display()))
         }
     }
+}
+
+/// Percent-encodes what a query string cannot hold (RFC 3986 section 2.3).
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        let _ = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(escaped, "{}", char::from(byte)),
+            _ => write!(escaped, "%{byte:02X}"),
+        };
+        escaped
+    })
 }
 
 /// Says why a command did not do what it should.

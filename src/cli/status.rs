@@ -39,7 +39,22 @@ pub fn name(addr: &AdminAddr) -> String {
 fn render(view: &StatusView) -> String {
     let mut rows = vec![HEAD.map(String::from).to_vec()];
     rows.extend(view.pools.iter().flat_map(pool_rows));
-    format!("{}\n\n{}", headline(view), columns(&rows))
+    format!("{}\n\n{}{}", headline(view), columns(&rows), notes(view))
+}
+
+/// What is held for or against members beside their verdicts, a line each.
+fn notes(view: &StatusView) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (pool, member) in view.pools.iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member))) {
+        for note in member.addresses.iter().flat_map(|address| &address.notes) {
+            let line = format!("{}/{} {note}\n", pool.name, member.name);
+            // Both families of a member are mostly noted alike.
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("\n{}", lines.concat()) }
 }
 
 const HEAD: [&str; 10] = ["POOL", "GRADE", "MEMBER", "SITE", "ADDRESS", "VERDICT", "SINCE", "CONNECT", "NEXT", "LAST RESULT"];
@@ -51,7 +66,15 @@ fn headline(view: &StatusView) -> String {
         many => count(many.len(), "zone"),
     };
     let targets = count(view.targets.len(), "target");
-    format!("steersman {} is {}: generation {} for {age}, {zones}, {targets} probed", view.version, view.state, view.generation)
+    let trouble = match &view.suspicion {
+        Some(doubt) => {
+            let lasts = span(Duration::from_secs_f64(doubt.for_s.max(0.0)));
+            format!("\nSUSPECT for {lasts}: {}; verdicts are held", doubt.why)
+        }
+        None if !view.probes_come_in => "\nSTALLED: no probe comes back; verdicts stand still".to_owned(),
+        None => String::new(),
+    };
+    format!("steersman {} is {}: generation {} for {age}, {zones}, {targets} probed{trouble}", view.version, view.state, view.generation)
 }
 
 fn pool_rows(pool: &PoolStatus) -> Vec<Vec<String>> {
@@ -74,7 +97,7 @@ fn row(member: &MemberStatus, index: usize, address: &AddressStatus) -> Vec<Stri
         first(&member.name),
         first(member.site.as_deref().unwrap_or("-")),
         address.address.to_string(),
-        if member.disabled { "disabled".to_owned() } else { address.verdict.clone() },
+        verdict(member, address),
         span(Duration::from_secs_f64(address.for_s.max(0.0))),
         address.latency_ms.map_or_else(dash, |ms| format!("{ms:.1}ms")),
         address.next_probe_in_s.map_or_else(dash, |s| span(Duration::from_secs_f64(s.max(0.0)))),
@@ -82,9 +105,21 @@ fn row(member: &MemberStatus, index: usize, address: &AddressStatus) -> Vec<Stri
     ]
 }
 
+fn verdict(member: &MemberStatus, address: &AddressStatus) -> String {
+    let AddressStatus { verdict, suspect, forced, .. } = address;
+    match (member.disabled, forced, suspect) {
+        (true, ..) => "disabled".to_owned(),
+        // What is true stays visible beside what is forced.
+        (false, Some(forced), _) => format!("{forced}! ({verdict})"),
+        (false, None, true) => format!("{verdict}?"),
+        (false, None, false) => verdict.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::status::SuspicionStatus;
     use std::collections::BTreeMap;
 
     fn address(address: &str, verdict: &str, last: Option<&str>) -> AddressStatus {
@@ -92,6 +127,12 @@ mod tests {
             family: "ipv4".into(),
             address: address.parse().expect("an address"),
             verdict: verdict.into(),
+            suspect: verdict == "down",
+            forced: None,
+            kept_by: None,
+            held_back: false,
+            share: 1.0,
+            notes: Vec::new(),
             since_unix_s: 0,
             for_s: 7_980.0,
             latency_ms: last.map(|_| 1.25),
@@ -110,6 +151,9 @@ mod tests {
             disabled: false,
             addresses: vec![address("192.0.2.1", "up", Some("pass in 12ms")), address("2001:db8::1", "down", Some("HTTP 500"))],
         };
+        let mut fra = fra;
+        fra.addresses[0].forced = Some("down".into());
+        fra.addresses[0].notes = vec!["is forced down by alice (disk swap): in force; until it is cleared".into()];
         let spare = MemberStatus {
             name: "spare".into(),
             site: None,
@@ -126,6 +170,9 @@ mod tests {
             age_s: 61.0,
             verdict_changes: 0,
             detections: crate::io::status::DetectionStatus::default(),
+            suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
+            probes_come_in: true,
+            overrides: Vec::new(),
             pools_prepared: 0,
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
@@ -142,11 +189,13 @@ mod tests {
         assert_eq!(
             render(&view),
             "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 0 targets probed\n\
+             SUSPECT for 12s: all 2 canaries are silent; verdicts are held\n\
              \n\
-             POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT   SINCE  CONNECT  NEXT  LAST RESULT\n\
-             web   degraded  fra-1   fra   192.0.2.1    up        2h13m  1.2ms    2.5s  pass in 12ms\n                              \
-             2001:db8::1  down      2h13m  1.2ms    2.5s  HTTP 500\n                \
-             spare   -     192.0.2.9    disabled  2h13m  -        -     not monitored\n"
+             POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT     SINCE  CONNECT  NEXT  LAST RESULT\n\
+             web   degraded  fra-1   fra   192.0.2.1    down! (up)  2h13m  1.2ms    2.5s  pass in 12ms\n                              \
+             2001:db8::1  down?       2h13m  1.2ms    2.5s  HTTP 500\n                \
+             spare   -     192.0.2.9    disabled    2h13m  -        -     not monitored\n\n\
+             web/fra-1 is forced down by alice (disk swap): in force; until it is cleared\n"
         );
     }
 }

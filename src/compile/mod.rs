@@ -21,6 +21,8 @@ use crate::config::policies::PoliciesSection;
 use crate::config::server::{AdminListen, GeoSection, ServerSection, unreadable_file};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
+use crate::ids::{Id, PoolId};
+use crate::policy::Graph;
 use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
 use crate::zone::ZoneSource;
 use monitors::Monitors;
@@ -105,7 +107,14 @@ fn link(
     let monitors = Monitors::new(&sections.monitors, monitor_names, probes, &inputs.base, diagnostics);
     let mut pools = PoolCompiler::new(monitors, probes, &sections.sites, site_names, diagnostics);
     let compiled = pools.compile(&sections.pools, diagnostics);
+    let canaries = inputs.server.canaries.iter().map(|addr| pools.canary(*addr)).collect();
     let PoolCompiler { monitors: Monitors { names: monitor_names, files, .. }, sites, targets, .. } = pools;
+    let mut pool_names = Names::new("pool", broken, !complete);
+    for (index, section) in sections.pools.iter().enumerate() {
+        // That two pools have one name is said where policies refer to them.
+        pool_names.declare(&section.name, PoolId::new(index), &mut Diagnostics::new());
+    }
+    let protections = pools::protections(&sections.protections, &pool_names, diagnostics);
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
@@ -113,12 +122,12 @@ fn link(
     let has_zones = !zones.is_empty();
     let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
     let sound = !diagnostics.has_errors() && has_zones;
-    let graph = graph.finish(sound, diagnostics);
+    let graph = Graph { protections, ..graph.finish(sound, diagnostics) };
     if sound {
         warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }
-    Snapshot { settings: settings(inputs), zones, graph, targets, files }
+    Snapshot { settings: settings(inputs), zones, graph, targets, canaries, files }
 }
 
 fn warn_of_unused<T: Copy>(what: &str, why: &str, names: &Names<'_, T>, diagnostics: &mut Diagnostics) {
@@ -195,7 +204,7 @@ fn admin_addr(admin: &AdminListen, base: &Path) -> AdminAddr {
 mod tests {
     use super::*;
     use crate::health::Condition;
-    use crate::ids::{Id, TargetId};
+    use crate::ids::TargetId;
     use crate::policy::{LastResort, Member, Node, Policy};
     use std::fmt::Write;
     use std::time::Duration;

@@ -2,20 +2,22 @@
 
 use super::monitors::{Blueprint, Monitors};
 use super::names::Names;
-use crate::check::Subject;
+use crate::check::{Check, Subject, TcpCheck, identity_of};
 use crate::config::monitor::MonitorSection;
 use crate::config::place::SiteSection;
-use crate::config::pool::{ChooseSection, FamilyHealthSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::pool::{ChooseSection, FailbackSection, FamilyHealthSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::protect::ProtectSection;
 use crate::config::server::ProbesSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
-use crate::health::{Condition, Rules};
+use crate::health::{Condition, Damping, Rules, WindowRule};
 use crate::ids::{PoolId, SiteId, Table, TargetId};
-use crate::policy::{Choose, Member, MinHealthy, Pool};
+use crate::policy::{Choose, Conduct, Failback, Member, MinHealthy, Pool, Protection};
 use crate::prefix::{Family, Prefix};
 use crate::snapshot::Target;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes pools, and on the way targets and sites.
 pub(super) struct PoolCompiler<'a> {
@@ -62,6 +64,16 @@ impl<'a> PoolCompiler<'a> {
         pools
     }
 
+    /// The target of a canary; that of a member, when a member is checked in the same way.
+    pub fn canary(&mut self, addr: SocketAddr) -> TargetId {
+        let check = Check::Tcp(TcpCheck::CONNECT);
+        let identity: Arc<str> = identity_of(addr, None, &check).into();
+        match self.known.get(&identity) {
+            Some(known) => known.target,
+            None => self.targets.push(Target::new(identity, CANARY, addr, check)),
+        }
+    }
+
     fn pool(&mut self, section: &PoolSection, diagnostics: &mut Diagnostics) -> Pool {
         let monitors: Vec<usize> = section.monitors.iter().filter_map(|name| self.monitors.names.resolve(name, diagnostics)).collect();
         let members = section.members.iter().map(|member| self.member(section, member, &monitors, diagnostics)).collect();
@@ -78,6 +90,7 @@ impl<'a> PoolCompiler<'a> {
                 MinHealthySection::Percent(percent) => MinHealthy::Percent(percent),
                 MinHealthySection::Count(count) => MinHealthy::Count(count),
             },
+            conduct: conduct(section),
         }
     }
 
@@ -191,6 +204,31 @@ impl<'a> PoolCompiler<'a> {
     }
 }
 
+fn conduct(section: &PoolSection) -> Conduct {
+    let failback = match section.failback {
+        FailbackSection::Auto => Failback::Auto,
+        FailbackSection::After(span) => Failback::After(span),
+        FailbackSection::Manual => Failback::Manual,
+    };
+    Conduct { slow_start: section.slow_start, failback, slow_above_percent: section.slow_above }
+}
+
+/// Protections over pools by name; a pool's id is its index.
+pub(super) fn protections(sections: &[ProtectSection], pools: &Names<'_, PoolId>, diagnostics: &mut Diagnostics) -> Vec<Protection> {
+    let protection = |section: &ProtectSection| Protection {
+        name: Arc::from(section.name.value.as_str()),
+        pools: section.pools.iter().filter_map(|name| pools.resolve(name, diagnostics)).collect(),
+        min_members: section.min_members,
+        min_sites: section.min_sites,
+        max_removed: section.max_removed.map(|percent| (percent, section.within)),
+    };
+    sections.iter().map(protection).collect()
+}
+
+/// Canaries have to speak before a member is given up for silent: twice as often as members are probed, by default, and with half
+/// of their patience.
+const CANARY: Rules = Rules::plain(Duration::from_secs(2), Duration::from_secs(1), 2, 3);
+
 /// A member at one of its addresses.
 struct Place<'a> {
     pool: &'a PoolSection,
@@ -225,31 +263,43 @@ fn same_check(first: &Spanned<String>, second: &Spanned<String>) -> Diagnostic {
     let message = format!("the monitors `{}` and `{}` make the same check with different timing", first.value, second.value);
     Diagnostic::warning("merged-monitors", &second.span, message)
         .also(&first.span, "the other")
-        .help("an address that has both is probed once, by the strictest of each: the shorter interval and timeout, the smaller fall, the larger rise")
+        .help("an address that has both is probed once, by the strictest of each: the shorter intervals and timeout, the smaller fall, the larger rise, and so on")
 }
 
 pub(super) fn rules_of(section: &MonitorSection) -> Rules {
-    Rules { interval: section.interval, timeout: section.timeout, rise: section.rise, fall: section.fall }
+    let MonitorSection { interval, timeout, rise, fall, fast_interval, .. } = *section;
+    let window = section.window.map(|window| WindowRule::of_percent(window.of, u32::from(window.fail)));
+    let damping = section.damping.map(|damping| Damping { window: damping.window, hold: damping.hold, hold_max: damping.hold_max });
+    Rules { interval, timeout, rise, fall, fast_interval, window, damping }
 }
 
 /// What satisfies both: quick to see a failure, slow to believe in a recovery.
 fn strictest(a: Rules, b: Rules) -> Rules {
-    Rules { interval: a.interval.min(b.interval), timeout: a.timeout.min(b.timeout), rise: a.rise.max(b.rise), fall: a.fall.min(b.fall) }
+    Rules {
+        interval: a.interval.min(b.interval),
+        timeout: a.timeout.min(b.timeout),
+        rise: a.rise.max(b.rise),
+        fall: a.fall.min(b.fall),
+        fast_interval: a.fast_interval.min(b.fast_interval),
+        window: either(a.window, b.window, WindowRule::stricter),
+        damping: either(a.damping, b.damping, Damping::stricter),
+    }
+}
+
+fn either<T>(a: Option<T>, b: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(both(a, b)),
+        (a, b) => a.or(b),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_strictest_rules_are_quick_to_fall_slow_to_rise_and_keep_the_timeout_below_the_interval() {
-        let rules = |interval, timeout, rise, fall| Rules {
-            interval: Duration::from_secs(interval),
-            timeout: Duration::from_secs(timeout),
-            rise,
-            fall,
-        };
+        let rules = |interval, timeout, rise, fall| Rules::plain(Duration::from_secs(interval), Duration::from_secs(timeout), rise, fall);
         assert_eq!(strictest(rules(10, 6, 2, 5), rules(5, 4, 1, 9)), rules(5, 4, 2, 5));
     }
 }

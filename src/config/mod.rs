@@ -17,6 +17,7 @@ pub mod place;
 pub mod policies;
 pub mod policy;
 pub mod pool;
+pub mod protect;
 pub mod reader;
 pub mod server;
 pub mod steer;
@@ -31,7 +32,7 @@ pub use server::ServerSection;
 pub use zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 
 /// Every section with its keys. A key that is not here does not exist.
-pub const SCHEMAS: [Schema; 23] = [
+pub const SCHEMAS: [Schema; 27] = [
     server::SERVER,
     server::GEO,
     server::DOT,
@@ -41,12 +42,16 @@ pub const SCHEMAS: [Schema; 23] = [
     policies::POLICIES,
     policies::REGIONS,
     monitor::MONITOR,
+    monitor::WINDOW,
+    monitor::DAMPING,
     formula::FORMULA,
     place::SITE,
     place::REGION,
     place::MATCH,
     pool::POOL,
     pool::MEMBER,
+    pool::FAILBACK,
+    protect::PROTECT,
     pool::PROBE_ADDRESS,
     policy::POLICY,
     policy::RULE,

@@ -4,6 +4,7 @@ use super::monitor::{self, MonitorSection};
 use super::place::{self, RegionSection, SiteSection};
 use super::policy::{self, PolicySection};
 use super::pool::{self, PoolSection};
+use super::protect::{self, ProtectSection};
 use super::reader::{self, Fields, Schema};
 use super::yaml::{self, Node};
 use crate::diagnostic::{Diagnostics, Source, Spanned};
@@ -22,12 +23,14 @@ pub struct PoliciesSection {
     pub pools: Vec<PoolSection>,
     /// All policies.
     pub policies: Vec<PolicySection>,
+    /// All protections.
+    pub protections: Vec<ProtectSection>,
     /// Names of things that were written but not understood: a reference to one of them is no second fault.
     pub broken: Vec<String>,
 }
 
 /// The keys of a policy file.
-pub const POLICIES: Schema = Schema { name: "a policy file", keys: &["monitors", "sites", "regions", "pools", "policies"] };
+pub const POLICIES: Schema = Schema { name: "a policy file", keys: &["monitors", "sites", "regions", "pools", "policies", "protect"] };
 /// The keys of a region file.
 pub const REGIONS: Schema = Schema { name: "a region file", keys: &["regions"] };
 
@@ -39,6 +42,7 @@ impl PoliciesSection {
         self.regions.extend(other.regions);
         self.pools.extend(other.pools);
         self.policies.extend(other.policies);
+        self.protections.extend(other.protections);
         self.broken.extend(other.broken);
     }
 }
@@ -54,6 +58,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Polic
         regions: named(&fields, "regions", place::read_region, &mut broken, diagnostics),
         pools: named(&fields, "pools", pool::read, &mut broken, diagnostics),
         policies: named(&fields, "policies", policy::read, &mut broken, diagnostics),
+        protections: named(&fields, "protect", protect::read, &mut broken, diagnostics),
         broken,
     })
 }

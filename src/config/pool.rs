@@ -6,6 +6,7 @@ use super::yaml::{Node, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::prefix::Family;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Members that are answered together.
 #[derive(Clone, Debug)]
@@ -28,6 +29,23 @@ pub struct PoolSection {
     pub members: Vec<MemberSection>,
     /// What holds when a zone points at it.
     pub steer: SteerSection,
+    /// Over which time the share of a member that came back grows; zero: all at once.
+    pub slow_start: Duration,
+    /// When a member that was down is answered again.
+    pub failback: FailbackSection,
+    /// By how many percent the latency of a slow member exceeds that of its siblings.
+    pub slow_above: Option<u16>,
+}
+
+/// When a member that was down is answered again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FailbackSection {
+    /// As soon as it is up.
+    Auto,
+    /// When it has been up for so long.
+    After(Duration),
+    /// When an operator says so.
+    Manual,
 }
 
 /// How members are chosen.
@@ -95,8 +113,13 @@ pub const POOL: Schema = Schema {
         "ttl",
         "on_all_down",
         "on_all_down_ttl",
+        "slow_start",
+        "failback",
+        "slow_above",
     ],
 };
+/// The keys of `failback`.
+pub const FAILBACK: Schema = Schema { name: "`failback`", keys: &["after"] };
 /// The keys of a member.
 pub const MEMBER: Schema =
     Schema { name: "a member", keys: &["name", "site", "a", "aaaa", "probe_address", "probe_port", "depends_on", "weight", "disabled"] };
@@ -117,6 +140,8 @@ pub const PICK_MANY: u16 = 8;
 pub const PICK_MAX: u16 = 64;
 /// Members are numbered with 16 bits.
 const MEMBERS_MAX: usize = 65_535;
+
+const DAY: Duration = Duration::from_hours(24);
 
 const CHOICES: &[(&str, ChooseSection)] =
     &[("weighted", ChooseSection::Weighted), ("round_robin", ChooseSection::RoundRobin), ("all", ChooseSection::All)];
@@ -147,6 +172,9 @@ pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) 
         depends_on: fields.optional("depends_on", reader::one_or_list(reader::text), diagnostics).unwrap_or_default(),
         members,
         steer: steer::read(&fields, diagnostics),
+        slow_start: fields.optional("slow_start", reader::duration(Duration::ZERO..=DAY), diagnostics).unwrap_or_default(),
+        failback: fields.optional("failback", failback, diagnostics).unwrap_or(FailbackSection::Auto),
+        slow_above: fields.optional("slow_above", slow_above, diagnostics),
     })
 }
 
@@ -183,6 +211,23 @@ fn min_healthy(node: &Node, diagnostics: &mut Diagnostics) -> Option<MinHealthyS
             reader::refuse("bad-number", node, format!("`{text}` is neither a share nor a number"), help, diagnostics)
         }
     }
+}
+
+/// `auto`, `manual`, or `{after: 10m}`.
+fn failback(node: &Node, diagnostics: &mut Diagnostics) -> Option<FailbackSection> {
+    let Value::Mapping(_) = &node.value else {
+        return reader::choice(&[("auto", FailbackSection::Auto), ("manual", FailbackSection::Manual)])(node, diagnostics);
+    };
+    let fields = Fields::of(node, FAILBACK, diagnostics)?;
+    fields.required("after", "10m", reader::duration(Duration::from_secs(1)..=DAY), diagnostics).map(FailbackSection::After)
+}
+
+/// A share above the median, such as `100%`: twice as slow. Beyond 100 %, unlike other percentages.
+fn slow_above(node: &Node, diagnostics: &mut Diagnostics) -> Option<u16> {
+    let text = reader::scalar(node, "a percentage such as `100%`", diagnostics)?;
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok()).filter(|number| (10..=10_000).contains(number));
+    let help = "write one from `10%` to `10000%`; `100%` is twice as slow as the siblings";
+    number.or_else(|| reader::refuse("out-of-range", node, format!("`{text}` is not such a percentage"), help, diagnostics))
 }
 
 fn read_member(node: &Node, diagnostics: &mut Diagnostics) -> Option<MemberSection> {

@@ -285,7 +285,10 @@ const TTL_MAX_S: u64 = (1 << 31) - 1;
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// The duration of a text, or what to write instead.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// Says what to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS_HELP: &str = "write a whole number and a unit: `300ms`, `5s`, `2m`, `1h`, `1d`";
     if whole(text).is_ok() {
         return Err(format!("add the unit: `{text}s` for seconds, `{text}ms` for milliseconds"));

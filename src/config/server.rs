@@ -41,6 +41,8 @@ pub struct ServerSection {
     pub startup_deadline: Duration,
     /// Limits of TCP and DoT.
     pub tcp: TcpSection,
+    /// Addresses outside that tell, by TCP, whether this node sees anything at all.
+    pub canaries: Vec<SocketAddr>,
     /// What probes may do.
     pub probes: ProbesSection,
 }
@@ -125,6 +127,7 @@ pub const SERVER: Schema = Schema {
         "busy_wait",
         "startup_deadline",
         "tcp",
+        "canaries",
         "probes",
     ],
 };
@@ -185,6 +188,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
             .optional("startup_deadline", reader::duration(Duration::ZERO..=Duration::from_mins(5)), diagnostics)
             .unwrap_or(STARTUP_DEADLINE),
         tcp: fields.optional("tcp", tcp, diagnostics).unwrap_or(TcpSection::DEFAULT),
+        canaries: fields.optional("canaries", listen, diagnostics).unwrap_or_default(),
         probes: fields.optional("probes", probes, diagnostics).unwrap_or(ProbesSection::DEFAULT),
         span: Span::start_of(source),
     })
@@ -196,6 +200,7 @@ impl TcpSection {
         TcpSection { connections: TCP_CONNECTIONS, connections_per_client: TCP_CONNECTIONS_PER_CLIENT, idle: TCP_IDLE };
 }
 
+/// Addresses, each once.
 fn listen(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<SocketAddr>> {
     let addrs = reader::non_empty("address", reader::one_or_list(reader::socket_address))(node, diagnostics)?;
     let mut distinct: Vec<Spanned<SocketAddr>> = Vec::new();
@@ -355,6 +360,7 @@ watch: true
 workers: 2
 startup_deadline: 0s
 tcp: {connections: 10, connections_per_client: 2, idle: 1s}
+canaries: ["192.0.2.1:53", "[2001:db8::1]:53"]
 probes: {allow: [default, 127.0.0.0/8], programs: [/opt/check, /opt/checks/*]}
 "#,
         );
@@ -363,6 +369,7 @@ probes: {allow: [default, 127.0.0.0/8], programs: [/opt/check, /opt/checks/*]}
         assert_eq!((section.listen.len(), section.zones.len(), section.policies.len()), (2, 2, 1));
         assert_eq!(section.admin, Some(AdminListen::Unix("/run/s.sock".to_owned())));
         assert_eq!(section.dot.expect("dot").listen[0].port(), 8853);
+        assert_eq!(section.canaries.len(), 2);
         assert_eq!(section.tcp, TcpSection { connections: 10, connections_per_client: 2, idle: Duration::from_secs(1) });
         assert_eq!((section.workers, section.watch, section.startup_deadline), (Some(2), true, Duration::ZERO));
         assert_eq!(section.probes.allow, Reach { usual: true, networks: vec!["127.0.0.0/8".parse().expect("a prefix")] });

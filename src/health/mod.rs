@@ -4,17 +4,25 @@
 //! [`TargetVerdict`]s, which the [`Ledger`] folds into one verdict per member and family. Knows no address, no protocol
 //! and no socket: a target is an opaque identity. It is told the time and cannot fail.
 
+#[cfg(test)]
+mod blindness;
 mod condition;
+mod doubt;
+mod flaps;
 mod latency;
 mod ledger;
 mod monitor;
 mod observation;
 mod schedule;
 mod verdict;
+mod window;
 
 pub use condition::Condition;
+pub use doubt::{DoubtChange, Evidence, Role, SelfDoubt, Suspicion};
+pub use flaps::Damping;
 pub use ledger::Ledger;
-pub use monitor::{Change, Monitor, Rules};
-pub use observation::{Doubt, FailReason, Observation};
-pub use schedule::{ProbeOrder, Schedule, TargetVerdict, TargetView, Token};
+pub use monitor::{Change, Monitor, Pace, Rules};
+pub use observation::{Doubt, FailReason, Observation, Sight};
+pub use schedule::{ProbeOrder, Schedule, TargetVerdict, TargetView, Token, Wanted};
 pub use verdict::{NotAStatus, Status, Verdict};
+pub use window::WindowRule;

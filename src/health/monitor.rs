@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of when to probe; [`super::Schedule`] holds one monitor per target and feeds it.
 
+use super::flaps::{Damping, Flaps};
 use super::latency::Latency;
+use super::window::{Window, WindowRule};
 use super::{Observation, Status, Verdict};
 use crate::clock::Moment;
 use std::time::Duration;
@@ -18,6 +20,68 @@ pub struct Rules {
     pub rise: u32,
     /// Failures in a row before a target that is up counts as down; at least 1.
     pub fall: u32,
+    /// From one probe's start to the next while a target that is up fails; the interval itself when nothing is hurried.
+    pub fast_interval: Duration,
+    /// How many failures among the last probes bring a target down that never fails `fall` times in a row.
+    pub window: Option<WindowRule>,
+    /// How falls in short order keep a target down.
+    pub damping: Option<Damping>,
+}
+
+impl Rules {
+    /// Rise and fall and nothing else: no probe is hurried, no loss counted, no flap damped.
+    pub const fn plain(interval: Duration, timeout: Duration, rise: u32, fall: u32) -> Rules {
+        Rules { interval, timeout, rise, fall, fast_interval: interval, window: None, damping: None }
+    }
+
+    /// Whether the first failure hurries the probes that follow it.
+    pub fn are_accelerated(&self) -> bool {
+        self.fast_interval < self.interval
+    }
+
+    /// The nominal TTL: how long a target that has not failed yet is sure to stay up.
+    pub fn nominal(&self) -> Duration {
+        self.falls_in(0, self.fall)
+    }
+
+    /// The longest that a target may be dead before it is down: it dies just after a probe, and each probe that follows takes all
+    /// of its time. A probe never begins before the one before it has ended.
+    pub fn detection(&self) -> Duration {
+        let step = if self.are_accelerated() { self.fast_interval.max(self.timeout) } else { self.interval };
+        self.interval.saturating_add(step.saturating_mul(self.fall.saturating_sub(1))).saturating_add(self.timeout)
+    }
+
+    /// The shortest that a target is down: `rise` passes.
+    pub fn recovery(&self) -> Duration {
+        self.interval.saturating_mul(self.rise)
+    }
+
+    /// How soon a target that is up, after `failures` failures in a row, could be down, when `missing` more bring it down.
+    fn falls_in(&self, failures: u32, missing: u32) -> Duration {
+        if !self.are_accelerated() {
+            return self.interval.saturating_mul(missing);
+        }
+        // The next probe is a usual one, unless it is hurried already; of the hurried ones one may be made at once.
+        let (usual, hurried) = if failures == 0 { (self.interval, missing.saturating_sub(1)) } else { (Duration::ZERO, missing) };
+        let at_once = if hurried > 0 { at_once_earliest(self.fast_interval) } else { Duration::ZERO };
+        usual.saturating_add(at_once).saturating_add(self.fast_interval.saturating_mul(hurried.saturating_sub(1)))
+    }
+}
+
+/// When the probe after a target's first refusal is due, counted from the refusal, at the earliest: a tenth of the fast interval.
+pub(super) fn at_once_earliest(fast_interval: Duration) -> Duration {
+    fast_interval / 10
+}
+
+/// When a target should be probed again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// In its next slot: nothing is open.
+    Usual,
+    /// After the fast interval: it fails, and the verdict is not settled.
+    Fast,
+    /// At once: it refuses connections, which costs neither side anything to confirm.
+    AtOnce,
 }
 
 /// The state machine of one target.
@@ -25,6 +89,8 @@ pub struct Rules {
 pub struct Monitor {
     rules: Rules,
     state: State,
+    window: Window,
+    flaps: Flaps,
     /// When the status became what it is.
     since: Moment,
     latency: Latency,
@@ -42,8 +108,9 @@ pub struct Change {
 
 impl Monitor {
     /// A monitor that has seen nothing.
-    pub const fn new(rules: Rules, now: Moment) -> Monitor {
-        Monitor { rules, state: State::Unknown, since: now, latency: Latency::NONE, last: None }
+    pub fn new(rules: Rules, now: Moment) -> Monitor {
+        let (window, flaps) = (Window::default(), Flaps::default());
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None }
     }
 
     /// Believes `status` from an earlier life of the program. Only before the first observation, and only `Up` and
@@ -65,6 +132,7 @@ impl Monitor {
     /// only an observation may flip a status.
     pub fn adopt(&mut self, rules: Rules) {
         self.rules = rules;
+        self.window.adopt(rules.window);
         self.state = match self.state {
             State::Unknown => State::Unknown,
             State::Up { failures } => State::Up { failures: failures.min(rules.fall.saturating_sub(1)) },
@@ -74,41 +142,113 @@ impl Monitor {
 
     /// Takes what a probe saw. An inconclusive observation is remembered, but changes nothing.
     pub fn handle_observation(&mut self, observation: Observation, now: Moment) -> Option<Change> {
-        let before = self.state;
+        let before = (self.state, self.verdict());
         let latency_moved = match observation {
             Observation::Pass { connect, .. } => {
-                self.state = before.after(Sight::Passed, &self.rules);
+                self.count(Counted::Passed, now);
                 self.latency.handle_sample(connect)
             }
             Observation::Fail(_) => {
-                self.state = before.after(Sight::Failed, &self.rules);
+                self.count(Counted::Failed, now);
                 false
             }
             Observation::Inconclusive(_) => false,
         };
         self.last = Some((now, observation));
-        let was = (before.status() != self.state.status()).then_some(before.status());
+        let was = (before.0.status() != self.state.status()).then_some(before.0.status());
         if was.is_some() {
             self.since = now;
         }
-        (before != self.state || latency_moved).then(|| Change { verdict: self.verdict(), was })
+        let verdict = self.verdict();
+        (before.0 != self.state || before.1.holds != verdict.holds || latency_moved).then_some(Change { verdict, was })
+    }
+
+    fn count(&mut self, counted: Counted, now: Moment) {
+        if let Some(rule) = self.rules.window {
+            self.window.handle(rule, counted == Counted::Passed, self.rules.fall);
+        }
+        let before = self.state.status();
+        self.state = self.after(counted, now);
+        if let Some(damping) = self.rules.damping
+            && (before, self.state.status()) == (Status::Up, Status::Down)
+        {
+            self.flaps.fall(damping, now);
+        }
+    }
+
+    /// Remembers what a probe saw without counting it: what a node that doubts its own sight could not see.
+    pub fn withhold(&mut self, observation: Observation, now: Moment) {
+        self.last = Some((now, observation));
+    }
+
+    /// Whether one more failure brings the target down.
+    pub fn is_about_to_fall(&self) -> bool {
+        match self.state {
+            State::Unknown => true,
+            State::Up { failures } => self.failures_missing(failures) <= 1,
+            State::Down { .. } => false,
+        }
+    }
+
+    /// Forgets the failures of a target that is up: they were seen by a node that could not see. Says whether there were any.
+    pub fn forgive(&mut self) -> Option<Change> {
+        let State::Up { failures: 1.. } = self.state else { return None };
+        self.state = State::Up { failures: 0 };
+        self.window.forgive();
+        Some(Change { verdict: self.verdict(), was: None })
+    }
+
+    /// When it should be probed next, after what was seen last.
+    pub fn pace(&self) -> Pace {
+        let State::Up { failures: failures @ 1.. } = self.state else { return Pace::Usual };
+        let refused = self.last.as_ref().is_some_and(|(_, seen)| seen.is_refusal());
+        match (self.rules.are_accelerated(), failures == 1 && refused) {
+            (false, _) => Pace::Usual,
+            (true, true) => Pace::AtOnce,
+            (true, false) => Pace::Fast,
+        }
     }
 
     /// What is believed now, and how long that is sure to hold.
     ///
-    /// It holds for interval x probes still missing before the status could flip, so that no resolver keeps an answer
-    /// longer than the belief behind it. Zero while unknown: the next observation decides.
+    /// It holds for the probes still missing before the status could flip, as far apart as they are made at the least, so that
+    /// no resolver keeps an answer longer than the belief behind it. Zero while unknown: the next observation decides.
     pub fn verdict(&self) -> Verdict {
         Verdict { status: self.state.status(), holds: self.holds(), latency: self.latency.shown() }
     }
 
     fn holds(&self) -> Duration {
-        let missing = match self.state {
-            State::Unknown => 0,
-            State::Up { failures } => self.rules.fall.saturating_sub(failures),
-            State::Down { passes } => self.rules.rise.saturating_sub(passes),
-        };
-        self.rules.interval.saturating_mul(missing)
+        match self.state {
+            State::Unknown => Duration::ZERO,
+            State::Up { failures } => self.rules.falls_in(failures, self.failures_missing(failures)),
+            State::Down { passes } => {
+                let rises_in = self.rules.interval.saturating_mul(self.passes_missing(passes));
+                let seen = self.last.as_ref().map_or(self.since, |(then, _)| *then);
+                rises_in.max(self.flaps.held_until().since(seen))
+            }
+        }
+    }
+
+    /// Failures that still bring down a target that is up; at least 1.
+    fn failures_missing(&self, failures: u32) -> u32 {
+        let in_a_row = self.rules.fall.saturating_sub(failures).max(1);
+        self.rules.window.map_or(in_a_row, |rule| in_a_row.min(self.window.failures_missing(rule)))
+    }
+
+    /// Passes that a target which is down still needs; at least 1.
+    fn passes_missing(&self, passes: u32) -> u32 {
+        let in_a_row = self.rules.rise.saturating_sub(passes).max(1);
+        self.rules.window.map_or(in_a_row, |rule| in_a_row.max(self.window.passes_missing(rule)))
+    }
+
+    /// How often it fell of late, while that counts; and until when it therefore stays down.
+    pub fn flaps(&self, now: Moment) -> (usize, Moment) {
+        (self.rules.damping.map_or(0, |damping| self.flaps.count(damping, now)), self.flaps.held_until())
+    }
+
+    /// Failures among the last observations that the window looks at, and how many those are; none without a window.
+    pub fn loss(&self) -> Option<(u32, u32)> {
+        self.rules.window.map(|_| (self.window.failures(), self.window.len()))
     }
 
     /// The rules in force.
@@ -151,14 +291,14 @@ enum State {
         failures: u32,
     },
     Down {
-        /// Passes since the last failure; `0..rise`.
+        /// Passes since the last failure; `0..=rise`: all of them when the window or a hold-down keeps the target down.
         passes: u32,
     },
 }
 
 /// An observation that counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sight {
+enum Counted {
     Passed,
     Failed,
 }
@@ -171,8 +311,10 @@ impl State {
             State::Down { .. } => Status::Down,
         }
     }
+}
 
-    /// The state after one more observation that counts.
+impl Monitor {
+    /// The state after one more observation that counts, which the window has seen already.
     ///
     /// ```text
     ///                      ┌───────────┐
@@ -181,19 +323,28 @@ impl State {
     ///         │            └───────────┘            │
     ///         ▼                                     ▼
     ///   ┌───────────┐   failed, `fall` in a row   ┌───────────┐
+    ///   │           │   or too many of the last   │           │
     ///   │    Up     ├────────────────────────────►│   Down    │
     ///   │ failures  │◄────────────────────────────┤  passes   │
-    ///   └─┬───▲─┬─▲─┘   passed, `rise` in a row   └─┬───▲─┬─▲─┘
-    ///     └───┘ └─┘                                 └───┘ └─┘
-    ///   passed: failures = 0                    failed: passes = 0
-    ///   failed: failures + 1                    passed: passes + 1
+    ///   └─┬───▲─┬─▲─┘   passed, `rise` in a row,  └─┬───▲─┬─▲─┘
+    ///     └───┘ └─┘     few failures of the last,   └───┘ └─┘
+    ///   passed: failures = 0   nothing holds it   failed: passes = 0
+    ///   failed: failures + 1                      passed: passes + 1, at most rise
     /// ```
-    const fn after(self, sight: Sight, rules: &Rules) -> State {
-        match (self, sight) {
-            (State::Up { failures }, Sight::Failed) if failures + 1 < rules.fall => State::Up { failures: failures + 1 },
-            (State::Down { passes }, Sight::Passed) if passes + 1 < rules.rise => State::Down { passes: passes + 1 },
-            (State::Unknown | State::Up { .. } | State::Down { .. }, Sight::Passed) => State::Up { failures: 0 },
-            (State::Unknown | State::Up { .. } | State::Down { .. }, Sight::Failed) => State::Down { passes: 0 },
+    fn after(&self, counted: Counted, now: Moment) -> State {
+        let Rules { rise, fall, window, .. } = self.rules;
+        let is_lossy = |limit: fn(&WindowRule) -> u32| window.is_some_and(|rule| self.window.failures() > limit(&rule));
+        match (self.state, counted) {
+            (State::Up { failures }, Counted::Failed) if failures + 1 < fall && !is_lossy(|rule| rule.limit - 1) => {
+                State::Up { failures: failures + 1 }
+            }
+            (State::Down { passes }, Counted::Passed)
+                if passes + 1 < rise || is_lossy(WindowRule::forgiven) || now < self.flaps.held_until() =>
+            {
+                State::Down { passes: (passes + 1).min(rise) }
+            }
+            (State::Unknown | State::Up { .. } | State::Down { .. }, Counted::Passed) => State::Up { failures: 0 },
+            (State::Unknown | State::Up { .. } | State::Down { .. }, Counted::Failed) => State::Down { passes: 0 },
         }
     }
 }
@@ -204,7 +355,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RULES: Rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 3 };
+    const RULES: Rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
+    const FAST: Rules = Rules { fast_interval: Duration::from_secs(1), ..RULES };
+    const LOSSY: WindowRule = WindowRule { of: 20, limit: 6 };
+    const DAMPING: Damping = Damping { window: Duration::from_mins(10), hold: Duration::from_secs(10), hold_max: Duration::from_mins(5) };
 
     fn monitor(rise: u32, fall: u32) -> Monitor {
         Monitor::new(Rules { rise, fall, ..RULES }, Moment::START)
@@ -214,6 +368,7 @@ mod tests {
         match letter {
             'P' => Observation::Pass { connect: Duration::from_millis(10), total: Duration::from_millis(20) },
             'F' => Observation::Fail(FailReason::Timeout),
+            'R' => Observation::Fail(FailReason::Refused),
             '?' => Observation::Inconclusive(Doubt::NoRoute),
             other => panic!("{other} stands for no observation"),
         }
@@ -353,6 +508,126 @@ mod tests {
         feed(&mut down, "FPPPP");
         down.adopt(Rules { rise: 1, ..RULES });
         assert_eq!(down.state, State::Down { passes: 0 });
+    }
+
+    //--- Acceleration
+
+    #[test]
+    fn the_first_failure_hurries_the_next_probe_until_the_verdict_is_settled_and_rising_is_never_hurried() {
+        let pace = |letters| {
+            let mut monitor = Monitor::new(FAST, Moment::START);
+            feed(&mut monitor, letters);
+            monitor.pace()
+        };
+        for (letters, expected) in [
+            ("P", Pace::Usual),
+            ("PF", Pace::Fast),
+            ("PFF", Pace::Fast),
+            ("PF?", Pace::Fast),
+            ("PFP", Pace::Usual),
+            ("PFFF", Pace::Usual),
+            ("FP", Pace::Usual),
+            ("?", Pace::Usual),
+        ] {
+            assert_eq!(pace(letters), expected, "{letters}");
+        }
+        let mut unhurried = monitor(2, 3);
+        feed(&mut unhurried, "PF");
+        assert_eq!(unhurried.pace(), Pace::Usual);
+    }
+
+    #[test]
+    fn a_refusal_is_confirmed_at_once_but_only_the_first_of_a_run() {
+        let pace = |letters| {
+            let mut monitor = Monitor::new(FAST, Moment::START);
+            feed(&mut monitor, letters);
+            monitor.pace()
+        };
+        assert_eq!([pace("PR"), pace("PRR"), pace("PFR")], [Pace::AtOnce, Pace::Fast, Pace::Fast]);
+    }
+
+    #[test]
+    fn an_accelerated_verdict_holds_only_as_long_as_hurried_probes_leave_it() {
+        let holds_ms = |letters| {
+            let mut monitor = Monitor::new(FAST, Moment::START);
+            feed(&mut monitor, letters);
+            monitor.verdict().holds.as_millis()
+        };
+        // A usual probe, one at once, one after the fast interval.
+        assert_eq!([holds_ms("P"), holds_ms("PF"), holds_ms("PFF")], [6_100, 1_100, 100]);
+        assert_eq!([holds_ms("F"), holds_ms("FP")], [10_000, 5_000]);
+        assert_eq!((FAST.nominal().as_millis(), FAST.detection().as_secs()), (6_100, 5 + 2 * 2 + 2));
+        assert_eq!((RULES.nominal().as_secs(), RULES.detection().as_secs()), (15, 17));
+        assert_eq!(Rules { fall: 1, ..FAST }.nominal(), FAST.interval);
+    }
+
+    //--- Loss
+
+    #[test]
+    fn a_member_that_loses_a_third_of_its_probes_goes_down_though_it_never_fails_thrice_in_a_row() {
+        let lossy = |letters: &str| feed(&mut Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START), letters);
+        assert_eq!(lossy(&"PPF".repeat(5)).status(), Status::Up);
+        assert_eq!(lossy(&"PPF".repeat(6)).status(), Status::Down);
+        assert_eq!(feed(&mut monitor(2, 3), &"PPF".repeat(60)).status(), Status::Up, "without a window");
+        assert_eq!(lossy(&"PPPF".repeat(60)).status(), Status::Up, "five of twenty are not too many");
+    }
+
+    #[test]
+    fn a_lossy_member_returns_when_half_of_what_brought_it_down_is_left_and_a_dead_one_as_fast_as_ever() {
+        let mut monitor = Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START);
+        feed(&mut monitor, &"PPF".repeat(6));
+        assert_eq!(monitor.verdict().holds, RULES.interval * 11);
+        assert_eq!(feed(&mut monitor, &"P".repeat(10)), State::Down { passes: 2 });
+        assert_eq!(feed(&mut monitor, "P"), State::Up { failures: 0 });
+        let mut dead = Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START);
+        assert_eq!(feed(&mut dead, &format!("P{}PP", "F".repeat(50))).status(), Status::Up);
+    }
+
+    #[test]
+    fn a_verdict_holds_no_longer_than_the_window_leaves_it() {
+        let mut monitor = Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START);
+        feed(&mut monitor, &"PPF".repeat(5));
+        feed(&mut monitor, "P");
+        assert_eq!(monitor.verdict().holds, RULES.interval, "one more failure is one too many");
+        assert!(monitor.is_about_to_fall());
+    }
+
+    //--- Flaps
+
+    #[test]
+    fn each_flap_keeps_a_target_down_for_longer_and_the_verdict_says_so() {
+        let mut monitor = Monitor::new(Rules { damping: Some(DAMPING), rise: 1, fall: 1, ..RULES }, Moment::START);
+        assert_eq!(feed(&mut monitor, "PFP").status(), Status::Up, "the first is an accident");
+        assert_eq!(feed(&mut monitor, "F").status(), Status::Down);
+        assert_eq!(monitor.verdict().holds, Duration::from_secs(10));
+        assert_eq!(feed(&mut monitor, "PPPPPPPPP"), State::Down { passes: 1 }, "nine seconds later");
+        assert_eq!(feed(&mut monitor, "P"), State::Up { failures: 0 });
+        let now = monitor.last().expect("fed").0;
+        assert_eq!(monitor.flaps(now), (2, now));
+        assert_eq!(monitor.flaps(now.after(DAMPING.window)).0, 0);
+    }
+
+    //--- Doubt
+
+    #[test]
+    fn what_is_withheld_is_remembered_and_never_counts() {
+        let mut monitor = monitor(2, 1);
+        feed(&mut monitor, "P");
+        monitor.withhold(observation('F'), Moment::START);
+        assert_eq!(monitor.verdict().status, Status::Up);
+        assert!(matches!(monitor.last(), Some((_, Observation::Fail(FailReason::Timeout)))));
+    }
+
+    #[test]
+    fn failures_of_a_target_that_is_up_can_be_forgiven_and_nothing_else() {
+        let mut monitor = monitor(2, 3);
+        assert_eq!(monitor.forgive(), None);
+        feed(&mut monitor, "PFF");
+        assert!(monitor.is_about_to_fall());
+        assert_eq!(monitor.forgive().map(|change| change.verdict.holds), Some(RULES.interval * 3));
+        assert!(!monitor.is_about_to_fall());
+        feed(&mut monitor, "FFFP");
+        assert_eq!((monitor.forgive(), monitor.state), (None, State::Down { passes: 1 }));
     }
 
     /// The rules once more, from the definition and without a state: the status after `letters`.

@@ -31,6 +31,37 @@ impl Observation {
     }
 }
 
+/// What an observation says about this node's own sight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// Something came back from out there, be it a refusal: the node sees.
+    Seen,
+    /// Nothing came back: the target is dead, or the node is blind.
+    Dark,
+    /// The node could not even look.
+    Local(Doubt),
+    /// It came from elsewhere than over the way to the target: an agent's report, a feed, a program, or a file of this node that
+    /// cannot be read. Nothing follows from it for what the node sees.
+    Elsewhere,
+}
+
+impl Observation {
+    /// What it says about this node's own sight. A router's word that a host cannot be reached is none of the host.
+    pub const fn sight(&self) -> Sight {
+        match self {
+            Observation::Pass { connect, .. } if connect.is_zero() => Sight::Elsewhere,
+            Observation::Pass { .. } => Sight::Seen,
+            Observation::Fail(reason) => reason.sight(),
+            Observation::Inconclusive(doubt) => doubt.sight(),
+        }
+    }
+
+    /// Whether the target's machine said at once that nobody listens, or hung up.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Observation::Fail(FailReason::Refused | FailReason::Reset))
+    }
+}
+
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,6 +99,19 @@ pub enum FailReason {
 }
 
 impl FailReason {
+    const fn sight(&self) -> Sight {
+        match self {
+            FailReason::Timeout | FailReason::Unreachable => Sight::Dark,
+            FailReason::Refused
+            | FailReason::Reset
+            | FailReason::Tls(_)
+            | FailReason::Status(_)
+            | FailReason::Protocol(_)
+            | FailReason::Content(_) => Sight::Seen,
+            FailReason::Reported(_) | FailReason::Silent(_) => Sight::Elsewhere,
+        }
+    }
+
     /// A short word for metrics.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -131,6 +175,13 @@ pub enum Doubt {
 }
 
 impl Doubt {
+    const fn sight(self) -> Sight {
+        match self {
+            Doubt::NoRoute | Doubt::NoAddress | Doubt::NoResources | Doubt::NoRoots | Doubt::Unaskable | Doubt::Lag => Sight::Local(self),
+            Doubt::NotPermitted | Doubt::NoProgram | Doubt::Unreadable | Doubt::NoReport | Doubt::Undecided => Sight::Elsewhere,
+        }
+    }
+
     /// A short word for metrics.
     pub const fn code(self) -> &'static str {
         match self {
@@ -182,6 +233,33 @@ mod tests {
         assert_eq!(Observation::Fail(FailReason::Status(503)).to_string(), "failed: HTTP 503");
         assert_eq!(Observation::Fail(FailReason::Refused).to_string(), "failed: connection refused");
         assert_eq!(Observation::Inconclusive(Doubt::Lag).to_string(), "inconclusive: the prober ran late");
+    }
+
+    #[test]
+    fn what_came_back_from_the_target_is_sight_and_what_should_have_is_darkness() {
+        let pass = Observation::Pass { connect: Duration::from_micros(1), total: Duration::from_millis(1) };
+        assert_eq!(pass.sight(), Sight::Seen);
+        for reason in [FailReason::Refused, FailReason::Reset, FailReason::Status(503), FailReason::Content("x".into())] {
+            assert_eq!(Observation::Fail(reason).sight(), Sight::Seen);
+        }
+        for reason in [FailReason::Timeout, FailReason::Unreachable] {
+            assert_eq!(Observation::Fail(reason).sight(), Sight::Dark);
+        }
+        for doubt in [Doubt::NoRoute, Doubt::NoAddress, Doubt::NoResources, Doubt::Lag] {
+            assert_eq!(Observation::Inconclusive(doubt).sight(), Sight::Local(doubt));
+        }
+    }
+
+    #[test]
+    fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node() {
+        let told = Observation::Pass { connect: Duration::ZERO, total: Duration::from_millis(1) };
+        assert_eq!(told.sight(), Sight::Elsewhere);
+        for reason in [FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
+            assert_eq!(Observation::Fail(reason).sight(), Sight::Elsewhere);
+        }
+        for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
+            assert_eq!(Observation::Inconclusive(doubt).sight(), Sight::Elsewhere);
+        }
     }
 
     #[test]

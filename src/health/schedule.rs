@@ -7,8 +7,15 @@
 //! Targets are known by identity: [`Schedule::adopt`] gives out new ids by position and carries everything else over,
 //! also the tokens of probes under way. A prober that never reports back cannot stall a target: a while after the
 //! deadline the probe is given up as [`Doubt::Lag`], and the target takes its next slot.
+//!
+//! The pace of a target that fails is its monitor's to say ([`Pace`]), and whether silence counts is [`SelfDoubt`]'s: a
+//! target that falls silent while nothing else is seen is not believed to be dead.
 
-use super::{Change, Doubt, Monitor, Observation, Rules, Status, Verdict};
+use super::doubt::{Eye, Look};
+use super::monitor::at_once_earliest;
+use super::{
+    Change, Doubt, DoubtChange, FailReason, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
+};
 use crate::clock::Moment;
 use crate::ids::{Table, TargetId};
 use crate::rng::mix;
@@ -42,6 +49,17 @@ pub struct TargetVerdict {
     pub was: Option<Status>,
 }
 
+/// A target to be probed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// By which it is known across reloads.
+    pub identity: Arc<str>,
+    /// How observations become a verdict.
+    pub rules: Rules,
+    /// What it is to this node's judgement of its own sight.
+    pub role: Role,
+}
+
 /// A target as people look at it.
 #[derive(Clone, Debug)]
 pub struct TargetView {
@@ -55,6 +73,12 @@ pub struct TargetView {
     pub last: Option<(Moment, Observation)>,
     /// When the next probe starts; of a target being probed now, when the one after that does.
     pub next: Moment,
+    /// Whether it seems dead, but is not believed to be, since this node may be blind.
+    pub suspect: bool,
+    /// How often it fell of late, and until when it therefore stays down.
+    pub flaps: (usize, Moment),
+    /// Failures among the last observations that the window looks at, and how many those are; none without a window.
+    pub loss: Option<(u32, u32)>,
 }
 
 /// All targets of the config in force.
@@ -76,6 +100,17 @@ pub struct Schedule {
     heartbeat: Option<Moment>,
     /// When the set of targets was last taken over.
     adopted: Moment,
+    /// Since when there has been room for another probe: what is late before that is not this node's fault.
+    room_since: Moment,
+    doubt: SelfDoubt,
+    /// When the doubt was last thought over.
+    reflected: Moment,
+    /// When this node last looked elsewhere because of somebody's silence.
+    looked: Moment,
+    /// Changes of the doubt that were not told yet.
+    changes: Vec<DoubtChange>,
+    /// Verdicts that changed with it, and were not told yet.
+    forgiven: Vec<TargetVerdict>,
 }
 
 /// One target and its next probe.
@@ -85,8 +120,20 @@ struct Appointment {
     monitor: Monitor,
     /// The start of the next probe.
     due: Moment,
-    /// The probe under way, and when it is given up.
-    probe: Option<(Token, Moment)>,
+    probe: Option<Probe>,
+    eye: Eye,
+    /// Whether the last look would have brought it down, and was not believed.
+    withheld: bool,
+}
+
+/// A probe under way.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    token: Token,
+    begun: Moment,
+    deadline: Moment,
+    /// When it is given up.
+    gives_up: Moment,
 }
 
 impl Schedule {
@@ -100,7 +147,7 @@ impl Schedule {
     /// Takes over a new set of targets. Those known by identity keep their state, and a probe under way stays under way;
     /// new ones start unknown and are due at once; those gone are never probed again, and their late observations are
     /// ignored. The id of a target is its position in `targets`.
-    pub fn adopt(&mut self, targets: &[(Arc<str>, Rules)], now: Moment) {
+    pub fn adopt(&mut self, targets: &[Wanted], now: Moment) {
         let mut known: HashMap<Arc<str>, Appointment> = std::mem::take(&mut self.targets)
             .into_rows()
             .into_iter()
@@ -108,23 +155,28 @@ impl Schedule {
             .collect();
         self.targets = targets
             .iter()
-            .map(|(identity, rules)| match known.remove(identity) {
-                Some(appointment) => self.renewed(appointment, *rules, now),
-                None => Appointment { identity: identity.clone(), monitor: Monitor::new(*rules, now), due: now, probe: None },
+            .map(|Wanted { identity, rules, role }| match known.remove(identity) {
+                Some(appointment) => self.renewed(appointment, *rules, *role, now),
+                None => Appointment::new(identity.clone(), *rules, *role, now),
             })
             .collect();
         self.under_way_max = under_way_max(targets);
-        self.adopted = now;
+        (self.adopted, self.room_since) = (now, now);
+        // Ids mean other targets now; whoever adopts reads all verdicts anew.
+        self.forgiven.clear();
         self.index();
+        let slowest = targets.iter().map(|wanted| wanted.rules.interval.saturating_add(wanted.rules.timeout)).max();
+        self.doubt.adopt(self.targets.rows().iter().map(|appointment| &appointment.eye), slowest.unwrap_or_default());
     }
 
     /// A kept appointment under the rules now in force. Another interval means other slots; a probe that is due sooner
     /// than the new slot stays due.
-    fn renewed(&self, mut appointment: Appointment, rules: Rules, now: Moment) -> Appointment {
+    fn renewed(&self, mut appointment: Appointment, rules: Rules, role: Role, now: Moment) -> Appointment {
         if appointment.monitor.rules().interval != rules.interval {
             appointment.due = appointment.due.min(self.slot_after(now, &appointment.identity, rules.interval));
         }
         appointment.monitor.adopt(rules);
+        appointment.eye.role = role;
         appointment
     }
 
@@ -136,7 +188,7 @@ impl Schedule {
         self.given_up.clear();
         for (target, appointment) in self.targets.iter() {
             self.by_identity.insert(appointment.identity.clone(), target);
-            if let Some((token, gives_up)) = appointment.probe {
+            if let Some(Probe { token, gives_up, .. }) = appointment.probe {
                 self.under_way.insert(token, target);
                 self.given_up.insert((gives_up, token));
             } else {
@@ -148,8 +200,10 @@ impl Schedule {
     /// Believes `status` of a target that has not been observed yet: what a state file said. Its observations then count
     /// by rise and fall. Unknown identities are ignored.
     pub fn restore(&mut self, identity: &str, status: Status, now: Moment) {
-        if let Some(&target) = self.by_identity.get(identity) {
-            self.targets[target].monitor.restore(status, now);
+        if let Some(&target) = self.by_identity.get(identity)
+            && self.targets[target].monitor.restore(status, now)
+        {
+            self.doubt.handle_status(&mut self.targets[target].eye, status);
         }
     }
 
@@ -164,6 +218,7 @@ impl Schedule {
         }
         let &(due, target) = self.waiting.first().filter(|(due, _)| *due <= now)?;
         self.waiting.remove(&(due, target));
+        self.doubt.handle_lateness(now.since(due.max(self.room_since)), now);
         Some(self.order(target, now))
     }
 
@@ -176,7 +231,7 @@ impl Schedule {
         let due = self.slot_after(now, &self.targets[target].identity, rules.interval);
         let appointment = &mut self.targets[target];
         appointment.due = due;
-        appointment.probe = Some((token, gives_up));
+        appointment.probe = Some(Probe { token, begun: now, deadline, gives_up });
         self.under_way.insert(token, target);
         self.given_up.insert((gives_up, token));
         ProbeOrder { target, token, deadline }
@@ -212,21 +267,58 @@ impl Schedule {
         }
     }
 
-    /// Ends the probe of `target` and lets it wait for its next slot. A slot that passed meanwhile is lost.
+    /// Ends the probe of `target` and lets it wait for its next one.
     fn conclude(&mut self, target: TargetId, observation: Observation, now: Moment) -> Option<Change> {
-        let appointment = &self.targets[target];
-        let due = if appointment.due > now {
-            appointment.due
-        } else {
-            self.slot_after(now, &appointment.identity, appointment.monitor.rules().interval)
-        };
-        let appointment = &mut self.targets[target];
-        let (token, gives_up) = appointment.probe.take().expect("the caller found the target by its probe under way");
-        appointment.due = due;
-        self.under_way.remove(&token);
-        self.given_up.remove(&(gives_up, token));
+        let probe = self.targets[target].probe.take().expect("the caller found the target by its probe under way");
+        if self.under_way.len() >= self.under_way_max {
+            self.room_since = now;
+        }
+        self.under_way.remove(&probe.token);
+        self.given_up.remove(&(probe.gives_up, probe.token));
+        let change = self.judge(target, probe, observation, now);
+        let due = self.next_probe(target, probe, now);
+        self.targets[target].due = due;
         self.waiting.insert((due, target));
-        appointment.monitor.handle_observation(observation, now)
+        change
+    }
+
+    /// Lets an observation count, or not: silence only while this node trusts its eyes.
+    fn judge(&mut self, target: TargetId, probe: Probe, observation: Observation, now: Moment) -> Option<Change> {
+        let observation = unless_late(observation, probe, now);
+        let look = Look { begun: probe.begun, saw: observation.sight() };
+        let ended = self.doubt.handle_look(&mut self.targets[target].eye, look, now);
+        self.tell(ended);
+        let is_silent = look.saw == Sight::Dark;
+        self.targets[target].withheld = false;
+        if is_silent && !self.doubt.counts(look) {
+            self.targets[target].monitor.withhold(observation, now);
+            return None;
+        }
+        if is_silent && self.targets[target].monitor.is_about_to_fall() && !self.is_believed(target, now) {
+            self.targets[target].withheld = true;
+            self.targets[target].monitor.withhold(observation, now);
+            return None;
+        }
+        let appointment = &mut self.targets[target];
+        let change = appointment.monitor.handle_observation(observation, now)?;
+        self.doubt.handle_status(&mut appointment.eye, change.verdict.status);
+        if is_silent && change.verdict.status == Status::Up {
+            self.prepare_to_believe(target, now);
+        }
+        Some(change)
+    }
+
+    /// When `target` is probed next. A slot that passed meanwhile is lost.
+    fn next_probe(&self, target: TargetId, probe: Probe, now: Moment) -> Moment {
+        let Appointment { identity, monitor, due, withheld, .. } = &self.targets[target];
+        let rules = monitor.rules();
+        let slot = if *due > now { *due } else { self.slot_after(now, identity, rules.interval) };
+        let hurried = match monitor.pace() {
+            Pace::AtOnce => now.after(at_once(rules.fast_interval, probe.token)),
+            Pace::Usual if !withheld => return slot,
+            Pace::Usual | Pace::Fast => probe.begun.after(rules.fast_interval).max(now),
+        };
+        hurried.min(slot)
     }
 
     /// The first slot of a target after `now`. Slots lie an interval apart, at a phase that only the identity and the
@@ -236,6 +328,88 @@ impl Schedule {
         let phase = mix(fnv1a(identity) ^ mix(self.seed)) % interval;
         let since_slot = (now.as_nanos() % interval + (interval - phase)) % interval;
         now.after(Duration::from_nanos(interval - since_slot))
+    }
+
+    //--- Doubt
+
+    /// Whether `target`, which is silent and would go down now, is believed to be dead. If not, this node looks elsewhere.
+    fn is_believed(&mut self, target: TargetId, now: Moment) -> bool {
+        self.reflect(now, LOOK_ELSEWHERE_EVERY);
+        let eye = &self.targets[target].eye;
+        if self.doubt.believes(eye, now) {
+            return true;
+        }
+        if let Some(since) = eye.silent_since() {
+            self.look_elsewhere(since, now);
+        }
+        false
+    }
+
+    /// Looks elsewhere as soon as a target begins to fall silent, so that its last silent probe need not wait for proof. Where places
+    /// are many, enough of them are seen in any second, and nothing is hurried.
+    fn prepare_to_believe(&mut self, target: TargetId, now: Moment) {
+        let eye = &self.targets[target].eye;
+        let Some(since) = eye.silent_since() else { return };
+        if self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye, now) {
+            self.look_elsewhere(since, now);
+        }
+    }
+
+    /// Makes one probe at once in each place where nothing was seen since `since`: its answer tells a dead target from a
+    /// blind node, and needs not wait for the place's next slot.
+    fn look_elsewhere(&mut self, since: Moment, now: Moment) {
+        if now.since(self.looked) < LOOK_ELSEWHERE_EVERY {
+            return;
+        }
+        self.looked = now;
+        let mut places = BTreeSet::new();
+        let mut hurried: Vec<TargetId> = Vec::new();
+        for (target, Appointment { eye, probe, due, .. }) in self.targets.iter() {
+            let is_late = probe.is_none() && *due > now && self.doubt.would_tell(eye, since);
+            if is_late && hurried.len() < LOOKS_ELSEWHERE_MAX && places.insert(eye.role) {
+                hurried.push(target);
+            }
+        }
+        for target in hurried {
+            let due = std::mem::replace(&mut self.targets[target].due, now);
+            self.waiting.remove(&(due, target));
+            self.waiting.insert((now, target));
+        }
+    }
+
+    /// Thinks over whether this node sees, at most once in `every`.
+    fn reflect(&mut self, now: Moment, every: Duration) {
+        if now.since(self.reflected) < every {
+            return;
+        }
+        self.reflected = now;
+        let change = self.doubt.reflect(self.targets.rows().iter().map(|appointment| &appointment.eye), now);
+        self.tell(change);
+    }
+
+    /// Keeps a change of the doubt to be told. What was silent meanwhile, was silent to a node that could not see: it is forgiven.
+    fn tell(&mut self, change: Option<DoubtChange>) {
+        let Some(change) = change else { return };
+        self.changes.push(change);
+        for target in self.targets.iter().map(|(target, _)| target).collect::<Vec<_>>() {
+            let appointment = &mut self.targets[target];
+            let is_silent = appointment.eye.silent_since().is_some();
+            if let Some(Change { verdict, was }) = is_silent.then(|| appointment.monitor.forgive()).flatten() {
+                self.forgiven.push(TargetVerdict { target, verdict, was });
+            }
+        }
+    }
+
+    /// What changed about the trust that this node has in its own sight since the last call, and the verdicts that changed with it;
+    /// to be called once in a while, since doubt may end by the mere passing of time.
+    pub fn poll_doubt(&mut self, now: Moment) -> (Vec<DoubtChange>, Vec<TargetVerdict>) {
+        self.reflect(now, REFLECT_EVERY);
+        (std::mem::take(&mut self.changes), std::mem::take(&mut self.forgiven))
+    }
+
+    /// Why this node does not trust its own sight now, if so.
+    pub const fn suspicion(&self) -> Option<&Suspicion> {
+        self.doubt.suspicion()
     }
 
     //--- What is known
@@ -268,22 +442,50 @@ impl Schedule {
 
     /// One target, for people.
     pub fn view(&self, target: TargetId) -> TargetView {
-        let Appointment { monitor, due, .. } = &self.targets[target];
+        let Appointment { monitor, due, eye, withheld, .. } = &self.targets[target];
+        let is_silent = eye.silent_since().is_some() && monitor.verdict().status != Status::Down;
         TargetView {
             verdict: monitor.verdict(),
             since: monitor.since(),
             streak: monitor.streak(),
             last: monitor.last().cloned(),
             next: *due,
+            suspect: *withheld || (is_silent && self.doubt.suspicion().is_some()),
+            flaps: monitor.flaps(self.heartbeat.unwrap_or(self.adopted)),
+            loss: monitor.loss(),
         }
     }
 }
 
+impl Appointment {
+    fn new(identity: Arc<str>, rules: Rules, role: Role, now: Moment) -> Appointment {
+        Appointment { identity, monitor: Monitor::new(rules, now), due: now, probe: None, eye: Eye::new(role), withheld: false }
+    }
+}
+
+/// A probe that was said to have timed out long after its deadline was held up by this node, which may have slept through
+/// the answer: it says nothing.
+fn unless_late(observation: Observation, probe: Probe, now: Moment) -> Observation {
+    let is_late = now.since(probe.deadline) > TOLD_LATE;
+    if is_late && observation == Observation::Fail(FailReason::Timeout) { Observation::Inconclusive(Doubt::Lag) } else { observation }
+}
+
+/// How soon after a refusal the next probe is made: from a tenth to a fifth of the fast interval, spread by the token, so
+/// that a machine of which a hundred targets refuse at once is not asked a hundred times in one millisecond.
+fn at_once(fast_interval: Duration, token: Token) -> Duration {
+    let earliest = at_once_earliest(fast_interval);
+    let nanos = u64::try_from(earliest.as_nanos()).unwrap_or(u64::MAX).max(1);
+    earliest.saturating_add(Duration::from_nanos(mix(token.0) % nanos))
+}
+
 /// How many probes may be under way at once: as many as there are when every target hangs until its timeout and still
-/// is probed in each of its slots, so that one dead region never delays the look at another.
-fn under_way_max(targets: &[(Arc<str>, Rules)]) -> usize {
-    let share = |rules: &Rules| rules.timeout.as_nanos() * 1_000 / rules.interval.as_nanos().max(1);
-    let hanging: u128 = targets.iter().map(|(_, rules)| share(rules)).sum();
+/// is probed when it should be, so that one dead region never delays the look at another. Never more than there are targets.
+fn under_way_max(targets: &[Wanted]) -> usize {
+    let share = |Wanted { rules, .. }: &Wanted| {
+        let step = rules.fast_interval.max(rules.timeout).as_nanos().max(1);
+        (rules.timeout.as_nanos() * 1_000).div_ceil(step)
+    };
+    let hanging: u128 = targets.iter().map(share).sum();
     usize::try_from(hanging.div_ceil(1_000)).unwrap_or(usize::MAX).max(UNDER_WAY_MAX_AT_LEAST)
 }
 
@@ -294,6 +496,22 @@ fn fnv1a(text: &str) -> u64 {
 
 /// How long after its deadline a probe is given up. Longer than any task takes to report on a machine that works.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// A timeout that is reported later than this was not noticed in time. A quarter of the usual timeout; no healthy machine
+/// keeps a timer waiting for so long.
+const TOLD_LATE: Duration = Duration::from_millis(500);
+
+/// How often it is thought over whether this node sees, when nothing asks for it.
+const REFLECT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is thought over while targets would go down, and nothing else was seen: all targets are looked through.
+const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(100);
+
+/// With so many places at most, a first silence makes this node look elsewhere at once. A lost packet then costs as many probes.
+const PLACES_HURRIED_MAX: usize = 16;
+
+/// So many places are looked at, at once, to tell a dead target from a blind node. More would be a burst.
+const LOOKS_ELSEWHERE_MAX: usize = 64;
 
 /// The first round makes all probes at once; this many are a quarter of the 1024 descriptors that a process gets
 /// unasked, and enough for small configs.
@@ -308,7 +526,7 @@ mod tests {
     use super::*;
     use crate::ids::Id;
 
-    const RULES: Rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 2 };
+    const RULES: Rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 2);
     const PASS: Observation = Observation::Pass { connect: Duration::from_millis(1), total: Duration::from_millis(2) };
     const FAIL: Observation = Observation::Fail(FailReason::Refused);
 
@@ -316,8 +534,12 @@ mod tests {
         Moment::START.after(Duration::from_millis(millis))
     }
 
-    fn named(count: usize) -> Vec<(Arc<str>, Rules)> {
-        (0..count).map(|number| (format!("tcp 192.0.2.{}:{number}", number % 250).into(), RULES)).collect()
+    fn wanted(identity: &str, rules: Rules) -> Wanted {
+        Wanted { identity: identity.into(), rules, role: Role::Member { place: 0 } }
+    }
+
+    fn named(count: usize) -> Vec<Wanted> {
+        (0..count).map(|number| wanted(&format!("tcp 192.0.2.{}:{number}", number % 250), RULES)).collect()
     }
 
     fn schedule(count: usize) -> Schedule {
@@ -526,9 +748,9 @@ mod tests {
     fn a_shorter_interval_takes_effect_at_once() {
         let slow = Rules { interval: Duration::from_hours(1), ..RULES };
         let mut schedule = Schedule::new(7);
-        schedule.adopt(&[("a".into(), slow)], Moment::START);
+        schedule.adopt(&[wanted("a", slow)], Moment::START);
         run(&mut schedule, Moment::START, at(1), Some(Duration::ZERO));
-        schedule.adopt(&[("a".into(), RULES)], at(1_000));
+        schedule.adopt(&[wanted("a", RULES)], at(1_000));
         assert!(schedule.next_due().is_some_and(|due| due <= at(6_000)));
         assert_eq!(schedule.view(TargetId::new(0)).verdict.holds, Duration::from_secs(10));
     }
@@ -538,7 +760,7 @@ mod tests {
         let mut schedule = schedule(1);
         schedule.restore("nobody", Status::Up, Moment::START);
         assert!(!schedule.first_round_is_done());
-        schedule.restore(&named(1)[0].0, Status::Up, Moment::START);
+        schedule.restore(&named(1)[0].identity, Status::Up, Moment::START);
         assert!(schedule.first_round_is_done());
         let first = order(&mut schedule, Moment::START);
         let told = schedule.handle_observation(first.token, FAIL, at(1)).expect("the streak grew");

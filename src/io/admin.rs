@@ -8,6 +8,10 @@
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
 //! | `GET /v1/explain?name=&type=&client=&subnet=&seed=` | why a client gets what it gets, as plain text |
+//! | `GET /v1/overrides` | all overrides as JSON |
+//! | `POST /v1/overrides?selector=&state=&reason=&owner=&for=&break_glass=` | sets one; `OrderReport` as JSON: 200 obeyed, 409 refused |
+//! | `DELETE /v1/overrides?selector=` | ends one; likewise |
+//! | `POST /v1/release?selector=` | lets back members that wait for it; likewise |
 //! | `POST /v1/report` | takes what a member's own agent says: 204 taken, 404 nobody waits for it |
 //! | `POST /v1/reload?force=true` | `ReloadReport` as JSON: 200 applied, 409 refused, 422 failed |
 //!
@@ -17,7 +21,7 @@
 //! `localhost`, which a rebound DNS name is not.
 
 use super::clock::Clock;
-use super::control::Control;
+use super::control::{self, Control};
 use super::counters::CounterBoard;
 use super::metrics::{self, Scrape};
 use super::prober::Reports;
@@ -26,6 +30,7 @@ use super::reload::ReloadResult;
 use super::status::StatusView;
 use crate::check::{Check, PushCheck};
 use crate::explain::Case;
+use crate::judge::{NotASelector, Order, Selector, Wish};
 use crate::snapshot::{AdminAddr, Target};
 use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -147,6 +152,8 @@ fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
+        .route("/v1/overrides", get(overrides).post(set_override).delete(clear_override))
+        .route("/v1/release", post(release))
         .route("/v1/report", post(report))
         .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
@@ -192,6 +199,9 @@ async fn hint() -> &'static str {
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
      GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX  why that client gets what it gets (people: steersman explain)\n\
+     GET  /v1/overrides        what operators put in the place of verdicts (people: steersman override list)\n\
+     POST /v1/overrides?selector=S&state=up|down|drain&owner=O&reason=R&for=2h  (people: steersman override set)\n\
+     DELETE /v1/overrides?selector=S, POST /v1/release?selector=S  (people: steersman override clear, release)\n\
      POST /v1/report           what an agent says of its member, as JSON: monitor, pool, member, up, reason; needs X-Steersman: 1\n\
      POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
      POST /v1/reload?force=true  even when a zone or most members would go\n"
@@ -257,6 +267,94 @@ async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) 
         }
         Err(why) => problem(StatusCode::BAD_REQUEST, &why),
     }
+}
+
+//--- Overrides
+
+async fn overrides(State(admin): State<Admin>) -> Response {
+    match admin.control.status().await {
+        Some(view) => Json(view.overrides).into_response(),
+        None => problem(StatusCode::SERVICE_UNAVAILABLE, "the control task does not answer"),
+    }
+}
+
+/// An order, as the query string has it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrderQuery {
+    selector: String,
+    state: WishWord,
+    owner: String,
+    reason: String,
+    #[serde(rename = "for")]
+    lasts: Option<String>,
+    #[serde(default)]
+    break_glass: bool,
+}
+
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WishWord {
+    Up,
+    Down,
+    Drain,
+}
+
+/// Owners and reasons are for one line of a table.
+const TEXT_MAX: usize = 200;
+
+impl OrderQuery {
+    fn parse(self) -> Result<Order, String> {
+        let selector = self.selector.parse().map_err(|error: NotASelector| error.to_string())?;
+        let lasts = self.lasts.map(|text| crate::config::reader::parse_duration(&text)).transpose()?;
+        if lasts.is_some_and(|lasts| lasts < Duration::from_secs(1)) {
+            return Err("an override lasts for a second at least".to_owned());
+        }
+        let is_line = |text: &str| !text.trim().is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
+        if !is_line(&self.owner) || !is_line(&self.reason) {
+            return Err(format!("owner and reason are one line each, of at most {TEXT_MAX} octets, and not empty"));
+        }
+        let wish = match self.state {
+            WishWord::Up => Wish::Up,
+            WishWord::Down => Wish::Down,
+            WishWord::Drain => Wish::Drain,
+        };
+        Ok(Order { selector, wish, owner: self.owner, reason: self.reason, lasts, break_glass: self.break_glass })
+    }
+}
+
+async fn set_override(State(admin): State<Admin>, Query(query): Query<OrderQuery>) -> Response {
+    match query.parse() {
+        Ok(order) => ordered(&admin, control::Request::Set(order)).await,
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+/// Whom a request is about.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SelectorQuery {
+    selector: String,
+}
+
+async fn clear_override(State(admin): State<Admin>, Query(query): Query<SelectorQuery>) -> Response {
+    match query.selector.parse::<Selector>() {
+        Ok(selector) => ordered(&admin, control::Request::Clear(selector)).await,
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why.to_string()),
+    }
+}
+
+async fn release(State(admin): State<Admin>, Query(query): Query<SelectorQuery>) -> Response {
+    match query.selector.parse::<Selector>() {
+        Ok(selector) => ordered(&admin, control::Request::Release(selector)).await,
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why.to_string()),
+    }
+}
+
+async fn ordered(admin: &Admin, request: control::Request) -> Response {
+    let report = admin.control.order(request).await;
+    let code = if report.obeyed { StatusCode::OK } else { StatusCode::CONFLICT };
+    (code, Json(report)).into_response()
 }
 
 /// What an agent says of its member.

@@ -3,17 +3,20 @@
 //! Observations and new snapshots come in; probe orders, changes worth a log line, and [`Live`] views go out. Told the time and
 //! free of sockets and tasks, so that tests drive it by hand; [`super::control`] drives it at work.
 
-use super::change::{Cause, Change, MemberChange, PoolChange, result_words};
-use super::state::Saved;
+use super::change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
+use super::order::note_words;
+use super::state::{HeldBack, Saved};
 use crate::clock::Moment;
-use crate::health::{Ledger, Observation, ProbeOrder, Rules, Schedule, Status, TargetView, Token, Verdict};
+use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::live::Live;
-use crate::policy::{FamilyView, Member, Pool, PoolView};
+use crate::judge::{Judge, Note, Order, Override, Place, Refusal, Selector};
+use crate::live::{Live, Remark, Remarks};
+use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All that is believed. Single-threaded: one task owns it.
 #[derive(Debug)]
@@ -21,6 +24,11 @@ pub struct Beliefs {
     snapshot: Arc<Snapshot>,
     schedule: Schedule,
     ledger: Ledger,
+    judge: Judge,
+    /// When it was last asked what time alone has changed.
+    moved: Moment,
+    /// What explanations say beside the views, as of then.
+    remarks: Arc<Remarks>,
     /// One per pool, as of the last [`Beliefs::refresh`].
     views: Table<PoolId, Arc<PoolView>>,
     /// By pool, then member, then family.
@@ -35,6 +43,8 @@ pub struct Beliefs {
     tallies: HashMap<Arc<str>, Tally>,
     /// Changes of members' verdicts so far.
     flips: u64,
+    /// Whether probes came back when that was last looked at.
+    probes_come_in: bool,
     /// Pools prepared anew so far because of what probes saw.
     prepared: u64,
 }
@@ -80,8 +90,8 @@ impl Tally {
 
 impl Beliefs {
     /// Starts to believe in `snapshot`. What `saved` says of targets and pools counts until probes say otherwise; `seed`
-    /// decides the phases of probes.
-    pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, now: Moment) -> Beliefs {
+    /// decides the phases of probes. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
+    pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
         for (identity, status) in &saved.targets {
@@ -89,6 +99,9 @@ impl Beliefs {
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
+            judge: Judge::new(epoch_unix_s, saved.overrides.clone()),
+            moved: now,
+            remarks: Arc::default(),
             readers: Vec::new(),
             members: Vec::new(),
             views: Table::new(),
@@ -96,12 +109,15 @@ impl Beliefs {
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
+            probes_come_in: true,
             prepared: 0,
             snapshot,
             schedule,
         };
         beliefs.index();
-        beliefs.views = beliefs.prepare_all(|pool, family, member| saved.was_usable(pool, family, member));
+        beliefs.judge.adopt(None, &beliefs.snapshot.graph);
+        beliefs.recall_held_back(saved, now);
+        beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
         beliefs.members = beliefs.believe_all(&BTreeMap::new(), now);
         beliefs
     }
@@ -109,6 +125,10 @@ impl Beliefs {
     /// Takes over a new snapshot. Targets keep their state by identity, whatever happened to them while the snapshot was compiled;
     /// members keep their history, and pools their last known members, by name.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
+        // What was handed out by the views that go now is in caches still.
+        for (id, view) in self.views.iter() {
+            self.judge.note_replaced(id, view, now);
+        }
         let before = std::mem::replace(&mut self.snapshot, snapshot);
         self.schedule.adopt(&wanted(&self.snapshot), now);
         let identities: BTreeSet<&str> = self.snapshot.targets.rows().iter().map(|t| &*t.identity).collect();
@@ -116,7 +136,8 @@ impl Beliefs {
         self.index();
         let last_known = last_known_by_name(&before, &self.views);
         let last_known = Saved { pools: last_known, ..Saved::default() };
-        self.views = self.prepare_all(|pool, family, member| last_known.was_usable(pool, family, member));
+        self.judge.adopt(Some(&before.graph), &self.snapshot.graph);
+        self.views = self.prepare_all(now, |pool, family, member| last_known.was_usable(pool, family, member));
         self.members = self.believe_all(&histories(&before, &self.members), now);
     }
 
@@ -145,8 +166,94 @@ impl Beliefs {
     }
 
     /// Whether observations still come in as they should.
-    pub fn probes_come_in(&self, now: Moment) -> bool {
-        self.schedule.is_alive(now)
+    pub fn probes_come_in(&self) -> bool {
+        self.probes_come_in
+    }
+
+    /// Thinks over whether this node sees, and whether its probes come back; to be called at least once a second. Returns what changed.
+    pub fn reflect(&mut self, now: Moment) -> Vec<Change> {
+        let (doubts, forgiven) = self.schedule.poll_doubt(now);
+        for verdict in forgiven {
+            self.ledger.handle_verdict(&verdict);
+            self.touched.extend(&self.readers[verdict.target.index()]);
+        }
+        let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
+        let come_in = self.schedule.is_alive(now);
+        if std::mem::replace(&mut self.probes_come_in, come_in) != come_in {
+            changes.push(Change::Probes { come_in });
+        }
+        if now.since(self.moved) >= MOVE_EVERY {
+            self.moved = now;
+            let (events, touched) = self.judge.poll(&self.snapshot.graph, now);
+            self.touched.extend(touched);
+            self.touched.extend(self.judge.pools_in_motion(&self.snapshot.graph, now));
+            let now_unix_s = self.judge.unix_s(now);
+            changes.extend(events.into_iter().map(|event| Change::Override(OverrideChange::Passed(event, now_unix_s))));
+            self.remark(now);
+        } else if !changes.is_empty() {
+            self.remark(now);
+        }
+        changes
+    }
+
+    //--- Operators
+
+    /// Obeys an order, or says why not.
+    ///
+    /// # Errors
+    /// When nobody is meant, or a protection forbids it.
+    pub fn obey(&mut self, order: Order, now: Moment) -> Result<OverrideChange, Refusal> {
+        for (id, view) in self.views.iter() {
+            self.judge.note_replaced(id, view, now);
+        }
+        let (set, members, touched) = self.judge.set(&self.snapshot.graph, order, now)?;
+        self.touched.extend(touched);
+        self.remark(now);
+        Ok(OverrideChange::Set(set, members))
+    }
+
+    /// Ends the override for exactly this selector; none when there is none.
+    pub fn clear(&mut self, selector: &Selector, now: Moment) -> Option<OverrideChange> {
+        let (cleared, touched) = self.judge.clear(&self.snapshot.graph, selector)?;
+        self.touched.extend(touched);
+        self.remark(now);
+        Some(OverrideChange::Cleared(cleared))
+    }
+
+    /// Lets back the members that wait for it; none when nobody does.
+    pub fn release(&mut self, selector: &Selector, now: Moment) -> Option<OverrideChange> {
+        let (released, touched) = self.judge.release(&self.snapshot.graph, selector, now);
+        self.touched.extend(touched);
+        self.remark(now);
+        (released > 0).then(|| OverrideChange::Released(selector.clone(), released))
+    }
+
+    /// All overrides, in the order in which they were set.
+    pub fn overrides(&self) -> &[Override] {
+        self.judge.overrides()
+    }
+
+    /// All that is held for or against one address beside its verdict.
+    pub fn notes(&self, place: Place, now: Moment) -> Vec<Note> {
+        self.judge.notes(&self.snapshot.graph, place, now)
+    }
+
+    /// A moment as the wall clock tells it, in seconds since 1970.
+    pub fn unix_s(&self, moment: Moment) -> u64 {
+        self.judge.unix_s(moment)
+    }
+
+    /// Why this node does not trust its own sight now, if so.
+    pub fn suspicion(&self) -> Option<&Suspicion> {
+        self.schedule.suspicion()
+    }
+
+    /// Why verdicts are not to be trusted now, in words; none while they are.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(Suspicion { evidence, .. }) = self.suspicion() {
+            return Some(format!("suspect: {evidence}; verdicts are held"));
+        }
+        (!self.probes_come_in).then(|| "no probe has come back for too long: verdicts are stale".to_owned())
     }
 
     /// Whether everything has been looked at once.
@@ -180,13 +287,18 @@ impl Beliefs {
             }
         }
         let before = Arc::clone(&self.views[id]);
-        let view = Arc::new(PoolView::prepare(pool, &verdicts, Some(&before)));
+        let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+        let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
+        if view == *before {
+            return;
+        }
+        self.judge.note_replaced(id, &before, now);
         if view.grade != before.grade {
             let (was, now, usable) = (before.grade, view.grade, usable_members(&view));
             changes.push(Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members: pool.members.len() }));
         }
-        self.views[id] = view;
+        self.views[id] = Arc::new(view);
     }
 
     /// Writes down what is now believed of one address; says so when that is news.
@@ -223,7 +335,22 @@ impl Beliefs {
 
     /// What workers should hold now.
     pub fn live(&self) -> Live {
-        Live { snapshot: Arc::clone(&self.snapshot), pools: self.views.clone() }
+        Live { snapshot: Arc::clone(&self.snapshot), pools: self.views.clone(), remarks: Arc::clone(&self.remarks) }
+    }
+
+    /// Looks through all that is held for or against members: not for every view, since there are many members and views.
+    fn remark(&mut self, now: Moment) {
+        let now_unix_s = self.judge.unix_s(now);
+        let mut members: Vec<Remark> = Vec::new();
+        for place in self.judge.noted(&self.snapshot.graph, now) {
+            let notes = self.notes(place, now).into_iter();
+            let member = u16::try_from(place.member).unwrap_or(u16::MAX);
+            members.extend(notes.map(|note| Remark { pool: place.pool, member, text: note_words(&note, now_unix_s) }));
+        }
+        // Both families of a member are mostly noted alike.
+        members.dedup();
+        let suspicion = self.suspicion().map(|suspicion| suspicion.evidence.to_string());
+        self.remarks = Arc::new(Remarks { suspicion, members });
     }
 
     //--- Facts, for people
@@ -264,12 +391,22 @@ impl Beliefs {
     }
 
     /// What is worth remembering over a restart.
-    pub fn saved(&self) -> Saved {
+    pub fn saved(&self, now: Moment) -> Saved {
         let known = |(id, target): (TargetId, &Target)| {
             let status = self.schedule.view(id).verdict.status;
             (status != Status::Unknown).then(|| (target.identity.to_string(), status))
         };
-        Saved { targets: self.snapshot.targets.iter().filter_map(known).collect(), pools: last_known_by_name(&self.snapshot, &self.views) }
+        let graph = &self.snapshot.graph;
+        let name = |place: Place| {
+            let pool = &graph.pools[place.pool];
+            HeldBack { pool: pool.name.to_string(), member: pool.members[place.member].name.to_string(), family: place.family }
+        };
+        Saved {
+            targets: self.snapshot.targets.iter().filter_map(known).collect(),
+            pools: last_known_by_name(&self.snapshot, &self.views),
+            overrides: self.overrides().to_vec(),
+            held_back: self.judge.held_back(graph, now).into_iter().map(name).collect(),
+        }
     }
 
     //--- Making it all anew
@@ -290,6 +427,17 @@ impl Beliefs {
         }
     }
 
+    /// Puts members back to waiting that waited for an operator, or for their time, when the program ended.
+    fn recall_held_back(&mut self, saved: &Saved, now: Moment) {
+        for HeldBack { pool, member, family } in &saved.held_back {
+            let pools = self.snapshot.graph.pools.iter();
+            let Some((id, pool)) = pools.into_iter().find(|(_, known)| *known.name == **pool) else { continue };
+            if let Some(member) = pool.members.iter().position(|known| *known.name == **member) {
+                self.judge.hold_back(Place { pool: id, member, family: *family }, now);
+            }
+        }
+    }
+
     fn verdicts(&self, pool: &Pool) -> Vec<[Verdict; 2]> {
         let one = |member: &Member, family: usize| match &member.conditions[family] {
             _ if member.disabled => Verdict::DISABLED,
@@ -300,15 +448,21 @@ impl Beliefs {
     }
 
     /// A view of every pool; where nobody is usable, the members that `was_usable` (pool, family, member) are recalled.
-    fn prepare_all(&self, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
-        let prepare = |pool: &Pool| {
-            let mut view = PoolView::prepare(pool, &self.verdicts(pool), None);
+    fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let prepare = |(id, pool): (PoolId, &Pool)| {
+            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(pool), now);
+            let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
-                view.recall(pool, family, |member| was_usable(&pool.name, family, member));
+                let barred = |name: &str| {
+                    let mut members = pool.members.iter().zip(&judgements);
+                    members.any(|(member, both)| *member.name == *name && both[family.index()].barred)
+                };
+                view.recall(pool, family, |member| was_usable(&pool.name, family, member) && !barred(member));
             }
             Arc::new(view)
         };
-        self.snapshot.graph.pools.rows().iter().map(prepare).collect()
+        snapshot.graph.pools.iter().map(prepare).collect()
     }
 
     /// The belief in every member: the old one where it still holds, a new one without fuss otherwise.
@@ -327,6 +481,9 @@ impl Beliefs {
     }
 }
 
+/// How often it is looked after what time alone changes: shares that grow, overrides that expire.
+const MOVE_EVERY: Duration = Duration::from_secs(1);
+
 /// How a member is known across reloads.
 type History = (Arc<str>, Arc<str>, Family);
 
@@ -343,8 +500,14 @@ fn histories(snapshot: &Snapshot, members: &[Vec<[Belief; 2]>]) -> BTreeMap<Hist
 }
 
 /// What is to be probed, in the order of target ids.
-fn wanted(snapshot: &Snapshot) -> Vec<(Arc<str>, Rules)> {
-    snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target.rules)).collect()
+fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
+    let places = places(&snapshot.graph, snapshot.targets.len());
+    let wanted = |(id, target): (TargetId, &Target)| {
+        let place = places[id.index()].filter(|_| !snapshot.canaries.contains(&id));
+        let role = place.map_or(Role::Canary, |place| Role::Member { place });
+        Wanted { identity: Arc::clone(&target.identity), rules: target.rules, role }
+    };
+    snapshot.targets.iter().map(wanted).collect()
 }
 
 /// The names of each pool's last known members, by family.
@@ -371,7 +534,6 @@ mod tests {
     use crate::health::FailReason;
     use crate::io::testing::{snapshot, snapshot_of};
     use crate::policy::Grade;
-    use std::time::Duration;
 
     const fn at(seconds: u64) -> Moment {
         Moment::from_nanos(seconds * 1_000_000_000)
@@ -384,7 +546,7 @@ mod tests {
     }
 
     fn believe(members: &[&str]) -> Beliefs {
-        Beliefs::new(Arc::new(snapshot(members)), &Saved::default(), 1, at(0))
+        Beliefs::new(Arc::new(snapshot(members)), &Saved::default(), 1, 0, at(0))
     }
 
     /// Makes every probe that is due, and observes `see(identity)`.
@@ -444,7 +606,7 @@ mod tests {
 
     #[test]
     fn only_pools_with_a_touched_target_are_prepared_anew() {
-        let mut beliefs = Beliefs::new(Arc::new(snapshot_of(&[("one", &["a"]), ("two", &["b"])])), &Saved::default(), 1, at(0));
+        let mut beliefs = Beliefs::new(Arc::new(snapshot_of(&[("one", &["a"]), ("two", &["b"])])), &Saved::default(), 1, 0, at(0));
         round(&mut beliefs, at(0), |_| PASS);
         beliefs.refresh(at(0));
         let (before, prepared) = (beliefs.live(), beliefs.prepared());
@@ -497,7 +659,7 @@ mod tests {
         let mut before = believe(&["a", "b"]);
         round(&mut before, at(0), |identity| if identity.contains("10.0.0.0") { fail() } else { PASS });
         before.refresh(at(0));
-        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(), 1, at(0));
+        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(at(0)), 1, 0, at(0));
         assert!(beliefs.first_round_is_done());
         let view = beliefs.live().pools[PoolId::new(0)].clone();
         assert_eq!(view.family(Family::V4).usable.len(), 1);
@@ -516,7 +678,7 @@ mod tests {
             view.last_known.iter().map(|usable| usable.addr.to_string()).collect()
         };
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);
-        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(), 1, at(0));
+        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(at(0)), 1, 0, at(0));
         assert_eq!(last_known(&restarted), ["10.0.0.1"]);
         beliefs.adopt(Arc::new(snapshot(&["b", "a"])), at(now));
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);

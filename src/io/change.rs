@@ -1,9 +1,11 @@
 //! What happened to members and pools, in words: one line per change of a verdict or a grade.
 
-use super::human::span;
+use super::human::{count, span};
+use super::order::OverrideStatus;
 use crate::clock::Moment;
-use crate::health::{Observation, Status};
+use crate::health::{DoubtChange, Observation, Status};
 use crate::ids::PoolId;
+use crate::judge::{Event, Override, Selector};
 use crate::policy::Grade;
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +19,15 @@ pub enum Change {
     Member(MemberChange),
     /// The grade of a pool changed.
     Pool(PoolChange),
+    /// This node began or stopped to doubt its own sight.
+    Sight(DoubtChange),
+    /// What operators ordered came about, or to its end.
+    Override(OverrideChange),
+    /// Probes stopped to come back, or came back again.
+    Probes {
+        /// Whether they do now.
+        come_in: bool,
+    },
 }
 
 /// The verdict on one address of a member changed.
@@ -68,12 +79,25 @@ pub struct PoolChange {
     pub members: usize,
 }
 
+/// What became of an order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OverrideChange {
+    /// It is in force for so many members from now on.
+    Set(Override, usize),
+    /// An operator ended it.
+    Cleared(Override),
+    /// An operator let so many addresses back.
+    Released(Selector, usize),
+    /// Something came about by the passing of time, at this second of 1970.
+    Passed(Event, u64),
+}
+
 impl Change {
     /// Whether it only says that a member was well when it was first looked at.
     pub fn is_first_pass(&self) -> bool {
         match self {
             Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
-            Change::Pool(_) => false,
+            Change::Pool(_) | Change::Sight(_) | Change::Override(_) | Change::Probes { .. } => false,
         }
     }
 
@@ -82,6 +106,9 @@ impl Change {
         match self {
             Change::Member(change) => change.now == Status::Down,
             Change::Pool(change) => change.now < change.was,
+            Change::Sight(change) => matches!(change, DoubtChange::Begun(_)),
+            Change::Override(change) => matches!(change, OverrideChange::Passed(Event::AboutToExpire(..) | Event::Expired(_), _)),
+            Change::Probes { come_in } => !come_in,
         }
     }
 }
@@ -91,6 +118,33 @@ impl fmt::Display for Change {
         match self {
             Change::Member(change) => change.fmt(f),
             Change::Pool(change) => change.fmt(f),
+            Change::Sight(DoubtChange::Begun(evidence)) => {
+                write!(f, "this node does not trust its own sight, and holds its verdicts: {evidence}")
+            }
+            Change::Sight(DoubtChange::Ended(lasted)) => write!(f, "this node sees again; it held its verdicts for {}", span(*lasted)),
+            Change::Override(change) => change.fmt(f),
+            Change::Probes { come_in: false } => f.write_str("no probe comes back any more: verdicts stand still"),
+            Change::Probes { come_in: true } => f.write_str("probes come back again"),
+        }
+    }
+}
+
+impl fmt::Display for OverrideChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OverrideChange::Set(one, members) => {
+                let glass = if one.break_glass { ", breaking the glass" } else { "" };
+                let outlook = OverrideStatus::from(one).outlook(one.set_unix_s);
+                write!(f, "{one} ({}{glass}; {outlook})", count(*members, "member"))
+            }
+            OverrideChange::Cleared(one) => write!(f, "{one}: cleared"),
+            OverrideChange::Released(selector, addresses) => write!(f, "{selector} released: {}", count(*addresses, "address")),
+            OverrideChange::Passed(event, now_unix_s) => match event {
+                Event::AboutToExpire(one, left_s) => write!(f, "{one}: about to expire, in {}", span(Duration::from_secs(*left_s))),
+                Event::Expired(one) => write!(f, "{one}: expired"),
+                Event::Removed(one) => write!(f, "{one}: {}", OverrideStatus::from(one).outlook(*now_unix_s)),
+                Event::Gone(one) => write!(f, "{one}: the last cached answer has expired"),
+            },
         }
     }
 }
@@ -169,6 +223,15 @@ mod tests {
     fn a_first_verdict_claims_no_history() {
         let change = MemberChange { was: Status::Unknown, cause: None, ..down() };
         assert_eq!(change.to_string(), "member fra-1 (192.0.2.1) of pool web-fra is down (first verdict)");
+    }
+
+    #[test]
+    fn a_node_that_doubts_itself_says_why_and_for_how_long() {
+        let begun = Change::Sight(DoubtChange::Begun(crate::health::Evidence::Places { silent: 3, seen: 0 }));
+        assert!(begun.is_bad() && begun.to_string().ends_with("holds its verdicts: all targets of all 3 places are silent"), "{begun}");
+        let ended = Change::Sight(DoubtChange::Ended(Duration::from_secs(61)));
+        assert!(!ended.is_bad());
+        assert_eq!(ended.to_string(), "this node sees again; it held its verdicts for 1m1s");
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
 use super::beliefs::Beliefs;
-use super::change::{Change, MemberChange};
+use super::change::{Change, MemberChange, OverrideChange};
 use super::clock::Clock;
 use super::exposure::{Death, Exposure, LOOK_EVERY};
 use super::handed_out::AnswerBoard;
 use super::memory;
+use super::order::{OrderReport, OverrideStatus};
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
@@ -17,11 +18,13 @@ use super::state::{Saved, StateFile};
 use super::status::{Circumstances, StatusView};
 use crate::clock::Moment;
 use crate::health::{Doubt, Observation, ProbeOrder, Status, Token};
+use crate::judge::{Order, Selector};
 use crate::live::Live;
 use crate::prefix::Family;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +76,20 @@ enum Event {
     Reload(ReloadRequest),
     Attempted(Attempt),
     Status(oneshot::Sender<StatusView>),
+    Order(Request, oneshot::Sender<OrderReport>),
     Saved(std::io::Result<()>),
     Stop(oneshot::Sender<()>),
+}
+
+/// What an operator asks of the task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// To put something in the place of verdicts.
+    Set(Order),
+    /// To end the override for exactly this selector.
+    Clear(Selector),
+    /// To let members back that wait for it.
+    Release(Selector),
 }
 
 struct ReloadRequest {
@@ -113,7 +128,14 @@ impl Control {
             under_way: None,
             waiting: VecDeque::new(),
             exposure: Exposure::new(now),
-            keeper: Keeper { file: setup.state.clone(), written: None, at: now, busy: false, complained: false },
+            keeper: Keeper {
+                file: setup.state.clone(),
+                written: None,
+                at: now,
+                busy: false,
+                complained: false,
+                owed: [Vec::new(), Vec::new()],
+            },
             setup,
         };
         let join = tokio::spawn(task.run(events));
@@ -146,6 +168,13 @@ impl Control {
         let sent = self.inbox.send(Event::Reload(ReloadRequest { force, reply })).await;
         let gone = || report(ReloadResult::Failed, 0, "the server is stopping", Findings::default());
         if sent.is_err() { gone() } else { answer.await.unwrap_or_else(|_| gone()) }
+    }
+
+    /// Does what an operator asks, or says why not. What is obeyed is on disk when this returns, if there is a place for it.
+    pub async fn order(&self, request: Request) -> OrderReport {
+        let (reply, answer) = oneshot::channel();
+        let gone = || OrderReport { obeyed: false, message: "the server is stopping".to_owned(), set: None };
+        if self.inbox.send(Event::Order(request, reply)).await.is_err() { gone() } else { answer.await.unwrap_or_else(|_| gone()) }
     }
 
     /// Ends the task after the verdicts were saved.
@@ -196,7 +225,7 @@ struct Task {
 impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         loop {
-            self.setup.pulse.beat(self.setup.beliefs.probes_come_in(self.setup.clock.now()));
+            self.reflect();
             self.order_probes();
             self.publish_when_due();
             self.look_at_answers();
@@ -238,6 +267,7 @@ impl Task {
                 // Whoever asked may have given up; then nobody misses the answer.
                 let _ = reply.send(self.status());
             }
+            Event::Order(request, reply) => self.handle_order(request, reply),
             Event::Saved(result) => self.keeper.handle_result(result),
             Event::Stop(reply) => return ControlFlow::Break(reply),
         }
@@ -247,7 +277,7 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
-        let saved = self.setup.beliefs.saved();
+        let saved = self.setup.beliefs.saved(self.setup.clock.now());
         if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
@@ -281,6 +311,19 @@ impl Task {
             let observation = probe.await.unwrap_or(Observation::Inconclusive(Doubt::Lag));
             let _ = inbox.send(Event::Observed(order.token, observation)).await;
         });
+    }
+
+    /// Says that the task is alive, and whether what it believes can be trusted.
+    fn reflect(&mut self) {
+        let changes = self.setup.beliefs.reflect(self.setup.clock.now());
+        self.setup.pulse.beat(self.setup.beliefs.trouble());
+        if changes.is_empty() {
+            return;
+        }
+        self.publish();
+        for change in &changes {
+            (self.setup.announce)(change);
+        }
     }
 
     fn publish_when_due(&mut self) {
@@ -399,6 +442,32 @@ impl Task {
         }
     }
 
+    //--- Operators
+
+    fn handle_order(&mut self, request: Request, reply: oneshot::Sender<OrderReport>) {
+        let now = self.setup.clock.now();
+        let beliefs = &mut self.setup.beliefs;
+        let done = match request {
+            Request::Set(order) => beliefs.obey(order, now).map_err(|refusal| refusal.to_string()),
+            Request::Clear(selector) => beliefs.clear(&selector, now).ok_or_else(|| format!("there is no override of {selector}")),
+            Request::Release(selector) => {
+                beliefs.release(&selector, now).ok_or_else(|| format!("nobody of {selector} waits to be let back"))
+            }
+        };
+        let change = match done {
+            Ok(change) => change,
+            Err(message) => {
+                let _ = reply.send(OrderReport { obeyed: false, message, set: None });
+                return;
+            }
+        };
+        let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
+        let message = change.to_string();
+        self.publish();
+        (self.setup.announce)(&Change::Override(change));
+        self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
+    }
+
     //--- State
 
     fn save_when_due(&mut self) {
@@ -406,7 +475,7 @@ impl Task {
         if !self.keeper.is_due(now) {
             return;
         }
-        let saved = self.setup.beliefs.saved();
+        let saved = self.setup.beliefs.saved(now);
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
@@ -428,11 +497,36 @@ struct Keeper {
     busy: bool,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
+    owed: [Vec<Owed>; 2],
 }
+
+/// An answer that is due when what it says is on disk.
+type Owed = (oneshot::Sender<OrderReport>, OrderReport);
 
 impl Keeper {
     fn is_due(&self, now: Moment) -> bool {
-        self.file.is_some() && !self.busy && now.since(self.at) >= SAVE_EVERY
+        self.file.is_some() && !self.busy && (!self.owed[0].is_empty() || now.since(self.at) >= SAVE_EVERY)
+    }
+
+    /// Answers when what it answers is on disk; at once when there is no place for it.
+    fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
+        if self.file.is_some() {
+            self.owed[0].push((reply, report));
+            return;
+        }
+        report.message.push_str("; there is no state_dir, so that a restart forgets it");
+        // Whoever asked may have given up waiting.
+        let _ = reply.send(report);
+    }
+
+    fn pay(owed: Vec<Owed>, trouble: Option<&std::io::Error>) {
+        for (reply, mut report) in owed {
+            if let Some(error) = trouble {
+                let _ = write!(report.message, "; it could not be saved, so that a restart forgets it: {error}");
+            }
+            let _ = reply.send(report);
+        }
     }
 
     /// The file to write to, when there is something to write.
@@ -440,8 +534,10 @@ impl Keeper {
         self.at = now;
         let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
         if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+            Keeper::pay(std::mem::take(&mut self.owed[0]), None);
             return None;
         }
+        self.owed.swap(0, 1);
         self.written = Some((now, saved.clone()));
         self.busy = true;
         self.file.clone()
@@ -449,6 +545,7 @@ impl Keeper {
 
     fn handle_result(&mut self, result: std::io::Result<()>) {
         self.busy = false;
+        Keeper::pay(std::mem::take(&mut self.owed[1]), result.as_ref().err());
         match result {
             Ok(()) => self.complained = false,
             Err(error) => {
@@ -527,7 +624,7 @@ mod tests {
 
     /// A pool of one member at `addr`, probed every 100 ms.
     fn one(addr: SocketAddr) -> Snapshot {
-        let rules = Rules { interval: Duration::from_millis(100), timeout: Duration::from_millis(90), rise: 2, fall: 2 };
+        let rules = Rules::plain(Duration::from_millis(100), Duration::from_millis(90), 2, 2);
         snapshot_at(&[("web", vec![("a", addr)])], rules)
     }
 
@@ -567,7 +664,7 @@ mod tests {
         let clock = Clock::start();
         let (tell, told) = std::sync::mpsc::channel();
         let (control, _task) = Control::start(Setup {
-            beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, clock.now()),
+            beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, 0, clock.now()),
             clock,
             pulse: Arc::new(Pulse::new(clock)),
             prober: Arc::new(Prober::new()),

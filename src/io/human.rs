@@ -36,6 +36,7 @@ fn pair(major: u64, major_unit: &str, minor: u64, minor_unit: &str) -> String {
 pub fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
+        _ if noun.ends_with('s') => format!("{number} {noun}es"),
         _ => format!("{number} {noun}s"),
     }
 }

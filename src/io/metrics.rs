@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
-use super::status::{AddressStatus, DetectionStatus, PoolStatus, StatusView};
+use super::status::{AddressStatus, DetectionStatus, PoolStatus, StatusView, TargetStatus};
 use crate::answer::{DropReason, Outcome, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -191,7 +191,7 @@ impl Page<'_> {
     }
 
     fn histogram(&mut self, name: &str, help: &str, detections: &DetectionStatus) -> fmt::Result {
-        let buckets: Vec<_> = detections.by_bound.iter().map(|(bound, count)| (bound.unwrap_or(f64::MAX), *count)).collect();
+        let buckets: Vec<_> = detections.by_bound.iter().map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), *count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         encoder.encode_histogram::<NoLabelSet>(detections.sum_s, count, &buckets, None)
@@ -215,6 +215,19 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
     page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
+    let suspect = f64::from(u8::from(status.suspicion.is_some()));
+    page.gauge("steersman_suspect", "1 while this node does not trust its own sight and holds its verdicts", vec![(vec![], suspect)])?;
+    let stalled = f64::from(u8::from(!status.probes_come_in));
+    page.gauge("steersman_prober_stalled", "1 while no probe comes back", vec![(vec![], stalled)])?;
+    let expiries = status.overrides.iter().map(|one| {
+        let labels = vec![("selector", one.selector.clone()), ("state", one.state.clone()), ("owner", one.owner.clone())];
+        (labels, one.expires_unix_s.map_or(f64::INFINITY, |expires| expires as f64))
+    });
+    page.gauge(
+        "steersman_override_expiry_time_seconds",
+        "When an override ends, in seconds since 1970; +Inf when nothing but an operator ends it",
+        expiries.collect(),
+    )?;
     page.counter("steersman_pools_prepared", "Pools prepared anew because of what probes saw", vec![(vec![], status.pools_prepared)])?;
     page.histogram(
         "steersman_detection_seconds",
@@ -228,6 +241,13 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
         target.probes.iter().map(row).collect::<Vec<_>>()
     });
     page.counter("steersman_probes", "Probes by target and result", probes.collect())?;
+    let of_target = |number: fn(&TargetStatus) -> Option<f64>| {
+        let row = move |target: &TargetStatus| Some((vec![("target", target.identity.clone())], number(target)?));
+        status.targets.iter().filter_map(row).collect::<Vec<_>>()
+    };
+    let lost = of_target(|target| target.loss.map(|(failures, _)| f64::from(failures)));
+    page.gauge("steersman_target_failures_in_window", "Failures among the last probes that `window` looks at", lost)?;
+    page.gauge("steersman_target_flaps", "Falls within the window of `damping`", of_target(|target| Some(target.flaps as f64)))?;
     encode_certificates(status, page)?;
     encode_members(status, page)?;
     let of_pool = |number: fn(&PoolStatus) -> f64| {
@@ -257,6 +277,18 @@ fn encode_certificates(status: &StatusView, page: &mut Page) -> fmt::Result {
 fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
     let up = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.verdict == "up"))));
     page.gauge("steersman_member_up", "1 while the verdict is up, 0 while down or unknown", up.collect())?;
+    let suspect = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.suspect))));
+    page.gauge("steersman_member_suspect", "1 while it seems dead and is not believed to be", suspect.collect())?;
+    let flag = |is: fn(&AddressStatus) -> bool| each_address(status).map(|(labels, a)| (labels, f64::from(u8::from(is(a))))).collect();
+    page.gauge("steersman_member_protected", "1 while it seems dead and a protection keeps it", flag(|a| a.kept_by.is_some()))?;
+    page.gauge("steersman_member_held_back", "1 while it is up and waits to be let back", flag(|a| a.held_back))?;
+    let forced = each_address(status).filter_map(|(mut labels, address)| {
+        labels.push(("state", address.forced.clone()?));
+        Some((labels, 1.0))
+    });
+    page.gauge("steersman_member_forced", "1 while an override is in the place of the verdict", forced.collect())?;
+    let share = each_address(status).map(|(labels, address)| (labels, address.share));
+    page.gauge("steersman_member_share", "Share of its weight, below 1 while it comes back or is slow", share.collect())?;
     let latency = each_address(status).filter_map(|(labels, address)| Some((labels, address.latency_ms? / 1e3)));
     page.gauge("steersman_member_latency_seconds", "Smoothed connect time of the probes that passed", latency.collect())
 }
@@ -283,7 +315,8 @@ fn grade_number(pool: &PoolStatus) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::status::{CertificateStatus, MemberStatus, TargetStatus};
+    use crate::io::order::OverrideStatus;
+    use crate::io::status::{CertificateStatus, MemberStatus};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn scrape() -> Scrape {
@@ -292,6 +325,9 @@ mod tests {
             verdict: "up".into(),
             since_unix_s: 7,
             in_a_row: 2,
+            loss: Some((1, 3)),
+            flaps: 1,
+            held_for_s: 0.0,
             last_result: Some("pass in 1ms".into()),
             last_unix_s: Some(8),
             next_probe_in_s: 0.5,
@@ -303,6 +339,12 @@ mod tests {
             family: "ipv4".into(),
             address: [192, 0, 2, 1].into(),
             verdict: "up".into(),
+            suspect: true,
+            forced: Some("drain".into()),
+            kept_by: Some("core".into()),
+            held_back: true,
+            share: 0.5,
+            notes: Vec::new(),
             since_unix_s: 7,
             for_s: 1.0,
             latency_ms: Some(2.5),
@@ -320,6 +362,20 @@ mod tests {
             age_s: 1.0,
             verdict_changes: 4,
             detections: DetectionStatus { by_bound: vec![(Some(0.5), 1), (Some(1.0), 2), (None, 1)], sum_s: 130.5 },
+            suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
+            probes_come_in: false,
+            overrides: vec![OverrideStatus {
+                selector: "pool:web".into(),
+                state: "drain".into(),
+                owner: "alice".into(),
+                reason: "test".into(),
+                set_unix_s: 7,
+                expires_unix_s: Some(9),
+                break_glass: false,
+                removes_unix_s: Some(8),
+                gone_unix_s: Some(9),
+                told: Vec::new(),
+            }],
             pools_prepared: 6,
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
@@ -349,6 +405,16 @@ mod tests {
             "steersman_detection_seconds_count 4",
             r#"steersman_dead_answers_total{pool="web"} 2.5"#,
             r#"steersman_dead_ip_exposure_seconds_total{pool="web"} 7.25"#,
+            "steersman_suspect 1.0",
+            r#"steersman_override_expiry_time_seconds{selector="pool:web",state="drain",owner="alice"} 9.0"#,
+            r#"steersman_member_forced{pool="web",member="fra-1",family="ipv4",state="drain"} 1.0"#,
+            r#"steersman_member_protected{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_member_held_back{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_member_share{pool="web",member="fra-1",family="ipv4"} 0.5"#,
+            "steersman_prober_stalled 1.0",
+            r#"steersman_member_suspect{pool="web",member="fra-1",family="ipv4"} 1.0"#,
+            r#"steersman_target_failures_in_window{target="tcp 192.0.2.1:80"} 1.0"#,
+            r#"steersman_target_flaps{target="tcp 192.0.2.1:80"} 1.0"#,
             "steersman_pools_prepared_total 6",
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,

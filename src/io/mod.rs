@@ -22,6 +22,7 @@ pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod open_files;
+pub mod order;
 pub mod packet;
 #[cfg(target_os = "linux")]
 pub mod packet_batch;

@@ -3,7 +3,8 @@
 use super::clock::Clock;
 use super::human::span;
 use crate::clock::Moment;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The phase of the program and the heartbeat of the control task. Shared; written by the control task and the shell around it.
@@ -13,8 +14,8 @@ pub struct Pulse {
     phase: AtomicU8,
     /// [`Moment`] of the last beat, in nanoseconds.
     beat: AtomicU64,
-    /// Whether observations come in as they should.
-    probes: AtomicBool,
+    /// Why verdicts are not to be trusted, if so.
+    trouble: Mutex<Option<String>>,
 }
 
 /// Where the program is in its life.
@@ -51,7 +52,7 @@ impl Pulse {
             clock,
             phase: AtomicU8::new(Phase::Starting as u8),
             beat: AtomicU64::new(clock.now().as_nanos()),
-            probes: AtomicBool::new(true),
+            trouble: Mutex::new(None),
         }
     }
 
@@ -65,9 +66,9 @@ impl Pulse {
         Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed))]
     }
 
-    /// Says that the control task is alive, and whether observations come in as they should.
-    pub fn beat(&self, probes: bool) {
-        self.probes.store(probes, Ordering::Relaxed);
+    /// Says that the control task is alive, and why verdicts are not to be trusted, if so.
+    pub fn beat(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         self.beat.store(self.clock.now().as_nanos(), Ordering::Relaxed);
     }
 
@@ -86,7 +87,7 @@ impl Pulse {
     }
 
     fn seeing(&self) -> Result<(), String> {
-        if self.probes.load(Ordering::Relaxed) { Ok(()) } else { Err("no probe has come back for too long: verdicts are stale".to_owned()) }
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
     /// Whether the server should be sent queries.
@@ -112,8 +113,11 @@ mod tests {
         assert!(pulse.ready().expect_err("still starting").starts_with("starting"));
         pulse.enter(Phase::Serving);
         assert_eq!(pulse.ready(), Ok(()));
-        pulse.beat(false);
-        assert!(pulse.ready().expect_err("blind").contains("no probe"));
+        pulse.beat(Some("blind as a bat".to_owned()));
+        assert_eq!(pulse.ready(), Err("blind as a bat".to_owned()));
+        assert_eq!(pulse.alive(), Ok(()), "a restart would not make it see");
+        pulse.beat(None);
+        assert_eq!(pulse.ready(), Ok(()));
         pulse.enter(Phase::Draining);
         assert!(pulse.ready().expect_err("draining").starts_with("draining"));
         assert_eq!(pulse.alive(), Ok(()));

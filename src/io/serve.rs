@@ -14,6 +14,7 @@ use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
 use super::state::{Forgotten, Saved, StateFile};
 use super::watch::{self, Fingerprint};
+use crate::clock::Moment;
 use crate::snapshot::{Settings, Snapshot};
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -74,7 +75,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
     let (state, saved) = remember(&settings);
-    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.now());
+    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), clock.now());
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
     let prober = Arc::new(Prober::new());
@@ -202,6 +203,11 @@ fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
             saved
         }
         Err(Forgotten::Missing) => Saved::default(),
+        Err(why @ Forgotten::TooOld(..)) => {
+            tracing::warn!("starting without the verdicts of {}: {why}", file.path().display());
+            let Forgotten::TooOld(_, saved) = why else { return (Some(file), Saved::default()) };
+            saved
+        }
         Err(why) => {
             tracing::warn!("starting without {}: {why}", file.path().display());
             Saved::default()

@@ -4,7 +4,9 @@
 //! not start because of yesterday's opinions would be worse than one that looks anew.
 
 use super::clock::wall_unix_s;
+use super::order::OverrideStatus;
 use crate::health::Status;
+use crate::judge::Override;
 use crate::prefix::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +23,21 @@ pub struct Saved {
     pub targets: BTreeMap<String, Status>,
     /// The names of the last usable members by pool, then by [`Family::index`].
     pub pools: BTreeMap<String, [Vec<String>; 2]>,
+    /// What operators ordered; never too old.
+    pub overrides: Vec<Override>,
+    /// Addresses that are up, and wait for an operator or their time.
+    pub held_back: Vec<HeldBack>,
+}
+
+/// An address that waits to be let back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldBack {
+    /// Its pool.
+    pub pool: String,
+    /// The member.
+    pub member: String,
+    /// Of this family.
+    pub family: Family,
 }
 
 impl Saved {
@@ -43,6 +60,24 @@ struct OnDisk {
     saved_at_unix_s: u64,
     targets: BTreeMap<String, Word>,
     pools: BTreeMap<String, LastKnown>,
+    #[serde(default)]
+    overrides: Vec<OverrideStatus>,
+    #[serde(default)]
+    held_back: Vec<Waiting>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    pool: String,
+    member: String,
+    family: FamilyWord,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FamilyWord {
+    Ipv4,
+    Ipv6,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -69,8 +104,8 @@ pub enum Forgotten {
     Malformed(serde_json::Error),
     /// A newer version of the program wrote it.
     FromTheFuture(u32),
-    /// Older than `state_max_age`.
-    TooOld(Duration),
+    /// Its verdicts are older than `state_max_age`; what operators ordered is never too old.
+    TooOld(Duration, Saved),
 }
 
 impl fmt::Display for Forgotten {
@@ -80,7 +115,7 @@ impl fmt::Display for Forgotten {
             Forgotten::Unreadable(error) => write!(f, "it cannot be read: {error}"),
             Forgotten::Malformed(error) => write!(f, "it is malformed: {error}"),
             Forgotten::FromTheFuture(version) => write!(f, "it has version {version}, and this program knows up to {VERSION}"),
-            Forgotten::TooOld(age) => write!(f, "it is {} old, more than state_max_age", super::human::span(*age)),
+            Forgotten::TooOld(age, _) => write!(f, "it is {} old, more than state_max_age", super::human::span(*age)),
         }
     }
 }
@@ -139,11 +174,21 @@ fn encode(saved: &Saved, now_unix_s: u64) -> String {
         Status::Unknown => None,
     };
     let last_known = |[ipv4, ipv6]: &[Vec<String>; 2]| LastKnown { ipv4: ipv4.clone(), ipv6: ipv6.clone() };
+    let waiting = |held: &HeldBack| Waiting {
+        pool: held.pool.clone(),
+        member: held.member.clone(),
+        family: match held.family {
+            Family::V4 => FamilyWord::Ipv4,
+            Family::V6 => FamilyWord::Ipv6,
+        },
+    };
     let on_disk = OnDisk {
         version: VERSION,
         saved_at_unix_s: now_unix_s,
         targets: saved.targets.iter().filter_map(|(identity, status)| Some((identity.clone(), word(status)?))).collect(),
         pools: saved.pools.iter().map(|(pool, families)| (pool.clone(), last_known(families))).collect(),
+        overrides: saved.overrides.iter().map(OverrideStatus::from).collect(),
+        held_back: saved.held_back.iter().map(waiting).collect(),
     };
     serde_json::to_string_pretty(&on_disk).expect("maps with text keys are JSON") + "\n"
 }
@@ -159,9 +204,20 @@ fn decode(text: &str, now_unix_s: u64, max_age: Duration) -> Result<Saved, Forgo
         return Err(Forgotten::FromTheFuture(version));
     }
     let on_disk: OnDisk = serde_json::from_str(text).map_err(Forgotten::Malformed)?;
+    let held_back = |waiting: Waiting| HeldBack {
+        pool: waiting.pool,
+        member: waiting.member,
+        family: match waiting.family {
+            FamilyWord::Ipv4 => Family::V4,
+            FamilyWord::Ipv6 => Family::V6,
+        },
+    };
+    let overrides = on_disk.overrides.into_iter().filter_map(OverrideStatus::parse).collect();
+    let held_back = on_disk.held_back.into_iter().map(held_back).collect();
+    let ordered = Saved { overrides, held_back, ..Saved::default() };
     let age = Duration::from_secs(now_unix_s.saturating_sub(on_disk.saved_at_unix_s));
     if age > max_age {
-        return Err(Forgotten::TooOld(age));
+        return Err(Forgotten::TooOld(age, ordered));
     }
     let status = |word: Word| match word {
         Word::Up => Status::Up,
@@ -170,12 +226,14 @@ fn decode(text: &str, now_unix_s: u64, max_age: Duration) -> Result<Saved, Forgo
     Ok(Saved {
         targets: on_disk.targets.into_iter().map(|(identity, word)| (identity, status(word))).collect(),
         pools: on_disk.pools.into_iter().map(|(pool, known)| (pool, [known.ipv4, known.ipv6])).collect(),
+        ..ordered
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::{Force, Progress};
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -183,6 +241,17 @@ mod tests {
         Saved {
             targets: [("tcp 192.0.2.1:80".to_owned(), Status::Up), ("tcp 192.0.2.2:80".to_owned(), Status::Down)].into(),
             pools: [("web".to_owned(), [vec!["fra-1".to_owned()], Vec::new()])].into(),
+            overrides: vec![Override {
+                selector: "pool:web".parse().expect("a selector"),
+                force: Force::Down,
+                owner: "alice".into(),
+                reason: "test".into(),
+                set_unix_s: 900,
+                expires_unix_s: Some(5_000),
+                break_glass: true,
+                progress: Progress::default(),
+            }],
+            held_back: vec![HeldBack { pool: "web".into(), member: "fra-2".into(), family: Family::V6 }],
         }
     }
 
@@ -190,7 +259,14 @@ mod tests {
     fn what_was_saved_is_remembered_until_it_is_too_old() {
         let text = encode(&saved(), 1_000);
         assert_eq!(decode(&text, 1_000 + 3_600, HOUR).expect("just young enough"), saved());
-        assert!(matches!(decode(&text, 1_001 + 3_600, HOUR), Err(Forgotten::TooOld(_))));
+        let Err(Forgotten::TooOld(_, kept)) = decode(&text, 1_001 + 3_600, HOUR) else { panic!("too old") };
+        assert_eq!(kept, Saved { overrides: saved().overrides, held_back: saved().held_back, ..Saved::default() });
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_overrides_is_read() {
+        let text = r#"{"version": 1, "saved_at_unix_s": 1000, "targets": {"tcp 192.0.2.1:80": "up"}, "pools": {}}"#;
+        assert_eq!(decode(text, 1_000, HOUR).expect("sound").targets.len(), 1);
     }
 
     #[test]

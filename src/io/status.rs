@@ -6,10 +6,13 @@ use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
 use super::exposure::{DETECTION_BOUNDS_S, Exposure};
+use super::order::{OverrideStatus, note_words};
 use super::prober::Seen;
 use crate::clock::Moment;
+use crate::health::{Status, Suspicion};
 use crate::ids::{PoolId, TargetId};
-use crate::policy::{Member, Pool};
+use crate::judge::{Note, Place};
+use crate::policy::{Member, Pool, SHARE_MIN_PERMILLE};
 use crate::prefix::Family;
 use crate::snapshot::Target;
 use serde::{Deserialize, Serialize};
@@ -38,11 +41,20 @@ pub struct StatusView {
     /// How soon deaths were noticed.
     #[serde(default)]
     pub detections: DetectionStatus,
+    /// Why this node does not trust its own sight, if so; verdicts are held meanwhile.
+    #[serde(default)]
+    pub suspicion: Option<SuspicionStatus>,
+    /// Whether probes come back as they should.
+    #[serde(default = "usually")]
+    pub probes_come_in: bool,
     /// Pools prepared anew since the start because of what probes saw.
     #[serde(default)]
     pub pools_prepared: u64,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
+    /// What operators put in the place of verdicts, in the order in which they did.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
     /// The zones that are served, in config order.
     pub zones: Vec<String>,
     /// All pools, in config order.
@@ -58,6 +70,26 @@ pub struct DetectionStatus {
     pub by_bound: Vec<(Option<f64>, u64)>,
     /// The sum of all of them, in seconds.
     pub sum_s: f64,
+}
+
+/// A doubt that lasts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SuspicionStatus {
+    /// The evidence, in words.
+    pub why: String,
+    /// Since when, in seconds since 1970.
+    pub since_unix_s: u64,
+    /// For how long, in seconds.
+    pub for_s: f64,
+}
+
+/// What a server that is older than the question would say.
+fn usually() -> bool {
+    true
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// A pool.
@@ -103,6 +135,24 @@ pub struct AddressStatus {
     pub address: IpAddr,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
+    /// Whether it seems dead, and is not believed to be, since this node may be blind.
+    #[serde(default)]
+    pub suspect: bool,
+    /// What an operator put in the place of the verdict: `up`, `down` or `drain`.
+    #[serde(default)]
+    pub forced: Option<String>,
+    /// The protection that keeps it though it seems dead.
+    #[serde(default)]
+    pub kept_by: Option<String>,
+    /// Whether it is up, and waits to be let back.
+    #[serde(default)]
+    pub held_back: bool,
+    /// Its share of its weight: below 1 while it is coming back, or is slow.
+    #[serde(default = "whole")]
+    pub share: f64,
+    /// All of this in words that follow the name of the member.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Since when, in seconds since 1970.
     pub since_unix_s: u64,
     /// For how long, in seconds.
@@ -128,6 +178,15 @@ pub struct TargetStatus {
     pub since_unix_s: u64,
     /// How many of the last conclusive probes agreed.
     pub in_a_row: u32,
+    /// Failures among the last probes that `window` looks at, and how many those are.
+    #[serde(default)]
+    pub loss: Option<(u32, u32)>,
+    /// Falls within the window of `damping`.
+    #[serde(default)]
+    pub flaps: usize,
+    /// Seconds for which it stays down at least, because of them.
+    #[serde(default)]
+    pub held_for_s: f64,
     /// What the last probe saw, in words.
     pub last_result: Option<String>,
     /// When it saw that, in seconds since 1970.
@@ -185,8 +244,11 @@ impl StatusView {
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
             detections: detections(exposure),
+            suspicion: beliefs.suspicion().map(|suspicion| look.suspicion(suspicion)),
+            probes_come_in: beliefs.probes_come_in(),
             pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
+            overrides: beliefs.overrides().iter().map(OverrideStatus::from).collect(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),
             targets: snapshot.targets.iter().map(|(id, target)| look.target(id, target)).collect(),
@@ -208,6 +270,14 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    fn suspicion(&self, suspicion: &Suspicion) -> SuspicionStatus {
+        SuspicionStatus {
+            why: suspicion.evidence.to_string(),
+            since_unix_s: self.clock.unix_s(suspicion.since),
+            for_s: seconds(self.now.since(suspicion.since)),
+        }
+    }
+
     fn pool(&self, id: PoolId, pool: &Pool) -> PoolStatus {
         let view = self.beliefs.view(id);
         let dead = self.exposure.dead(&pool.name);
@@ -234,6 +304,7 @@ impl Look<'_> {
 
     fn address(&self, pool: PoolId, index: usize, member: &Member, family: Family, address: IpAddr) -> AddressStatus {
         let belief = self.beliefs.belief(pool, index, family);
+        let notes = self.beliefs.notes(Place { pool, member: index, family }, self.now);
         let checks = &member.checks[family.index()];
         let views: Vec<_> = checks.iter().map(|&target| self.beliefs.target(target)).collect();
         // When several checks must pass, the one that speaks for the verdict is the one to show.
@@ -243,6 +314,12 @@ impl Look<'_> {
             family: family_word(family).to_owned(),
             address,
             verdict: belief.status.to_string(),
+            suspect: views.iter().any(|view| view.suspect),
+            forced: notes.iter().find_map(|note| if let Note::Forced(one) = note { Some(one.force.word().to_owned()) } else { None }),
+            kept_by: notes.iter().find_map(|note| if let Note::Kept(rule) = note { Some(rule.to_string()) } else { None }),
+            held_back: notes.iter().any(|note| matches!(note, Note::HeldBack(_))),
+            share: notes.iter().map(share).fold(1.0, f64::min),
+            notes: notes.iter().map(|note| note_words(note, self.beliefs.unix_s(self.now))).collect(),
             since_unix_s: self.clock.unix_s(belief.since),
             for_s: seconds(self.now.since(belief.since)),
             latency_ms: latencies.iter().max().map(|latency| (latency.as_secs_f64() * 1e4).round() / 10.0),
@@ -275,6 +352,9 @@ impl Look<'_> {
             verdict: view.verdict.status.to_string(),
             since_unix_s: self.clock.unix_s(view.since),
             in_a_row: tally.map_or(0, |tally| tally.in_a_row),
+            loss: view.loss,
+            flaps: view.flaps.0,
+            held_for_s: if view.verdict.status == Status::Down { seconds(view.flaps.1.since(self.now)) } else { 0.0 },
             last_result: view.last.as_ref().map(|(_, seen)| result_words(seen)),
             last_unix_s: view.last.as_ref().map(|(at, _)| self.clock.unix_s(*at)),
             next_probe_in_s: seconds(view.next.since(self.now)),
@@ -288,6 +368,15 @@ impl Look<'_> {
         let expires_unix_s = seen.certificate.not_after_unix_s;
         let expires_in_s = expires_unix_s.saturating_sub(self.unix_s());
         CertificateStatus { expires_unix_s, expires_in_s, expires_soon: seen.expires_soon }
+    }
+}
+
+/// The share of its weight that a note leaves a member.
+fn share(note: &Note) -> f64 {
+    match note {
+        Note::Returning(permille) => f64::from(*permille) / 1e3,
+        Note::Slow => f64::from(SHARE_MIN_PERMILLE) / 1e3,
+        Note::Forced(_) | Note::Kept(_) | Note::HeldBack(_) => 1.0,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::check::{Check, TcpCheck};
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
-use crate::policy::{Choose, Graph, Member, MinHealthy, Node, Pool};
+use crate::policy::{Choose, Conduct, Graph, Member, MinHealthy, Node, Pool};
 use crate::snapshot::{Settings, Snapshot, Target, TcpLimits};
 use crate::zone::Zones;
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +58,7 @@ pub fn snapshot_of(pools: &[(&str, &[&str])]) -> Snapshot {
     let pools: Vec<(&str, Vec<(&str, SocketAddr)>)> =
         pools.iter().map(|(pool, members)| (*pool, members.iter().map(|name| (*name, address(name))).collect())).collect();
     let interval = Duration::from_secs(5);
-    snapshot_at(&pools, Rules { interval, timeout: Duration::from_secs(2), rise: 2, fall: 3 })
+    snapshot_at(&pools, Rules::plain(interval, Duration::from_secs(2), 2, 3))
 }
 
 /// A snapshot with members at these addresses, each checked by TCP.
@@ -68,10 +68,10 @@ pub fn snapshot_at(pools: &[(&str, Vec<(&str, SocketAddr)>)], rules: Rules) -> S
     for (name, members) in pools {
         let members = members.iter().map(|(name, addr)| member(name, *addr, rules, &mut targets)).collect();
         let (choose, pick, min_healthy) = (Choose::Weighted, 1, MinHealthy::Percent(50));
-        let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy });
+        let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy, conduct: Conduct::default() });
         graph.nodes.push(Node::Pool(pool));
     }
-    Snapshot { settings: settings(), zones: Zones::default(), graph, targets, files: Vec::new() }
+    Snapshot { settings: settings(), zones: Zones::default(), graph, targets, canaries: Vec::new(), files: Vec::new() }
 }
 
 fn member(name: &str, addr: SocketAddr, rules: Rules, targets: &mut Table<TargetId, Target>) -> Member {

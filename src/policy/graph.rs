@@ -59,6 +59,46 @@ pub struct Pool {
     pub pick: u16,
     /// When the pool counts as healthy.
     pub min_healthy: MinHealthy,
+    /// How members that were down come back, and what is made of slow ones.
+    pub conduct: Conduct,
+}
+
+/// How cautious a pool is with members that are up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Conduct {
+    /// The share of a member that came back grows from a tenth to all of it over this time; zero: all at once.
+    pub slow_start: Duration,
+    /// When a member that was down is answered again.
+    pub failback: Failback,
+    /// A member is slow when its latency exceeds that of the median of its siblings by this many percent; none is when absent.
+    pub slow_above_percent: Option<u16>,
+}
+
+/// When a member that was down is answered again, while others of its pool, or other pools, can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Failback {
+    /// As soon as it is up.
+    #[default]
+    Auto,
+    /// When it has been up for so long.
+    After(Duration),
+    /// When an operator says so.
+    Manual,
+}
+
+/// What no removal may break, be it by probes or by an operator. Counted for each family.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// The pools whose members it counts, together.
+    pub pools: Vec<PoolId>,
+    /// So many members are never fewer.
+    pub min_members: u32,
+    /// They stand in so many sites at least.
+    pub min_sites: u32,
+    /// Never more than so many percent of the members are removed within so long; always at least one may be.
+    pub max_removed: Option<(u8, Duration)>,
 }
 
 /// What a policy does with its children.
@@ -166,6 +206,8 @@ pub struct Graph {
     pub geo: Table<GeoTableId, GeoTable>,
     /// The names of the sites.
     pub sites: Table<SiteId, Arc<str>>,
+    /// What no removal may break.
+    pub protections: Vec<Protection>,
 }
 
 impl Graph {

@@ -9,18 +9,24 @@
 mod choose;
 mod evaluate;
 mod graph;
+mod judgement;
 mod picks;
+mod places;
 mod prepare;
 #[cfg(test)]
 mod properties;
+mod reach;
 mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trace;
 
 pub use evaluate::{Health, Question, Selection, evaluate};
-pub use graph::{Choose, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Steer, TtlRange};
+pub use graph::{Choose, Conduct, Failback, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Protection, Steer, TtlRange};
+pub use judgement::{Judgement, Rank, SHARE_MIN_PERMILLE, SHARE_WHOLE_PERMILLE};
 pub use picks::{Pick, Picks};
+pub use places::places;
 pub use prepare::{FamilyView, Grade, PoolView, Roster, Usable};
+pub use reach::ttl_reach;
 pub use survey::Survey;
 pub use trace::{Fate, Step, Trace};

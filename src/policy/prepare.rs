@@ -1,12 +1,12 @@
 //! A pool, prepared for queries each time its health changes.
 //!
-//! The config's [`Pool`] and one verdict per member and family enter [`PoolView::prepare`]; what leaves is everything a
+//! The config's [`Pool`] and one [`Judgement`] (or plain verdict) per member and family enter [`PoolView::prepare`]; what leaves is everything a
 //! query needs, already sorted out: who may be answered, with what share, how fit the pool is and how soon that may
 //! change. Knows no client, and does not remember more than the last sets that were not empty.
 
 use super::choose::Shares;
-use super::{Choose, Health, Member, MinHealthy, Pool};
-use crate::health::{Status, Verdict};
+use super::judgement::{Judgement, SHARE_WHOLE_PERMILLE, Standing};
+use super::{Choose, Health, Member, MinHealthy, Pool, Rank};
 use crate::prefix::Family;
 use crate::rng::Dice;
 use std::fmt;
@@ -81,17 +81,18 @@ pub enum Grade {
 impl PoolView {
     /// Prepares a pool. `verdicts` has one verdict per member and family, in member order; `before` is the view that
     /// this one replaces, whose last non-empty usable sets are carried over.
-    pub fn prepare(pool: &Pool, verdicts: &[[Verdict; 2]], before: Option<&PoolView>) -> PoolView {
+    pub fn prepare<J: Copy + Into<Judgement>>(pool: &Pool, verdicts: &[[J; 2]], before: Option<&PoolView>) -> PoolView {
         debug_assert_eq!(pool.members.len(), verdicts.len(), "every member has a verdict");
+        let judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Into::into)).collect();
         let families = Family::BOTH.map(|family| {
             let last_known = before.map(|view| &view.family(family).last_known);
-            FamilyView::prepare(pool.min_healthy, &entries(pool, verdicts, family), last_known)
+            FamilyView::prepare(pool.min_healthy, &entries(pool, &judgements, family), last_known)
         });
-        let standings = standings(pool, verdicts);
+        let shares = shares(pool, &judgements);
         PoolView {
-            grade: grade(&standings, pool.min_healthy),
-            recovers_s: recovers_s(&standings),
-            latency: mean_latency(&families, verdicts),
+            grade: grade(&shares, pool.min_healthy),
+            recovers_s: recovers_s(&shares),
+            latency: mean_latency(&families, &judgements),
             families,
         }
     }
@@ -142,18 +143,20 @@ impl FamilyView {
         }
     }
 
-    fn prepare(min_healthy: MinHealthy, entries: &[(Usable, Status)], before: Option<&Roster>) -> FamilyView {
-        let serving = serving(entries.iter().map(|(_, status)| *status));
-        let fit = entries.iter().filter(|(_, status)| *status == serving).map(|(usable, _)| *usable);
-        let usable = Roster::on_duty(fit.collect());
+    fn prepare(min_healthy: MinHealthy, entries: &[(Usable, Judgement)], before: Option<&Roster>) -> FamilyView {
+        let serving = serving(entries.iter().map(|(_, judgement)| judgement));
+        let serves = |judgement: &Judgement| Some(judgement.standing()) == serving;
+        let usable = Roster::drawn(entries.iter().filter(|(_, judgement)| serves(judgement)).copied().collect());
         let standing_in = usable.is_standing_in();
-        let unfit = entries.iter().filter(|(usable, status)| *status != serving && (usable.weight > 0 || standing_in));
+        let unfit = entries.iter().filter(|(usable, judgement)| !serves(judgement) && (usable.weight > 0 || standing_in));
+        let is_allowed = |member: u16| entries.iter().any(|(usable, judgement)| usable.member == member && !judgement.barred);
+        let remembered = || before.map(|before| before.iter().filter(|usable| is_allowed(usable.member)).copied().collect());
         FamilyView {
             configured: !entries.is_empty(),
-            grade: grade(&standings_of_one(entries, serving), min_healthy),
-            all: Roster::on_duty(entries.iter().map(|(usable, _)| *usable).collect()),
-            last_known: if usable.is_empty() { before.cloned().unwrap_or_default() } else { usable.clone() },
-            recovers_s: unfit.map(|(usable, _)| usable.holds_s).min().unwrap_or(u32::MAX),
+            grade: grade(&shares_of_one(entries, serving), min_healthy),
+            all: Roster::on_duty(entries.iter().filter(|(_, judgement)| !judgement.barred).map(|(usable, _)| *usable).collect()),
+            last_known: if usable.is_empty() { remembered().map(Roster::on_duty).unwrap_or_default() } else { usable.clone() },
+            recovers_s: unfit.map(|(_, judgement)| whole_seconds(judgement.joins_in())).min().unwrap_or(u32::MAX),
             usable,
         }
     }
@@ -167,6 +170,24 @@ impl Roster {
         }
         let shares = Shares::of(members.iter().map(|usable| usable.weight));
         Roster { members: members.into(), shares }
+    }
+
+    /// Those on duty, each with the share that is its own now: whoever is late comes last.
+    fn drawn(mut members: Vec<(Usable, Judgement)>) -> Roster {
+        if members.iter().all(|(_, judgement)| judgement.permille() == SHARE_WHOLE_PERMILLE && judgement.rank != Rank::Late) {
+            return Roster::on_duty(members.into_iter().map(|(usable, _)| usable).collect());
+        }
+        if members.iter().any(|(usable, _)| usable.weight > 0) {
+            members.retain(|(usable, _)| usable.weight > 0);
+        }
+        members.sort_by_key(|(_, judgement)| judgement.rank == Rank::Late);
+        let even = members.iter().all(|(usable, _)| usable.weight == 0);
+        let weight = |(usable, judgement): &(Usable, Judgement)| {
+            // A million times a thousand is less than 2^30.
+            (if even { 1 } else { usable.weight }) * u32::from(judgement.permille())
+        };
+        let shares = Shares::of(members.iter().map(weight));
+        Roster { members: members.into_iter().map(|(usable, _)| usable).collect(), shares }
     }
 
     /// Whether nobody with a positive weight is on duty, so that such a member's return would change the set.
@@ -210,58 +231,62 @@ fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = (u16, &Member,
     members.filter_map(move |(member, index)| Some((index, member, member.addresses[family.index()]?)))
 }
 
-fn entries(pool: &Pool, verdicts: &[[Verdict; 2]], family: Family) -> Vec<(Usable, Status)> {
+fn entries(pool: &Pool, judgements: &[[Judgement; 2]], family: Family) -> Vec<(Usable, Judgement)> {
     let entry = |(index, member, addr): (u16, &Member, IpAddr)| {
-        let verdict = verdicts[usize::from(index)][family.index()];
-        (Usable { member: index, addr, holds_s: whole_seconds(verdict.holds), weight: member.weight }, verdict.status)
+        let judgement = judgements[usize::from(index)][family.index()];
+        (Usable { member: index, addr, holds_s: whole_seconds(judgement.verdict.holds), weight: member.weight }, judgement)
     };
     addresses(pool, family).map(entry).collect()
 }
 
-/// The status that makes usable: up, or unknown when nothing is up; never down.
-fn serving(mut statuses: impl Iterator<Item = Status>) -> Status {
-    if statuses.any(|status| status == Status::Up) { Status::Up } else { Status::Unknown }
+/// The standing that makes usable: up; if nobody is, up but held back; if nobody is, unknown; never down.
+fn serving<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> Option<Standing> {
+    judgements.map(Judgement::standing).min().filter(|standing| *standing != Standing::Out)
 }
 
 //--- Grades
 
 /// A member that is not disabled: in one family, or with its families folded.
-struct Standing {
+struct Share {
     /// Its share of what `min_healthy` measures; 1 for everybody in a pool of standbys only.
     weight: u64,
     /// Whether it is usable; with families folded, in at least one of them.
     usable: bool,
-    /// How soon that could change.
-    holds_s: u32,
+    /// Whether it is usable only because nobody else is.
+    held_back: bool,
+    /// How soon it could serve, while it does not.
+    joins_s: u32,
 }
 
 /// The members of one family.
-fn standings_of_one(entries: &[(Usable, Status)], serving: Status) -> Vec<Standing> {
+fn shares_of_one(entries: &[(Usable, Judgement)], serving: Option<Standing>) -> Vec<Share> {
     let only_standbys = entries.iter().all(|(usable, _)| usable.weight == 0);
-    let standing = |(usable, status): &(Usable, Status)| Standing {
+    let share = |(usable, judgement): &(Usable, Judgement)| Share {
         weight: if only_standbys { 1 } else { u64::from(usable.weight) },
-        usable: *status == serving,
-        holds_s: usable.holds_s,
+        usable: Some(judgement.standing()) == serving,
+        held_back: serving == Some(Standing::HeldBack),
+        joins_s: whole_seconds(judgement.joins_in()),
     };
-    entries.iter().map(standing).collect()
+    entries.iter().map(share).collect()
 }
 
 /// All members, their families folded.
-fn standings(pool: &Pool, verdicts: &[[Verdict; 2]]) -> Vec<Standing> {
-    let members = || pool.members.iter().zip(verdicts).filter(|(member, _)| !member.disabled);
+fn shares(pool: &Pool, judgements: &[[Judgement; 2]]) -> Vec<Share> {
+    let members = || pool.members.iter().zip(judgements).filter(|(member, _)| !member.disabled);
     let only_standbys = members().all(|(member, _)| member.weight == 0);
-    let serving = serving(members().flat_map(|(member, verdicts)| of_addresses(member, verdicts)).map(|verdict| verdict.status));
-    let standing = |(member, verdicts): (&Member, &[Verdict; 2])| Standing {
+    let serving = serving(members().flat_map(|(member, both)| of_addresses(member, both)));
+    let share = |(member, both): (&Member, &[Judgement; 2])| Share {
         weight: if only_standbys { 1 } else { u64::from(member.weight) },
-        usable: of_addresses(member, verdicts).any(|verdict| verdict.status == serving),
-        holds_s: of_addresses(member, verdicts).map(|verdict| whole_seconds(verdict.holds)).min().unwrap_or(u32::MAX),
+        usable: of_addresses(member, both).any(|judgement| Some(judgement.standing()) == serving),
+        held_back: serving == Some(Standing::HeldBack),
+        joins_s: of_addresses(member, both).map(|judgement| whole_seconds(judgement.joins_in())).min().unwrap_or(u32::MAX),
     };
-    members().map(standing).collect()
+    members().map(share).collect()
 }
 
-/// The verdicts on those addresses that the member has.
-fn of_addresses(member: &Member, verdicts: &[Verdict; 2]) -> impl Iterator<Item = Verdict> {
-    member.addresses.iter().zip(verdicts).filter_map(|(addr, verdict)| addr.map(|_| *verdict))
+/// The judgements on those addresses that the member has.
+fn of_addresses<'a>(member: &'a Member, both: &'a [Judgement; 2]) -> impl Iterator<Item = &'a Judgement> {
+    member.addresses.iter().zip(both).filter_map(|(addr, judgement)| addr.map(|_| judgement))
 }
 
 /// | usable                        | grade    |
@@ -269,37 +294,39 @@ fn of_addresses(member: &Member, verdicts: &[Verdict; 2]) -> impl Iterator<Item 
 /// | nobody                        | empty    |
 /// | standbys only                 | degraded |
 /// | less than `min_healthy` asks  | degraded |
+/// | those held back only          | degraded |
 /// | as much as it asks, or more   | healthy  |
-fn grade(standings: &[Standing], min_healthy: MinHealthy) -> Grade {
-    let usable = || standings.iter().filter(|member| member.usable);
+fn grade(shares: &[Share], min_healthy: MinHealthy) -> Grade {
+    let usable = || shares.iter().filter(|member| member.usable);
     if usable().next().is_none() {
         return Grade::Empty;
     }
     let serving = usable().filter(|member| member.weight > 0).count() as u64;
     let enough = match min_healthy {
         MinHealthy::Percent(percent) => {
-            let configured: u64 = standings.iter().map(|member| member.weight).sum();
+            let configured: u64 = shares.iter().map(|member| member.weight).sum();
             let usable: u64 = usable().map(|member| member.weight).sum();
             usable >= (configured * u64::from(percent)).div_ceil(100)
         }
         MinHealthy::Count(members) => serving >= u64::from(members),
     };
-    if serving > 0 && enough { Grade::Healthy } else { Grade::Degraded }
+    let held_back = usable().any(|member| member.held_back);
+    if serving > 0 && enough && !held_back { Grade::Healthy } else { Grade::Degraded }
 }
 
 /// How soon an unusable member could come back. A standby counts only while nobody else serves: until then its return
 /// changes nothing.
-fn recovers_s(standings: &[Standing]) -> u32 {
-    let standing_in = !standings.iter().any(|member| member.usable && member.weight > 0);
-    let unfit = standings.iter().filter(|member| !member.usable && (member.weight > 0 || standing_in));
-    unfit.map(|member| member.holds_s).min().unwrap_or(u32::MAX)
+fn recovers_s(shares: &[Share]) -> u32 {
+    let standing_in = !shares.iter().any(|member| member.usable && member.weight > 0);
+    let unfit = shares.iter().filter(|member| !member.usable && (member.weight > 0 || standing_in));
+    unfit.map(|member| member.joins_s).min().unwrap_or(u32::MAX)
 }
 
 /// A plain mean: clients are spread by weight, but the question here is how far away the pool is.
-fn mean_latency(families: &[FamilyView; 2], verdicts: &[[Verdict; 2]]) -> Option<Duration> {
+fn mean_latency(families: &[FamilyView; 2], judgements: &[[Judgement; 2]]) -> Option<Duration> {
     let of_family = |family: Family| {
         let usable = families[family.index()].usable.iter();
-        usable.filter_map(move |usable| verdicts[usize::from(usable.member)][family.index()].latency)
+        usable.filter_map(move |usable| judgements[usize::from(usable.member)][family.index()].verdict.latency)
     };
     let known = || Family::BOTH.into_iter().flat_map(of_family);
     let sum: u128 = known().map(|latency| latency.as_nanos()).sum();
@@ -364,6 +391,66 @@ mod tests {
         assert_eq!(usable("up*0 up*3"), [vec![1], vec![1]]);
         assert_eq!(usable("up*0 down*3 up*0"), [vec![0, 2], vec![0, 2]]);
         assert_eq!(usable("up*0 up*3/4"), [vec![1], vec![0]]);
+    }
+
+    /// A view of a pool whose members were judged further.
+    fn judged(text: &str, judge: impl Fn(usize, &mut Judgement)) -> PoolView {
+        let (pool, verdicts) = pool(text);
+        let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
+        judgements.iter_mut().enumerate().for_each(|(index, both)| both.iter_mut().for_each(|judgement| judge(index, judgement)));
+        PoolView::prepare(&pool, &judgements, None)
+    }
+
+    #[test]
+    fn those_held_back_serve_when_nobody_else_is_up_and_leave_their_pool_degraded() {
+        let hold = |which: usize| {
+            move |index: usize, judgement: &mut Judgement| {
+                if index == which {
+                    judgement.rank = Rank::HeldBack { released_in: Duration::from_mins(1) };
+                }
+            }
+        };
+        let view = judged("up@15 up@20", hold(0));
+        assert_eq!((members(&view.families[0].usable), view.grade, view.recovers_s), (vec![1], Grade::Healthy, 60));
+        let view = judged("up@15 down@20 unknown", hold(0));
+        assert_eq!((members(&view.families[0].usable), view.grade), (vec![0], Grade::Degraded));
+        assert_eq!(view.families[0].usable[0].holds_s, 15);
+        let view = judged("down@15 unknown", hold(0));
+        assert_eq!(members(&view.families[0].usable), [1], "what is down is not held back but down");
+    }
+
+    #[test]
+    fn those_that_are_late_come_last_with_a_tenth_of_their_share_and_those_that_return_with_what_they_have() {
+        let view = judged("up up up", |index, judgement| {
+            if index == 0 {
+                judgement.rank = Rank::Late;
+            }
+        });
+        let roster = &view.families[0].usable;
+        assert_eq!(members(roster), [1, 2, 0]);
+        let chances = |roster: &Roster| (0..roster.len()).map(|at| roster.chance_ppm(Choose::Weighted, 1, at)).collect::<Vec<_>>();
+        assert_eq!(chances(roster), [476_190, 476_190, 47_619]);
+        assert_eq!(view.grade, Grade::Healthy);
+        let view = judged("up up*3", |index, judgement| judgement.share_permille = if index == 0 { 500 } else { 1000 });
+        assert_eq!(chances(&view.families[0].usable), [142_857, 857_142]);
+        assert_eq!(view.families[0].usable[0].weight, 1, "the weight stays what the config says");
+    }
+
+    #[test]
+    fn who_is_barred_is_answered_by_no_last_resort_either() {
+        let (pool, verdicts) = pool("up up");
+        let before = PoolView::prepare(&pool, &verdicts, None);
+        let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
+        for judgement in &mut judgements[0] {
+            judgement.barred = true;
+        }
+        for judgement in &mut judgements[1] {
+            judgement.verdict = crate::health::Verdict::DISABLED;
+        }
+        let view = PoolView::prepare(&pool, &judgements, Some(&before));
+        let family = &view.families[0];
+        assert_eq!((view.grade, family.configured), (Grade::Empty, true));
+        assert_eq!((members(&family.all), members(&family.last_known)), (vec![1], vec![1]));
     }
 
     #[test]

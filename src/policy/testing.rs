@@ -7,7 +7,7 @@
 //! 10.p.0.1, ... and at 2001:db8:p::0, ...
 
 use super::{
-    Choose, Graph, Health, Member, MinHealthy, Node, Picks, Policy, Pool, PoolView, Question, Selection, Step, TtlRange, evaluate,
+    Choose, Conduct, Graph, Health, Member, MinHealthy, Node, Picks, Policy, Pool, PoolView, Question, Selection, Step, TtlRange, evaluate,
 };
 use crate::geo::{Atlas, GeoTable, Match, Places, Rule};
 use crate::health::{Status, Verdict};
@@ -119,7 +119,14 @@ pub(crate) fn view(members: &str) -> PoolView {
 fn parse(members: &str, pool: usize) -> (Pool, Vec<[Verdict; 2]>) {
     let pool = u16::try_from(pool).expect("few pools");
     let (members, verdicts) = members.split_whitespace().zip(0u16..).map(|(text, index)| member(text, pool, index)).unzip();
-    let pool = Pool { name: format!("p{pool}").into(), members, choose: Choose::Weighted, pick: 1, min_healthy: MinHealthy::Percent(50) };
+    let pool = Pool {
+        name: format!("p{pool}").into(),
+        members,
+        choose: Choose::Weighted,
+        pick: 1,
+        min_healthy: MinHealthy::Percent(50),
+        conduct: Conduct::default(),
+    };
     (pool, verdicts)
 }
 

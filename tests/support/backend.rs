@@ -29,8 +29,10 @@ const ILL: u8 = 1;
 const HUNG: u8 = 2;
 const DEAD: u8 = 3;
 const ENDLESS: u8 = 4;
-const TARDY: u8 = 5;
-const ABRUPT: u8 = 6;
+/// Every third answer is a 500; `LOSSY` and the two above it count.
+const LOSSY: u8 = 5;
+const TARDY: u8 = 8;
+const ABRUPT: u8 = 9;
 
 impl Backend {
     /// `count` backends on loopback addresses of their own, all with one port that was free. `net` keeps tests apart: their
@@ -89,6 +91,11 @@ impl Backend {
     /// Answers 500 from now on.
     pub fn fall_ill(&self) {
         self.mood.store(ILL, Ordering::SeqCst);
+    }
+
+    /// Answers every third request with 500 from now on.
+    pub fn lose_every_third(&self) {
+        self.mood.store(LOSSY, Ordering::SeqCst);
     }
 
     /// Takes connections and says nothing from now on.
@@ -163,6 +170,14 @@ fn answer(mut stream: impl Read + Write, mood: &AtomicU8, talked: &AtomicBool) {
     let Ok(_) = stream.read(&mut request) else { return };
     let status = match mood.load(Ordering::SeqCst) {
         WELL => "200 OK",
+        LOSSY | 6 => {
+            mood.fetch_add(1, Ordering::SeqCst);
+            "200 OK"
+        }
+        7 => {
+            mood.store(LOSSY, Ordering::SeqCst);
+            "500 Internal Server Error"
+        }
         ILL => "500 Internal Server Error",
         TARDY => {
             // To be slow is all that it is here for.

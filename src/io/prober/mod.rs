@@ -210,7 +210,7 @@ mod tests {
     use crate::health::Rules;
     use std::path::Path;
 
-    const RULES: Rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 1, fall: 1 };
+    const RULES: Rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 1, 1);
 
     fn target(identity: &str, check: HttpCheck) -> Target {
         Target::new(identity, RULES, ([192, 0, 2, 1], 80).into(), Check::Http(check))

@@ -1,0 +1,385 @@
+//! A small world in virtual time: targets that stand in places, a network that can be cut, and a node that looks at them. Shows that
+//! silence everywhere drains nobody, and that silence of the dead is believed in time.
+
+use super::{DoubtChange, Evidence, FailReason, Observation, ProbeOrder, Role, Rules, Schedule, Status, Token, Wanted, WindowRule};
+use crate::clock::Moment;
+use crate::ids::{Id, TargetId};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const RULES: Rules = Rules {
+    fast_interval: Duration::from_secs(1),
+    window: Some(WindowRule { of: 20, limit: 6 }),
+    ..Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3)
+};
+const CANARY: Rules = Rules::plain(Duration::from_secs(2), Duration::from_secs(1), 2, 3);
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+fn at(millis: u64) -> Moment {
+    Moment::START.after(Duration::from_millis(millis))
+}
+
+/// What a target does when it is probed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Answers,
+    Silent,
+    Refuses,
+    /// The node cannot even send.
+    Unsendable,
+    /// Its agent says that it is up.
+    Praised,
+    /// Its agent says that it is down.
+    Blamed,
+}
+
+struct World {
+    schedule: Schedule,
+    wanted: Vec<Wanted>,
+    fates: Vec<Fate>,
+    /// Probes under way: when they end, and with what.
+    ending: BTreeMap<(Moment, Token), Observation>,
+    now: Moment,
+    /// Falls and returns: when, who, to what.
+    flips: Vec<(Moment, usize, Status)>,
+    doubts: Vec<(Moment, DoubtChange)>,
+    starts: u64,
+}
+
+impl World {
+    /// `per_place` targets in each of so many places, and canaries; all answer, and all were seen for a minute.
+    fn new(places: u32, per_place: u32, canaries: u32, seed: u64) -> World {
+        let mut world = World::unseen(places, per_place, canaries, seed);
+        world.run_until(60_000);
+        assert!(world.doubts.is_empty(), "{:?}", world.doubts);
+        world.flips.clear();
+        world
+    }
+
+    fn unseen(places: u32, per_place: u32, canaries: u32, seed: u64) -> World {
+        let members = (0..places).flat_map(|place| {
+            (0..per_place).map(move |number| Wanted {
+                identity: format!("member {place}/{number}").into(),
+                rules: RULES,
+                role: Role::Member { place },
+            })
+        });
+        let canaries = (0..canaries).map(|n| Wanted { identity: format!("canary {n}").into(), rules: CANARY, role: Role::Canary });
+        World::of(members.chain(canaries).collect(), seed)
+    }
+
+    fn of(wanted: Vec<Wanted>, seed: u64) -> World {
+        let mut schedule = Schedule::new(seed);
+        schedule.adopt(&wanted, Moment::START);
+        let fates = vec![Fate::Answers; wanted.len()];
+        let (ending, flips, doubts) = (BTreeMap::new(), Vec::new(), Vec::new());
+        World { schedule, wanted, fates, ending, now: Moment::START, flips, doubts, starts: 0 }
+    }
+
+    fn set(&mut self, which: impl Fn(Role) -> bool, fate: Fate) {
+        for (wanted, slot) in self.wanted.iter().zip(&mut self.fates) {
+            if which(wanted.role) {
+                *slot = fate;
+            }
+        }
+    }
+
+    fn start(&mut self, order: ProbeOrder) {
+        self.starts += 1;
+        let rules = self.wanted[order.target.index()].rules;
+        let (lasts, saw) = match self.fates[order.target.index()] {
+            Fate::Answers => (ROUND_TRIP, Observation::Pass { connect: ROUND_TRIP, total: ROUND_TRIP }),
+            Fate::Silent => (rules.timeout, Observation::Fail(FailReason::Timeout)),
+            Fate::Refuses => (ROUND_TRIP, Observation::Fail(FailReason::Refused)),
+            Fate::Praised => (ROUND_TRIP, Observation::Pass { connect: Duration::ZERO, total: ROUND_TRIP }),
+            Fate::Blamed => (ROUND_TRIP, Observation::Fail(FailReason::Reported("disk".into()))),
+            Fate::Unsendable => (Duration::ZERO, Observation::Inconclusive(super::Doubt::NoRoute)),
+        };
+        self.ending.insert((self.now.after(lasts), order.token), saw);
+    }
+
+    fn run_until(&mut self, millis: u64) {
+        let end = at(millis);
+        loop {
+            while let Some(order) = self.schedule.poll_order(self.now) {
+                self.start(order);
+            }
+            let (changes, _) = self.schedule.poll_doubt(self.now);
+            self.doubts.extend(changes.into_iter().map(|change| (self.now, change)));
+            let ends = self.ending.first_key_value().map(|(&(moment, _), _)| moment);
+            // The control task looks in at least once a second.
+            let next = [self.schedule.next_due(), ends, Some(self.now.after(Duration::from_secs(1)))].into_iter().flatten().min();
+            let next = next.unwrap_or(end).max(self.now);
+            if next > end {
+                return self.now = end;
+            }
+            self.now = next;
+            while let Some(((_, token), saw)) = self.ending.first_key_value().filter(|((m, _), _)| *m <= next).map(|(k, v)| (*k, v.clone()))
+            {
+                self.ending.pop_first();
+                if let Some(told) = self.schedule.handle_observation(token, saw, self.now)
+                    && told.was.is_some()
+                {
+                    self.flips.push((self.now, told.target.index(), told.verdict.status));
+                }
+            }
+        }
+    }
+
+    fn falls(&self) -> BTreeSet<usize> {
+        self.flips.iter().filter(|(_, _, status)| *status == Status::Down).map(|(_, target, _)| *target).collect()
+    }
+
+    fn status(&self, target: usize) -> Status {
+        self.schedule.view(TargetId::new(target)).verdict.status
+    }
+}
+
+fn everybody(_: Role) -> bool {
+    true
+}
+
+fn in_place(wanted: u32) -> impl Fn(Role) -> bool {
+    move |role| role == Role::Member { place: wanted }
+}
+
+#[test]
+fn a_node_that_loses_its_uplink_drains_nobody_says_so_and_recovers_by_itself() {
+    for seed in 0..20 {
+        let mut world = World::new(3, 4, 0, seed);
+        world.set(everybody, Fate::Silent);
+        world.run_until(300_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+        let [(begun, DoubtChange::Begun(evidence))] = &world.doubts[..] else { panic!("seed {seed}: {:?}", world.doubts) };
+        assert_eq!(*evidence, Evidence::Places { silent: 3, seen: 0 });
+        // An interval and a timeout, and at most a second until it is thought over.
+        assert!(*begun <= at(60_000 + 8_100), "{begun:?}");
+        let view = world.schedule.view(TargetId::new(0));
+        assert!(view.suspect && view.loss.is_some_and(|(failures, _)| failures == 0), "{view:?}");
+        assert_eq!(view.verdict.holds, RULES.nominal(), "silence counts for nothing");
+        world.set(everybody, Fate::Answers);
+        world.run_until(400_000);
+        assert_eq!(world.flips, [], "seed {seed}: nobody who was late to answer is punished for it");
+        let (ended, DoubtChange::Ended(_)) = &world.doubts[1] else { panic!("seed {seed}: {:?}", world.doubts) };
+        assert!(*ended <= at(306_000) && world.doubts.len() == 2, "seed {seed}: {:?}", world.doubts);
+    }
+}
+
+/// Three places with a target that is probed and an agent each, and five places with nothing but agents.
+fn world_of_agents(seed: u64) -> World {
+    let mut world = World::unseen(8, 2, 0, seed);
+    for (index, fate) in world.fates.iter_mut().enumerate() {
+        if index >= 6 || index % 2 == 1 {
+            *fate = Fate::Praised;
+        }
+    }
+    world.run_until(60_000);
+    assert!(world.doubts.is_empty(), "{:?}", world.doubts);
+    world.flips.clear();
+    world
+}
+
+#[test]
+fn agents_that_go_on_talking_do_not_tell_a_blind_node_that_it_sees() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        for target in [0, 2, 4] {
+            world.fates[target] = Fate::Silent;
+        }
+        world.run_until(300_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+        let [(_, DoubtChange::Begun(evidence))] = &world.doubts[..] else { panic!("seed {seed}: {:?}", world.doubts) };
+        assert_eq!(*evidence, Evidence::Places { silent: 3, seen: 0 });
+        world.fates[1] = Fate::Blamed;
+        world.run_until(330_000);
+        assert_eq!(world.falls(), BTreeSet::from([1]), "seed {seed}: what an agent says counts all the same");
+        assert_eq!(world.doubts.len(), 1, "seed {seed}: and proves nothing");
+    }
+}
+
+#[test]
+fn agents_that_say_down_everywhere_make_no_node_doubt_its_sight_and_keep_nobody_from_dying() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        for (index, fate) in world.fates.iter_mut().enumerate() {
+            if index >= 6 {
+                *fate = Fate::Blamed;
+            }
+        }
+        world.fates[0] = Fate::Silent;
+        // A round and a timeout, two hurried probes with theirs.
+        world.run_until(60_000 + 13_000);
+        assert!(world.doubts.is_empty(), "seed {seed}: {:?}", world.doubts);
+        assert!(world.falls().contains(&0), "seed {seed}: two others are seen, and the five of agents are no places that could be dark");
+        world.run_until(100_000);
+        assert_eq!(world.falls(), (6..16).chain([0]).collect(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_cut_that_ends_while_the_last_silent_probes_are_under_way_drains_nobody() {
+    for seed in 0..60 {
+        for lasts_ms in [500, 1_500, 2_500, 3_500, 4_700, 5_500, 6_500, 8_000] {
+            let mut world = World::new(3, 2, 0, seed);
+            world.set(everybody, Fate::Silent);
+            world.run_until(60_000 + lasts_ms);
+            world.set(everybody, Fate::Answers);
+            world.run_until(90_000);
+            assert_eq!(world.flips, [], "seed {seed}, {lasts_ms} ms");
+        }
+    }
+}
+
+#[test]
+fn a_dead_member_is_down_within_the_detection_time_whatever_else_is_dead() {
+    let detection = u64::try_from(RULES.detection().as_millis()).expect("seconds");
+    for seed in 0..20 {
+        for (places, dead) in [(1, 1), (2, 1), (2, 2), (3, 1), (4, 1), (4, 2), (7, 3)] {
+            let mut world = World::new(places, 3, 0, seed);
+            (0..dead).for_each(|place| world.set(in_place(place), Fate::Silent));
+            // One look elsewhere, when nobody happened to look there meanwhile.
+            world.run_until(60_000 + detection + 2_100);
+            let expected: BTreeSet<usize> = (0..dead as usize * 3).collect();
+            assert_eq!(world.falls(), expected, "seed {seed}: {dead} of {places}: {:?}", world.doubts);
+            assert_eq!(world.doubts, [], "seed {seed}: {dead} of {places}");
+        }
+    }
+}
+
+#[test]
+fn a_local_place_that_is_still_seen_does_not_prove_the_uplink() {
+    let mut world = World::new(4, 3, 0, 1);
+    (1..4).for_each(|place| world.set(in_place(place), Fate::Silent));
+    world.run_until(120_000);
+    assert_eq!(world.flips, []);
+    assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(Evidence::Places { silent: 3, seen: 1 }))]), "{:?}", world.doubts);
+}
+
+#[test]
+fn an_answer_from_a_place_that_was_silent_ends_the_doubt_and_the_rest_is_dead_then() {
+    let mut world = World::new(4, 3, 0, 1);
+    world.set(everybody, Fate::Silent);
+    world.run_until(100_000);
+    assert_eq!(world.doubts.len(), 1);
+    world.set(in_place(0), Fate::Refuses);
+    world.run_until(107_000);
+    assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "{:?}", world.doubts);
+    world.run_until(125_000);
+    assert_eq!(world.falls().len(), 12, "those that refuse, and those that are silent while others are seen: {:?}", world.doubts);
+    assert_eq!(world.doubts.len(), 2);
+}
+
+#[test]
+fn silent_canaries_hold_the_verdicts_of_a_single_place_and_canaries_that_are_seen_prove_it_dead() {
+    let mut world = World::new(1, 3, 2, 1);
+    world.set(everybody, Fate::Silent);
+    world.run_until(200_000);
+    assert_eq!(world.flips, []);
+    assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(Evidence::Canaries { silent: 2 }))]), "{:?}", world.doubts);
+    let mut world = World::new(5, 3, 2, 1);
+    world.set(|role| role != Role::Canary, Fate::Silent);
+    world.run_until(60_000 + 13_100);
+    assert_eq!((world.falls().len(), &world.doubts[..]), (15, &[][..]));
+}
+
+#[test]
+fn dead_canaries_alone_hold_nothing() {
+    let mut world = World::new(3, 3, 2, 1);
+    world.set(|role| role == Role::Canary, Fate::Silent);
+    world.run_until(90_000);
+    assert_eq!((world.falls(), &world.doubts[..]), (BTreeSet::from([9, 10]), &[][..]));
+    world.set(in_place(1), Fate::Silent);
+    world.run_until(90_000 + 13_100);
+    assert_eq!(world.falls().len(), 5);
+}
+
+#[test]
+fn a_node_that_starts_blind_believes_nothing_until_it_sees() {
+    let mut world = World::unseen(3, 2, 0, 1);
+    world.set(everybody, Fate::Silent);
+    world.run_until(60_000);
+    assert!((0..6).all(|target| world.status(target) == Status::Unknown));
+    assert!(world.schedule.first_round_is_done() && world.schedule.suspicion().is_some());
+    world.set(everybody, Fate::Answers);
+    world.run_until(66_000);
+    assert!((0..6).all(|target| world.status(target) == Status::Up));
+    assert!(world.schedule.suspicion().is_none());
+}
+
+#[test]
+fn a_member_that_is_dead_from_the_start_is_down_soon_after_the_others_are_seen() {
+    let mut world = World::unseen(4, 1, 0, 1);
+    world.set(in_place(2), Fate::Silent);
+    world.run_until(5_000);
+    assert_eq!(world.falls(), BTreeSet::from([2]));
+}
+
+#[test]
+fn probes_that_cannot_be_made_are_doubt_but_not_where_they_never_could() {
+    let mut world = World::new(2, 3, 0, 1);
+    world.set(in_place(1), Fate::Unsendable);
+    world.run_until(80_000);
+    assert_eq!(world.doubts, [], "half is not most");
+    world.set(everybody, Fate::Unsendable);
+    world.run_until(100_000);
+    assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(Evidence::Local { .. }))]), "{:?}", world.doubts);
+    assert_eq!(world.flips, []);
+    // A node without IPv6, whose IPv6 members are the most.
+    let mut world = World::unseen(3, 1, 0, 1);
+    (1..3).for_each(|place| world.set(in_place(place), Fate::Unsendable));
+    world.run_until(60_000);
+    assert_eq!(world.doubts.iter().filter(|(_, change)| matches!(change, DoubtChange::Begun(_))).count(), 0, "{:?}", world.doubts);
+}
+
+#[test]
+fn a_fast_member_need_not_wait_for_the_slots_of_slow_ones() {
+    let slow = Rules { timeout: Duration::from_secs(2), ..Rules::plain(Duration::from_mins(5), Duration::from_secs(2), 2, 3) };
+    let member = |place: u32, rules| Wanted { identity: format!("member {place}").into(), rules, role: Role::Member { place } };
+    let mut world = World::of(vec![member(0, RULES), member(1, slow), member(2, slow), member(3, slow)], 1);
+    world.run_until(60_000);
+    world.set(in_place(0), Fate::Silent);
+    world.run_until(60_000 + 13_100);
+    assert_eq!(world.falls(), BTreeSet::from([0]));
+}
+
+#[test]
+fn a_late_node_trusts_no_silence() {
+    let mut world = World::new(1, 2, 0, 1);
+    world.set(everybody, Fate::Silent);
+    // The machine was asleep.
+    world.now = at(90_000);
+    world.run_until(92_000);
+    assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(Evidence::Late { .. }))]), "{:?}", world.doubts);
+    assert_eq!(world.flips, []);
+    world.run_until(130_000);
+    assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "{:?}", world.doubts);
+    assert_eq!(world.falls().len(), 2, "awake, it believes what it sees");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_partition_of_whatever_length_and_moment_drains_anybody(
+        seed: u64, cut_ms in 60_000u64..70_000, lasts_ms in 0u64..60_000, places in 3u32..6, per_place in 1u32..5
+    ) {
+        let mut world = World::new(places, per_place, 0, seed);
+        world.run_until(cut_ms);
+        world.set(everybody, Fate::Silent);
+        world.run_until(cut_ms + lasts_ms);
+        world.set(everybody, Fate::Answers);
+        world.run_until(cut_ms + lasts_ms + 60_000);
+        prop_assert_eq!(&world.flips, &[]);
+        prop_assert!(world.schedule.suspicion().is_none());
+    }
+
+    #[test]
+    fn hurried_probes_are_bounded(seed: u64, dead in 1u32..4) {
+        let mut world = World::new(4, 5, 0, seed);
+        (0..dead).for_each(|place| world.set(in_place(place), Fate::Refuses));
+        let before = world.starts;
+        world.run_until(120_000);
+        // A usual probe every 5 s each, two hurried ones until the verdict is settled, and some looks elsewhere.
+        prop_assert!(world.starts - before <= 20 * 12 + 2 * 15 + 20, "{}", world.starts - before);
+    }
+}

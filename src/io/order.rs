@@ -1,0 +1,167 @@
+//! Overrides as they travel: to the admin interface and back, and into the state file. One set of types for all three.
+
+use super::human::span;
+use crate::judge::{Force, Note, Override, Progress};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// An override.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OverrideStatus {
+    /// Whom it is about: `member:NAME`, `pool:NAME`, `site:NAME` or `POOL/MEMBER`.
+    pub selector: String,
+    /// `up`, `down` or `drain`.
+    pub state: String,
+    /// Who set it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// When, in seconds since 1970.
+    pub set_unix_s: u64,
+    /// When it ends by itself, in seconds since 1970.
+    pub expires_unix_s: Option<u64>,
+    /// Whether it may break what the config protects.
+    pub break_glass: bool,
+    /// Of a drain: when it is answered no more, in seconds since 1970.
+    pub removes_unix_s: Option<u64>,
+    /// Of a drain: when the last cached answer expires, in seconds since 1970.
+    pub gone_unix_s: Option<u64>,
+    /// What the log told of it already: `warned`, `removed`, `gone`.
+    #[serde(default)]
+    pub told: Vec<String>,
+}
+
+/// How an order ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderReport {
+    /// Whether it was obeyed.
+    pub obeyed: bool,
+    /// What was done, or why nothing was.
+    pub message: String,
+    /// What is in force now, where something was set.
+    pub set: Option<OverrideStatus>,
+}
+
+impl From<&Override> for OverrideStatus {
+    fn from(one: &Override) -> OverrideStatus {
+        let (removes_unix_s, gone_unix_s) = match one.force {
+            Force::Up | Force::Down => (None, None),
+            Force::Drain { removes_unix_s, gone_unix_s } => (Some(removes_unix_s), Some(gone_unix_s)),
+        };
+        OverrideStatus {
+            selector: one.selector.to_string(),
+            state: one.force.word().to_owned(),
+            owner: one.owner.clone(),
+            reason: one.reason.clone(),
+            set_unix_s: one.set_unix_s,
+            expires_unix_s: one.expires_unix_s,
+            break_glass: one.break_glass,
+            removes_unix_s,
+            gone_unix_s,
+            told: told(one.progress).map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// What was told of an override, as words.
+fn told(progress: Progress) -> impl Iterator<Item = &'static str> {
+    let Progress { warned, removed, gone } = progress;
+    [("warned", warned), ("removed", removed), ("gone", gone)].into_iter().filter(|(_, told)| *told).map(|(word, _)| word)
+}
+
+impl OverrideStatus {
+    /// The override itself; none when it is not one that this program could have written.
+    pub fn parse(self) -> Option<Override> {
+        let force = match (self.state.as_str(), self.removes_unix_s, self.gone_unix_s) {
+            ("up", ..) => Force::Up,
+            ("down", ..) => Force::Down,
+            ("drain", Some(removes_unix_s), Some(gone_unix_s)) => Force::Drain { removes_unix_s, gone_unix_s },
+            _ => return None,
+        };
+        let told = |word: &str| self.told.iter().any(|told| told == word);
+        Some(Override {
+            selector: self.selector.parse().ok()?,
+            force,
+            owner: self.owner,
+            reason: self.reason,
+            set_unix_s: self.set_unix_s,
+            expires_unix_s: self.expires_unix_s,
+            break_glass: self.break_glass,
+            progress: Progress { warned: told("warned"), removed: told("removed"), gone: told("gone") },
+        })
+    }
+
+    /// What it does now, and what comes next, in words.
+    pub fn outlook(&self, now_unix_s: u64) -> String {
+        let until = |unix_s: u64| span(Duration::from_secs(unix_s.saturating_sub(now_unix_s)));
+        let mut text = match (self.removes_unix_s, self.gone_unix_s) {
+            (Some(removes), _) if removes > now_unix_s => format!("TTL lowered, answered for {} more", until(removes)),
+            (_, Some(gone)) if gone > now_unix_s => format!("answered no more, in caches for {} at most", until(gone)),
+            (_, Some(_)) => "answered no more, and in no cache".to_owned(),
+            (_, None) => "in force".to_owned(),
+        };
+        match self.expires_unix_s {
+            Some(expires) => write!(text, "; ends in {}", until(expires)).expect("a string takes everything"),
+            None => text.push_str("; until it is cleared"),
+        }
+        text
+    }
+}
+
+/// What is held for or against a member, in words that follow its name.
+pub fn note_words(note: &Note, now_unix_s: u64) -> String {
+    match note {
+        Note::Forced(one) => {
+            let glass = if one.break_glass { ", breaking the glass" } else { "" };
+            let outlook = OverrideStatus::from(one).outlook(now_unix_s);
+            format!("is forced {} by {}{glass} ({}): {outlook}", one.force.word(), one.owner, one.reason)
+        }
+        Note::Kept(protection) => format!("seems dead, and is kept by the protection `{protection}`"),
+        Note::HeldBack(Duration::MAX) => "is up, and held back until an operator releases it".to_owned(),
+        Note::HeldBack(released_in) => format!("is up, and held back for {} more", span(*released_in)),
+        Note::Returning(permille) => format!("is coming back, with {} % of its share so far", permille / 10),
+        Note::Slow => "is slow against its siblings, and ranked last".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain() -> Override {
+        Override {
+            selector: "web/fra-1".parse().expect("a selector"),
+            force: Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 },
+            owner: "alice".into(),
+            reason: "disk swap".into(),
+            set_unix_s: 1_000,
+            expires_unix_s: Some(8_200),
+            break_glass: false,
+            progress: Progress { warned: false, removed: true, gone: false },
+        }
+    }
+
+    #[test]
+    fn an_override_travels_without_loss() {
+        for one in [drain(), Override { force: Force::Up, expires_unix_s: None, ..drain() }, Override { force: Force::Down, ..drain() }] {
+            assert_eq!(OverrideStatus::from(&one).parse(), Some(one));
+        }
+        assert_eq!(OverrideStatus { state: "sideways".into(), ..OverrideStatus::from(&drain()) }.parse(), None);
+    }
+
+    #[test]
+    fn a_drain_says_what_comes_next() {
+        let outlook = |now| OverrideStatus::from(&drain()).outlook(now);
+        assert_eq!(outlook(1_020), "TTL lowered, answered for 10s more; ends in 1h59m");
+        assert_eq!(outlook(1_030), "answered no more, in caches for 5s at most; ends in 1h59m");
+        assert_eq!(outlook(1_035), "answered no more, and in no cache; ends in 1h59m");
+    }
+
+    #[test]
+    fn a_note_follows_the_name_of_a_member() {
+        assert!(note_words(&Note::Forced(drain()), 1_020).starts_with("is forced drain by alice (disk swap): TTL lowered"));
+        assert_eq!(note_words(&Note::HeldBack(Duration::from_secs(61)), 0), "is up, and held back for 1m1s more");
+        assert_eq!(note_words(&Note::Returning(550), 0), "is coming back, with 55 % of its share so far");
+    }
+}

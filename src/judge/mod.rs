@@ -1,0 +1,506 @@
+//! Between verdicts and views: what operators, rules and caution hold for or against members.
+//!
+//! Verdicts on a pool enter [`Judge::judge`], [`Judgement`]s leave, ready for [`PoolView::prepare`]. On the way an [`Override`]
+//! may take the place of a verdict, a [`Protection`] may keep what would go, failback and slow start decide how what was down
+//! comes back, and siblings decide who is slow. Views that are replaced enter [`Judge::note_replaced`], so that a drain knows
+//! when the last cached answer expires, from the TTLs that were handed out. Is told the time; knows no probe, name of DNS, or file.
+
+mod overrides;
+mod seat;
+mod selector;
+
+pub use overrides::{Event, Force, InForce, Override, Overrides, Progress};
+pub use selector::{NotASelector, Selector};
+
+use crate::clock::Moment;
+use crate::health::{Status, Verdict};
+use crate::ids::{Id, PoolId, SiteId, Table};
+use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
+use crate::prefix::Family;
+use seat::{Absence, Seat};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All that is held for or against members. One task owns it.
+#[derive(Debug, Default)]
+pub struct Judge {
+    /// What the wall clock said at [`Moment::START`], in seconds since 1970.
+    epoch_unix_s: u64,
+    overrides: Overrides,
+    /// By pool, then member, then family.
+    seats: Vec<Vec<[Seat; 2]>>,
+    /// By protection, then family: when members were removed; the oldest first.
+    removals: Vec<[VecDeque<Moment>; 2]>,
+    /// The bounds of the TTLs that each pool's members are handed out with.
+    reach: Table<PoolId, Option<TtlRange>>,
+}
+
+/// One address of a member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// Its pool.
+    pub pool: PoolId,
+    /// The member's index there.
+    pub member: usize,
+    /// Of this family.
+    pub family: Family,
+}
+
+/// What an operator asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Whom it is about.
+    pub selector: Selector,
+    /// What is to be in the place of verdicts.
+    pub wish: Wish,
+    /// Who asks.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// For how long; until it is cleared when absent.
+    pub lasts: Option<Duration>,
+    /// Whether protections may be broken.
+    pub break_glass: bool,
+}
+
+/// What an operator may put in the place of verdicts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Answered, whatever probes say.
+    Up,
+    /// Never answered, at once.
+    Down,
+    /// Never answered, once all caches have forgotten longer TTLs.
+    Drain,
+}
+
+/// Why an order is not obeyed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No member is meant.
+    NobodyMeant(Selector),
+    /// A protection would be broken.
+    Protected(Arc<str>, Breach),
+}
+
+/// What a protection forbids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Breach {
+    /// Fewer members than this would be left.
+    Members(u32),
+    /// They would stand in fewer sites than this.
+    Sites(u32),
+    /// More than this share would be removed in this time.
+    Pace(u8, Duration),
+}
+
+/// Something held for or against one address beside its verdict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// An override is in force.
+    Forced(Override),
+    /// It should go, and this protection keeps it.
+    Kept(Arc<str>),
+    /// It was down, and is to stay out for so long; [`Duration::MAX`]: until an operator lets it back.
+    HeldBack(Duration),
+    /// It came back, with so many thousandths of its share so far.
+    Returning(u16),
+    /// It is slow against its siblings.
+    Slow,
+}
+
+impl Judge {
+    /// A judge with the overrides that an earlier life left. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
+    pub fn new(epoch_unix_s: u64, overrides: Vec<Override>) -> Judge {
+        Judge { epoch_unix_s, overrides: Overrides::restored(overrides), ..Judge::default() }
+    }
+
+    /// Takes over a new graph. Members keep what is held for or against them by name, protections what they counted.
+    pub fn adopt(&mut self, before: Option<&Graph>, graph: &Graph) {
+        let mut known: BTreeMap<(Arc<str>, Arc<str>), [Seat; 2]> = BTreeMap::new();
+        let mut counted: BTreeMap<Arc<str>, [VecDeque<Moment>; 2]> = BTreeMap::new();
+        if let Some(before) = before {
+            for (pool, seats) in before.pools.rows().iter().zip(&self.seats) {
+                known.extend(pool.members.iter().zip(seats).map(|(m, seats)| ((Arc::clone(&pool.name), Arc::clone(&m.name)), *seats)));
+            }
+            counted.extend(before.protections.iter().zip(self.removals.drain(..)).map(|(p, removals)| (Arc::clone(&p.name), removals)));
+        }
+        let seats = |pool: &crate::policy::Pool| -> Vec<[Seat; 2]> {
+            let seat = |member: &Member| known.get(&(Arc::clone(&pool.name), Arc::clone(&member.name))).copied().unwrap_or_default();
+            pool.members.iter().map(seat).collect()
+        };
+        self.seats = graph.pools.rows().iter().map(seats).collect();
+        // Protections are numbered anew; who is kept, is kept anew at once.
+        self.seats.iter_mut().flatten().flatten().for_each(|seat| seat.kept_by = None);
+        self.removals = graph.protections.iter().map(|protection| counted.remove(&protection.name).unwrap_or_default()).collect();
+        self.reach = ttl_reach(graph);
+    }
+
+    /// A moment as the wall clock tells it, in seconds since 1970.
+    pub fn unix_s(&self, moment: Moment) -> u64 {
+        self.epoch_unix_s.saturating_add(moment.as_nanos() / NANOS)
+    }
+
+    //--- Judging
+
+    /// What the verdicts on a pool's members come to, in member order.
+    pub fn judge(&mut self, graph: &Graph, pool: PoolId, verdicts: &[[Verdict; 2]], now: Moment) -> Vec<[Judgement; 2]> {
+        let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
+        for (member, both) in judgements.iter_mut().enumerate() {
+            for family in Family::BOTH {
+                let place = Place { pool, member, family };
+                if graph.pools[pool].members[member].addresses[family.index()].is_some() && !graph.pools[pool].members[member].disabled {
+                    both[family.index()] = self.judge_one(graph, place, both[family.index()].verdict, now);
+                }
+            }
+        }
+        self.compare_siblings(graph, pool, &mut judgements, now);
+        judgements
+    }
+
+    fn judge_one(&mut self, graph: &Graph, place: Place, verdict: Verdict, now: Moment) -> Judgement {
+        let order = self.override_of(graph, place);
+        let (in_force, breaks_glass) = (order.map(|one| one.in_force(self.unix_s(now))), order.is_some_and(|one| one.break_glass));
+        let mut judgement = forced(verdict, in_force);
+        let stands = judgement.verdict.status == Status::Up && !judgement.barred;
+        let leaves = self.seat(place).standing && !stands;
+        if leaves && !breaks_glass {
+            let breach = self.first_breach(graph, &BTreeSet::from([place]), now);
+            self.seat_mut(place).kept_by = breach.map(|(protection, _)| protection);
+            if breach.is_some() {
+                // Sure for no time at all: whatever forbids it may end any moment.
+                return Verdict { status: Status::Up, holds: Duration::ZERO, latency: verdict.latency }.into();
+            }
+        }
+        if leaves {
+            self.note_removal(graph, place, now);
+        }
+        let conduct = graph.pools[place.pool].conduct;
+        let absence = match (verdict.status, judgement.barred) {
+            (Status::Down, _) => Some(Absence::Fell),
+            (Status::Up | Status::Unknown, true) => Some(Absence::TakenOut),
+            (Status::Up | Status::Unknown, false) => None,
+        };
+        let seat = self.seat_mut(place);
+        seat.kept_by = None;
+        seat.stand(stands, absence, now);
+        if !matches!(in_force, Some(InForce::Up { .. })) {
+            judgement.rank = seat.rank(conduct, now);
+            judgement.share_permille = seat.share_permille(conduct, now);
+        }
+        judgement
+    }
+
+    /// Finds out who is slow: against those of its family that are up and stand in the same site.
+    fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]], now: Moment) {
+        let conduct = graph.pools[pool].conduct;
+        let Some(above_percent) = conduct.slow_above_percent else { return };
+        let members = &graph.pools[pool].members;
+        for family in Family::BOTH {
+            let latency = |judgement: &Judgement| judgement.verdict.latency.filter(|_| judgement.verdict.status == Status::Up);
+            let mut latencies: BTreeMap<Option<SiteId>, Vec<Duration>> = BTreeMap::new();
+            for (member, both) in members.iter().zip(&*judgements) {
+                latencies.entry(member.site).or_default().extend(latency(&both[family.index()]));
+            }
+            for (member, both) in judgements.iter_mut().enumerate() {
+                let judgement = &mut both[family.index()];
+                let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
+                let seat = self.seat_mut(Place { pool, member, family });
+                seat.compare(latency(judgement), median(siblings), above_percent);
+                if judgement.rank == crate::policy::Rank::Usual {
+                    judgement.rank = seat.rank(conduct, now);
+                }
+            }
+        }
+    }
+
+    /// Pools that time alone changes: to be judged again, once a second.
+    pub fn pools_in_motion(&self, graph: &Graph, now: Moment) -> BTreeSet<PoolId> {
+        let by_clock = self.overrides.list().iter().any(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }));
+        let mut pools = BTreeSet::new();
+        for (id, pool) in graph.pools.iter() {
+            let moves = |seat: &Seat| seat.is_moving(pool.conduct, now);
+            let is_timed = |member: usize| {
+                let order = self.override_of(graph, Place { pool: id, member, family: Family::V4 });
+                order.is_some_and(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }))
+            };
+            let seats = self.seats[id.index()].iter().enumerate();
+            if seats.into_iter().any(|(member, both)| both.iter().any(moves) || (by_clock && is_timed(member))) {
+                pools.insert(id);
+            }
+        }
+        pools
+    }
+
+    //--- Protections
+
+    /// The first protection that would be broken if all of `leaving` left, and how.
+    fn first_breach(&self, graph: &Graph, leaving: &BTreeSet<Place>, now: Moment) -> Option<(usize, Breach)> {
+        let rules = graph.protections.iter().enumerate();
+        rules.into_iter().find_map(|(index, rule)| {
+            let both = Family::BOTH.into_iter();
+            both.into_iter().find_map(|family| Some((index, self.breach(graph, index, rule, family, leaving, now)?)))
+        })
+    }
+
+    fn breach(
+        &self,
+        graph: &Graph,
+        index: usize,
+        rule: &Protection,
+        family: Family,
+        leaving: &BTreeSet<Place>,
+        now: Moment,
+    ) -> Option<Breach> {
+        let (mut of, mut leave, mut left, mut sites) = (0u32, 0u32, 0u32, BTreeSet::new());
+        for &pool in &rule.pools {
+            for (member, settings) in graph.pools[pool].members.iter().enumerate() {
+                let place = Place { pool, member, family };
+                if settings.disabled || settings.addresses[family.index()].is_none() {
+                    continue;
+                }
+                of += 1;
+                match (self.seat(place).standing, leaving.contains(&place)) {
+                    (true, true) => leave += 1,
+                    (true, false) => {
+                        left += 1;
+                        sites.extend(settings.site);
+                    }
+                    (false, _) => {}
+                }
+            }
+        }
+        if leave == 0 {
+            return None;
+        }
+        if left < rule.min_members {
+            return Some(Breach::Members(rule.min_members));
+        }
+        if (sites.len() as u64) < u64::from(rule.min_sites) {
+            return Some(Breach::Sites(rule.min_sites));
+        }
+        let (percent, within) = rule.max_removed?;
+        let recent = self.removals[index][family.index()].iter().filter(|removal| now.since(**removal) < within).count();
+        let allowed = (u64::from(of) * u64::from(percent) / 100).max(1);
+        (recent as u64 + u64::from(leave) > allowed).then_some(Breach::Pace(percent, within))
+    }
+
+    fn note_removal(&mut self, graph: &Graph, place: Place, now: Moment) {
+        for (rule, removals) in graph.protections.iter().zip(&mut self.removals) {
+            let Some((_, within)) = rule.max_removed.filter(|_| rule.pools.contains(&place.pool)) else { continue };
+            let removals = &mut removals[place.family.index()];
+            removals.retain(|removal| now.since(*removal) < within);
+            removals.push_back(now);
+        }
+    }
+
+    //--- Operators
+
+    /// All overrides, in the order in which they were set.
+    pub fn overrides(&self) -> &[Override] {
+        self.overrides.list()
+    }
+
+    /// Obeys an order, or says why not. Returns what is in force then, how many members it is about, and the pools to be judged anew.
+    ///
+    /// # Errors
+    /// When nobody is meant, or a protection forbids it and the order does not break the glass.
+    pub fn set(&mut self, graph: &Graph, order: Order, now: Moment) -> Result<(Override, usize, BTreeSet<PoolId>), Refusal> {
+        let places = Judge::places_of(graph, &order.selector);
+        if places.is_empty() {
+            return Err(Refusal::NobodyMeant(order.selector));
+        }
+        let removes = match order.wish {
+            Wish::Up => false,
+            Wish::Down | Wish::Drain => !order.break_glass,
+        };
+        if let Some((index, breach)) = self.first_breach(graph, &places, now).filter(|_| removes) {
+            return Err(Refusal::Protected(Arc::clone(&graph.protections[index].name), breach));
+        }
+        let now_unix_s = self.unix_s(now);
+        let new = Override {
+            force: self.force(order.wish, &places, now),
+            selector: order.selector,
+            owner: order.owner,
+            reason: order.reason,
+            set_unix_s: now_unix_s,
+            expires_unix_s: order.lasts.map(|lasts| now_unix_s.saturating_add(lasts.as_secs())),
+            break_glass: order.break_glass,
+            progress: Progress::default(),
+        };
+        self.overrides.set(new.clone());
+        let members: BTreeSet<(PoolId, usize)> = places.iter().map(|place| (place.pool, place.member)).collect();
+        Ok((new, members.len(), places.iter().map(|place| place.pool).collect()))
+    }
+
+    fn force(&self, wish: Wish, places: &BTreeSet<Place>, now: Moment) -> Force {
+        match wish {
+            Wish::Up => Force::Up,
+            Wish::Down => Force::Down,
+            Wish::Drain => {
+                let cached = places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(now).max(now);
+                let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max().unwrap_or(0);
+                // A second more: both ends of a TTL are cut to whole seconds.
+                let removes_unix_s = self.unix_s(cached) + 1;
+                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + u64::from(shortest) + 1 }
+            }
+        }
+    }
+
+    /// Ends the override for exactly this selector. Returns it, and the pools to be judged anew.
+    pub fn clear(&mut self, graph: &Graph, selector: &Selector) -> Option<(Override, BTreeSet<PoolId>)> {
+        let cleared = self.overrides.clear(selector)?;
+        let pools = Judge::places_of(graph, selector).into_iter().map(|place| place.pool).collect();
+        Some((cleared, pools))
+    }
+
+    /// Lets back all selected members that wait for it. Returns how many addresses did, and the pools to be judged anew.
+    pub fn release(&mut self, graph: &Graph, selector: &Selector, now: Moment) -> (usize, BTreeSet<PoolId>) {
+        let places = Judge::places_of(graph, selector).into_iter();
+        let released: Vec<Place> = places.filter(|place| self.seat_mut(*place).release(graph.pools[place.pool].conduct, now)).collect();
+        (released.len(), released.into_iter().map(|place| place.pool).collect())
+    }
+
+    /// Lets time pass over the overrides. Returns what came about, and the pools to be judged anew.
+    pub fn poll(&mut self, graph: &Graph, now: Moment) -> (Vec<Event>, BTreeSet<PoolId>) {
+        let now_unix_s = self.unix_s(now);
+        let mut overrides = std::mem::take(&mut self.overrides);
+        let gone = |one: &Override| {
+            let places = Judge::places_of(graph, &one.selector);
+            let cached = places.into_iter().map(|place| self.seat(place).cached_until).max().unwrap_or(now);
+            self.unix_s(cached.max(now)) + 1
+        };
+        let events = overrides.poll(now_unix_s, gone);
+        self.overrides = overrides;
+        let selectors = events.iter().map(|event| match event {
+            Event::AboutToExpire(one, _) | Event::Expired(one) | Event::Removed(one) | Event::Gone(one) => &one.selector,
+        });
+        let pools = selectors.flat_map(|selector| Judge::places_of(graph, selector)).map(|place| place.pool).collect();
+        (events, pools)
+    }
+
+    /// A view was replaced now, or is about to be asked about: until now its members were handed out.
+    pub fn note_replaced(&mut self, pool: PoolId, view: &PoolView, now: Moment) {
+        let Some(range) = self.reach[pool] else { return };
+        for family in Family::BOTH {
+            for usable in view.family(family).usable.iter() {
+                let expires = now.after(Duration::from_secs(u64::from(range.clamp(usable.holds_s))));
+                let seat = self.seat_mut(Place { pool, member: usize::from(usable.member), family });
+                seat.cached_until = seat.cached_until.max(expires);
+            }
+        }
+    }
+
+    //--- Facts, for people
+
+    /// All that is held for or against one address.
+    pub fn notes(&self, graph: &Graph, place: Place, now: Moment) -> Vec<Note> {
+        let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
+        let mut notes: Vec<Note> = self.override_of(graph, place).cloned().map(Note::Forced).into_iter().collect();
+        notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| Note::Kept(Arc::clone(&rule.name))));
+        if let crate::policy::Rank::HeldBack { released_in } = seat.rank(conduct, now) {
+            notes.push(Note::HeldBack(released_in));
+        } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {
+            notes.push(Note::Returning(seat.share_permille(conduct, now)));
+        }
+        notes.extend(seat.slow.then_some(Note::Slow));
+        notes
+    }
+
+    /// The addresses of which there is something to say.
+    pub fn noted(&self, graph: &Graph, now: Moment) -> Vec<Place> {
+        Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
+    }
+
+    /// The addresses that wait to be let back: worth remembering over a restart.
+    pub fn held_back(&self, graph: &Graph, now: Moment) -> Vec<Place> {
+        Judge::places(graph).filter(|place| self.seat(*place).is_held_back(graph.pools[place.pool].conduct, now)).collect()
+    }
+
+    /// Puts an address back to waiting: it did so in an earlier life of the program.
+    pub fn hold_back(&mut self, place: Place, now: Moment) {
+        self.seat_mut(place).hold_back(now);
+    }
+
+    fn override_of(&self, graph: &Graph, place: Place) -> Option<&Override> {
+        if self.overrides.list().is_empty() {
+            return None;
+        }
+        let pool = &graph.pools[place.pool];
+        let member = &pool.members[place.member];
+        self.overrides.of(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
+    }
+
+    fn places_of(graph: &Graph, selector: &Selector) -> BTreeSet<Place> {
+        let selects = |place: &Place| {
+            let pool = &graph.pools[place.pool];
+            let member = &pool.members[place.member];
+            selector.selects(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
+        };
+        Judge::places(graph).filter(selects).collect()
+    }
+
+    /// All addresses that may be answered.
+    fn places(graph: &Graph) -> impl Iterator<Item = Place> {
+        graph.pools.iter().flat_map(|(pool, settings)| {
+            settings.members.iter().enumerate().filter(|(_, settings)| !settings.disabled).flat_map(move |(member, settings)| {
+                let has = |family: &Family| settings.addresses[family.index()].is_some();
+                Family::BOTH.into_iter().filter(has).map(move |family| Place { pool, member, family }).collect::<Vec<_>>()
+            })
+        })
+    }
+
+    fn seat(&self, place: Place) -> &Seat {
+        &self.seats[place.pool.index()][place.member][place.family.index()]
+    }
+
+    fn seat_mut(&mut self, place: Place) -> &mut Seat {
+        &mut self.seats[place.pool.index()][place.member][place.family.index()]
+    }
+}
+
+/// A verdict with what an operator puts in its place.
+fn forced(verdict: Verdict, in_force: Option<InForce>) -> Judgement {
+    let holds = |for_s: Option<u64>| for_s.map_or(Duration::MAX, Duration::from_secs);
+    let judged = |verdict: Verdict| Judgement::from(verdict);
+    match in_force {
+        None => judged(verdict),
+        Some(InForce::Up { for_s }) => judged(Verdict { status: Status::Up, holds: holds(for_s), ..verdict }),
+        Some(InForce::Barred { for_s }) => {
+            Judgement { barred: true, ..judged(Verdict { status: Status::Down, holds: holds(for_s), ..verdict }) }
+        }
+        Some(InForce::Lowered) => judged(Verdict { holds: Duration::ZERO, ..verdict }),
+    }
+}
+
+/// The middle of at least three; of fewer nobody can tell which is the odd one.
+fn median(latencies: &mut [Duration]) -> Option<Duration> {
+    latencies.sort_unstable();
+    (latencies.len() >= 3).then(|| latencies[(latencies.len() - 1) / 2])
+}
+
+const NANOS: u64 = 1_000_000_000;
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NobodyMeant(selector) => write!(f, "no member is meant by `{selector}`"),
+            Refusal::Protected(rule, breach) => write!(f, "the protection `{rule}` forbids it: {breach}"),
+        }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Breach::Members(members) => write!(f, "never fewer than {members} members"),
+            Breach::Sites(sites) => write!(f, "never in fewer than {sites} sites"),
+            Breach::Pace(percent, within) => write!(f, "never more than {percent} % removed in {} s", within.as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

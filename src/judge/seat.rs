@@ -1,0 +1,220 @@
+//! One address of a member, over time: whether it stands, how it comes back, and whether it is slow against its siblings.
+
+use crate::clock::Moment;
+use crate::policy::{Conduct, Failback, Rank, SHARE_MIN_PERMILLE, SHARE_WHOLE_PERMILLE};
+use std::time::Duration;
+
+/// Why an address is not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// An operator took it out, and it is up: whoever ends that lets it back.
+    TakenOut,
+    /// It was down.
+    Fell,
+}
+
+/// What is remembered of one address of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seat {
+    /// Whether it was up and not taken out when it was last judged.
+    pub standing: bool,
+    /// Why it was not there when it last was not; none when it was there since it was first seen.
+    absence: Option<Absence>,
+    /// Since when it is back.
+    back: Option<Moment>,
+    /// When an operator let it back.
+    released: Option<Moment>,
+    /// Whether it is slow against its siblings.
+    pub slow: bool,
+    /// The protection that keeps it though it should go, by number.
+    pub kept_by: Option<usize>,
+    /// The last moment at which a cache may hold an answer with it, as far as views that are replaced have handed out.
+    pub cached_until: Moment,
+}
+
+impl Seat {
+    /// Writes down whether it stands now, and if not, why.
+    pub fn stand(&mut self, stands: bool, absence: Option<Absence>, now: Moment) {
+        if stands && !self.standing {
+            self.back = self.absence.map(|_| now);
+            self.released = (self.absence == Some(Absence::TakenOut)).then_some(now);
+            self.absence = None;
+        }
+        if !stands && let Some(why) = absence {
+            // What fell while it was taken out fell all the same.
+            let fell = self.absence == Some(Absence::Fell);
+            (self.absence, self.back) = (Some(if fell { Absence::Fell } else { why }), None);
+        }
+        self.standing = stands;
+    }
+
+    /// Lets it back though its pool waits for an operator. Says whether it did wait.
+    pub fn release(&mut self, conduct: Conduct, now: Moment) -> bool {
+        let waits = matches!(self.rank(conduct, now), Rank::HeldBack { .. });
+        if waits {
+            self.released = Some(now);
+        }
+        waits
+    }
+
+    /// Since when it takes part again; none while it is held back, or never was out.
+    fn returned(&self, conduct: Conduct) -> Option<Moment> {
+        let back = self.back?;
+        match (conduct.failback, self.released) {
+            (Failback::Auto, _) => Some(back),
+            (Failback::After(_) | Failback::Manual, Some(released)) => Some(released),
+            (Failback::After(span), None) => Some(back.after(span)),
+            (Failback::Manual, None) => None,
+        }
+    }
+
+    /// Where it ranks.
+    pub fn rank(&self, conduct: Conduct, now: Moment) -> Rank {
+        match (self.back, self.returned(conduct)) {
+            (Some(_), None) => Rank::HeldBack { released_in: Duration::MAX },
+            (Some(_), Some(returned)) if now < returned => Rank::HeldBack { released_in: returned.since(now) },
+            (Some(_) | None, _) if self.slow => Rank::Late,
+            (Some(_) | None, _) => Rank::Usual,
+        }
+    }
+
+    /// Its share in thousandths: from a tenth to all of it over `slow_start`, in steps.
+    pub fn share_permille(&self, conduct: Conduct, now: Moment) -> u16 {
+        let Some(returned) = self.returned(conduct).filter(|returned| now.since(*returned) < conduct.slow_start) else {
+            return SHARE_WHOLE_PERMILLE;
+        };
+        let (passed, whole) = (now.since(returned).as_millis(), conduct.slow_start.as_millis().max(1));
+        let grown = u128::from(SHARE_WHOLE_PERMILLE - SHARE_MIN_PERMILLE) * passed / whole;
+        let share = SHARE_MIN_PERMILLE + u16::try_from(grown).unwrap_or(0);
+        (share - share % STEP_PERMILLE).max(SHARE_MIN_PERMILLE)
+    }
+
+    /// Whether time alone will change how it counts.
+    pub fn is_moving(&self, conduct: Conduct, now: Moment) -> bool {
+        let waits = matches!(self.rank(conduct, now), Rank::HeldBack { released_in } if released_in < Duration::MAX);
+        // The last step, to the whole, has to be taken too.
+        let grows = self.returned(conduct).is_some_and(|returned| now.since(returned) < conduct.slow_start.saturating_add(MARGIN));
+        self.kept_by.is_some() || waits || (grows && conduct.slow_start > Duration::ZERO) || self.just_returned(conduct, now)
+    }
+
+    fn just_returned(&self, conduct: Conduct, now: Moment) -> bool {
+        self.returned(conduct).is_some_and(|returned| now >= returned && now.since(returned) < MARGIN)
+    }
+
+    /// Whether it waits for its time, or for an operator.
+    pub fn is_held_back(&self, conduct: Conduct, now: Moment) -> bool {
+        matches!(self.rank(conduct, now), Rank::HeldBack { .. })
+    }
+
+    /// Puts it back to waiting, as it was in an earlier life of the program.
+    pub fn hold_back(&mut self, now: Moment) {
+        (self.back, self.standing) = (Some(now), true);
+    }
+
+    /// Judges its latency by that of its siblings. It becomes slow above the limit, and stops to be half-way back to the median.
+    pub fn compare(&mut self, latency: Option<Duration>, median: Option<Duration>, above_percent: u16) {
+        let (Some(latency), Some(median)) = (latency, median) else {
+            self.slow = false;
+            return;
+        };
+        let percent = if self.slow { above_percent / 2 } else { above_percent };
+        let limit = median.saturating_mul(100 + u32::from(percent)) / 100;
+        self.slow = latency > limit && latency.saturating_sub(median) > SLOW_MIN;
+    }
+}
+
+/// Finer steps of a growing share would only make new views.
+const STEP_PERMILLE: u16 = 50;
+
+/// Those who look once a second see the last step for certain.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Less than this more than the others makes nobody slow: users do not feel it.
+const SLOW_MIN: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Moment {
+        Moment::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn conduct(slow_start_s: u64, failback: Failback) -> Conduct {
+        Conduct { slow_start: Duration::from_secs(slow_start_s), failback, slow_above_percent: None }
+    }
+
+    /// A seat that was up, went down, and is back at 100 s.
+    fn returned() -> Seat {
+        let mut seat = Seat::default();
+        seat.stand(true, None, at(0));
+        seat.stand(false, Some(Absence::Fell), at(50));
+        seat.stand(true, None, at(100));
+        seat
+    }
+
+    #[test]
+    fn a_share_grows_from_a_tenth_to_all_of_it_and_a_first_start_is_whole() {
+        let conduct = conduct(100, Failback::Auto);
+        let shares = [100, 101, 150, 199, 200].map(|now| returned().share_permille(conduct, at(now)));
+        assert_eq!(shares, [100, 100, 550, 950, 1000]);
+        let mut fresh = Seat::default();
+        fresh.stand(true, None, at(0));
+        assert_eq!(fresh.share_permille(conduct, at(1)), 1000);
+        assert!(returned().is_moving(conduct, at(199)) && !returned().is_moving(conduct, at(203)));
+    }
+
+    #[test]
+    fn failback_waits_for_its_time_or_for_an_operator_and_then_starts_slowly() {
+        let rank = |conduct, now| returned().rank(conduct, at(now));
+        assert_eq!(rank(conduct(0, Failback::Auto), 100), Rank::Usual);
+        let after = conduct(10, Failback::After(Duration::from_mins(1)));
+        assert_eq!(rank(after, 159), Rank::HeldBack { released_in: Duration::from_secs(1) });
+        assert_eq!(rank(after, 160), Rank::Usual);
+        assert_eq!([160, 165, 170].map(|now| returned().share_permille(after, at(now))), [100, 550, 1000]);
+        let manual = conduct(10, Failback::Manual);
+        assert_eq!(rank(manual, 1_000_000), Rank::HeldBack { released_in: Duration::MAX });
+        let mut seat = returned();
+        assert!(seat.release(manual, at(500)) && !seat.release(manual, at(501)));
+        assert_eq!((seat.rank(manual, at(500)), seat.share_permille(manual, at(500))), (Rank::Usual, 100));
+    }
+
+    #[test]
+    fn who_was_taken_out_is_let_back_by_whoever_ends_that_unless_it_fell_meanwhile() {
+        let manual = conduct(100, Failback::Manual);
+        let mut seat = returned();
+        seat.release(manual, at(200));
+        seat.stand(false, Some(Absence::TakenOut), at(300));
+        seat.stand(true, None, at(400));
+        assert_eq!((seat.rank(manual, at(400)), seat.share_permille(manual, at(400))), (Rank::Usual, 100));
+        for absence in [Absence::TakenOut, Absence::Fell, Absence::TakenOut] {
+            seat.stand(false, Some(absence), at(500));
+        }
+        seat.stand(true, None, at(600));
+        assert!(seat.is_held_back(manual, at(600)));
+    }
+
+    #[test]
+    fn who_falls_while_it_waits_waits_anew() {
+        let after = conduct(0, Failback::After(Duration::from_mins(1)));
+        let mut seat = returned();
+        seat.stand(false, Some(Absence::Fell), at(150));
+        seat.stand(true, None, at(155));
+        assert_eq!(seat.rank(after, at(160)), Rank::HeldBack { released_in: Duration::from_secs(55) });
+    }
+
+    #[test]
+    fn who_is_slow_against_the_median_is_late_until_half_way_back() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        let mut seat = Seat::default();
+        let mut compare = |latency| {
+            seat.compare(ms(latency), ms(20), 100);
+            seat.slow
+        };
+        assert_eq!([compare(40), compare(41), compare(31), compare(30), compare(40)], [false, true, true, false, false]);
+        seat.compare(ms(4), ms(1), 100);
+        assert!(!seat.slow, "three milliseconds are nothing");
+        seat.compare(ms(100), None, 100);
+        assert!(!seat.slow);
+    }
+}

@@ -373,7 +373,7 @@ records:
         let server = server::read(&source("zones: zone.yaml\n"), &mut Diagnostics::new()).expect("a sound main file");
         let (policies, zones) = (vec![source(POLICIES)], vec![source(ZONE)]);
         let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
-        let (snapshot, diagnostics) = compile(&inputs);
+        let (snapshot, diagnostics) = compile(inputs);
         let snapshot = Arc::new(snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false))));
         let config = Arc::clone(&snapshot);
         let live = Live::prepare(snapshot, |pool, member, _| {

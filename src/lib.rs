@@ -22,6 +22,7 @@
 //! Only `io` and `cli` touch the world; `tests/tidy.rs` holds who may name whom.
 
 pub mod answer;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod compile;

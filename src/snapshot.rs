@@ -1,10 +1,12 @@
 //! The compiled whole: everything a config means, immutable and complete.
 
+use crate::check::Check;
+use crate::diagnostic::Spanned;
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
 use crate::policy::Graph;
 use crate::zone::Zones;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub struct Snapshot {
     pub graph: Graph,
     /// Everything that is probed, each once.
     pub targets: Table<TargetId, Target>,
+    /// Files that checks name: certificates and keys. The shell looks whether they can be used.
+    pub files: Vec<Spanned<PathBuf>>,
 }
 
 /// One check of one address, merged over all members and monitors that want it.
@@ -30,45 +34,25 @@ pub struct Target {
     pub identity: Arc<str>,
     /// The strictest rules of all who want it.
     pub rules: Rules,
-    /// Where the probe connects to.
+    /// Where the probe connects to; port 0 where the check knows no ports.
     pub addr: SocketAddr,
+    /// The local address that the probe comes from, where one was written.
+    pub source: Option<IpAddr>,
     /// What the probe says and expects.
     pub check: Check,
+    /// How long before its certificate expires somebody is told, where that was written; see [`Certificate::expires_soon`].
+    ///
+    /// [`Certificate::expires_soon`]: crate::check::Certificate::expires_soon
+    pub expiry_warning: Option<Duration>,
+    /// The names of the monitors that want it.
+    pub asked_by: Vec<Arc<str>>,
 }
 
-/// A protocol to probe with.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Check {
-    /// A TCP connection is enough.
-    Tcp,
-    /// An HTTP request, over TLS or not.
-    Http(HttpCheck),
-}
-
-/// An HTTP request and what must come back.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct HttpCheck {
-    /// Over TLS, with the certificate verified for `host`.
-    pub tls: bool,
-    /// Whether a certificate is verified; only meaningful with `tls`.
-    pub verify: bool,
-    /// The Host header and the TLS server name; the address itself when none was written.
-    pub host: Arc<str>,
-    /// Begins with a slash.
-    pub path: Arc<str>,
-    /// GET or HEAD.
-    pub method: Method,
-    /// Statuses that pass, as inclusive ranges.
-    pub expect: Vec<(u16, u16)>,
-}
-
-/// An HTTP method.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Method {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
+impl Target {
+    /// A target that nothing special was written about.
+    pub fn new(identity: impl Into<Arc<str>>, rules: Rules, addr: SocketAddr, check: Check) -> Target {
+        Target { identity: identity.into(), rules, addr, source: None, check, expiry_warning: None, asked_by: Vec::new() }
+    }
 }
 
 /// What the shell needs to know.

@@ -80,7 +80,7 @@ impl Case {
             asn: None,
             cores: 1,
         };
-        let (snapshot, found) = compile(&inputs);
+        let (snapshot, found) = compile(inputs);
         assert_eq!(snapshot.is_none(), found.has_errors(), "a snapshot is there exactly when no error is");
         diagnostics.append(found);
         diagnostics.sort();

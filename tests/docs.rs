@@ -216,6 +216,11 @@ fn write_config(name: &str, blocks: &[Block]) -> PathBuf {
         fs::create_dir_all(path.parent().expect("a file stands in a directory")).expect("the target directory is ours");
         fs::write(path, text).expect("the target directory is ours");
     };
+    // The certificates and keys that examples name: one file serves as each.
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["example".to_owned()]).expect("a certificate");
+    for name in ["internal-ca.pem", "probe.pem", "probe.key"] {
+        write(&format!("tls/{name}"), &(cert.pem() + &signing_key.serialize_pem()));
+    }
     let has = |kind: &str| blocks.iter().any(|block| block.kind == kind);
     let policies = if has("policies") { "policies: [\"policies/*.yaml\"]\n" } else { "" };
     let geo = "geo: {city: geoip/city.mmdb, asn: geoip/asn.mmdb}\n";
@@ -367,6 +372,8 @@ fn schemas() -> BTreeMap<String, BTreeSet<String>> {
     for entry in fs::read_dir(root().join("src/config")).expect("the directory is in the repository") {
         let text = fs::read_to_string(entry.expect("the directory can be read").path()).expect("sources are UTF-8");
         let program = text.split("#[cfg(test)]").next().expect("split yields at least one piece");
+        // A long one begins on a line of its own.
+        let program = program.replace("=\n    Schema {", "= Schema {");
         for part in program.split("= Schema {").skip(1) {
             let (declared, _) = part.split_once('}').expect("a declaration is closed");
             let (name, keys) = declared.split_once("keys:").expect("a schema has keys");
@@ -411,7 +418,14 @@ policies: {s: {type: failover, use: [p]}}\n";
     match (schema, key) {
         ("steersman.yaml", _) => server.push('§'),
         ("tcp", _) => server.push_str("tcp: {§}"),
+        ("probes", _) => server.push_str("probes: {§}"),
         ("dot", _) => server.push_str("dot: {certificate: c.pem, key: k.pem, §}"),
+        ("a monitor", "tls") => mark(&mut policies, "type: https, host: www.example", "type: grpc, port: 1, §"),
+        ("a monitor", "within") => mark(&mut policies, "host:", "§, contains: x, host:"),
+        ("a monitor", "rcode" | "transport" | "recursion") => {
+            mark(&mut policies, "type: https, host: www.example", "type: dns, question: a.example A, §");
+        }
+        ("a monitor", "expires") => mark(&mut policies, "type: https, host: www.example", "type: push, §"),
         ("a monitor", _) => mark(&mut policies, "host:", "§, host:"),
         ("a pool", _) => mark(&mut policies, "monitor: m", "§, monitor: m"),
         ("a member", _) => mark(&mut policies, "name: one", "§, name: one"),
@@ -441,7 +455,7 @@ fn compiled(carrier: &[String; 3], entry: &str) -> String {
     let server = server::read(&server, &mut diagnostics).expect("the carrier is a mapping");
     let (policies, zones) = (vec![policies], vec![zone]);
     let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     format!("{:#?}", snapshot.expect("there are no errors"))

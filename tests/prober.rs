@@ -1,17 +1,22 @@
 //! Probes of real servers on loopback: what each kind of health and of trouble is seen as.
 #![allow(clippy::disallowed_methods, reason = "these tests are the world that the shell touches")]
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{RootCertStore, ServerConfig};
-use std::collections::HashSet;
+#[path = "support/probed.rs"]
+mod probed;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use probed::{Authority, Reply, Scratch, provider, serve_h2};
+use rustls::ServerConfig;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use steersman::check::{Check, ClientFiles, HttpCheck, HttpVersion, Method, Pattern, TcpCheck, TextRule, TlsRules};
 use steersman::health::{Doubt, FailReason, Observation, Rules};
-use steersman::io::prober::Prober;
-use steersman::snapshot::{Check, HttpCheck, Method, Target};
+use steersman::io::prober::{Phase, Prober};
+use steersman::snapshot::Target;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -120,22 +125,19 @@ async fn closed() -> SocketAddr {
 
 fn target(addr: SocketAddr, check: Check) -> Target {
     let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 2, fall: 3 };
-    Target { identity: format!("{addr} {check:?}").into(), rules, addr, check }
+    Target::new(format!("{addr} {check:?}"), rules, addr, check)
 }
 
 fn http() -> HttpCheck {
-    HttpCheck {
-        tls: false,
-        verify: true,
-        host: "www.example.com".into(),
-        path: "/healthz".into(),
-        method: Method::Get,
-        expect: vec![(200, 299)],
-    }
+    HttpCheck { host: Some("www.example.com".into()), ..HttpCheck::get("/healthz") }
 }
 
 fn https() -> HttpCheck {
-    HttpCheck { tls: true, ..http() }
+    HttpCheck { tls: Some(TlsRules::STRICT), ..http() }
+}
+
+fn unverified() -> HttpCheck {
+    HttpCheck { tls: Some(TlsRules { verify: false, ..TlsRules::STRICT }), ..http() }
 }
 
 /// One HTTP probe of a server that acts like this.
@@ -160,8 +162,8 @@ fn assert_tls_failure(observation: &Observation, part: &str) {
 async fn an_open_port_passes_and_a_closed_one_is_refused() {
     let prober = Prober::new();
     let (open, _seen) = serve("127.0.0.1", Act::Reset).await;
-    assert_passed(&prober.probe(&target(open, Check::Tcp), AMPLE).await);
-    let refused = prober.probe(&target(closed().await, Check::Tcp), AMPLE).await;
+    assert_passed(&prober.probe(&target(open, Check::Tcp(TcpCheck::CONNECT)), AMPLE).await);
+    let refused = prober.probe(&target(closed().await, Check::Tcp(TcpCheck::CONNECT)), AMPLE).await;
     assert_eq!(refused, Observation::Fail(FailReason::Refused));
 }
 
@@ -171,14 +173,14 @@ async fn ipv6_targets_are_probed_alike() {
         panic!("this host has no IPv6 loopback; the test needs one");
     };
     let addr = listener.local_addr().expect("the listener is bound");
-    assert_passed(&Prober::new().probe(&target(addr, Check::Tcp), AMPLE).await);
+    assert_passed(&Prober::new().probe(&target(addr, Check::Tcp(TcpCheck::CONNECT)), AMPLE).await);
 }
 
 #[tokio::test]
 async fn an_address_that_this_host_cannot_route_to_says_nothing_about_the_target() {
     // TCP never leaves for the broadcast address: the kernel answers ENETUNREACH by itself.
     let addr = ([255, 255, 255, 255], 80).into();
-    for check in [Check::Tcp, Check::Http(http()), Check::Http(HttpCheck { verify: false, ..https() })] {
+    for check in [Check::Tcp(TcpCheck::CONNECT), Check::Http(http()), Check::Http(unverified())] {
         let observation = Prober::new().probe(&target(addr, check), AMPLE).await;
         assert_eq!(observation, Observation::Inconclusive(Doubt::NoRoute));
     }
@@ -278,7 +280,7 @@ async fn the_request_names_the_service_while_the_connection_goes_to_the_member()
 #[tokio::test]
 async fn a_check_without_a_host_names_the_address_and_its_port() {
     let (addr, mut seen) = serve("127.0.0.3", Act::Say(OK)).await;
-    let check = HttpCheck { host: "127.0.0.3".into(), ..http() };
+    let check = HttpCheck { host: None, ..http() };
     assert_passed(&Prober::new().probe(&target(addr, Check::Http(check)), AMPLE).await);
     let request = seen.recv().await.expect("one request").request;
     assert!(request.to_lowercase().contains(&format!("host: {addr}\r\n")), "{request}");
@@ -306,7 +308,7 @@ async fn every_probe_makes_a_connection_of_its_own_also_after_its_client_was_for
     let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
     let prober = Prober::new();
     let target = target(addr, Check::Http(http()));
-    for kept in [HashSet::from([target.identity.clone()]), HashSet::new(), HashSet::new()] {
+    for kept in [HashMap::from([(target.identity.clone(), &target)]), HashMap::new(), HashMap::new()] {
         assert_passed(&prober.probe(&target, AMPLE).await);
         assert!(seen.recv().await.is_some());
         prober.retain(&kept);
@@ -333,44 +335,99 @@ async fn answer_once(listener: &TcpListener) -> io::Result<()> {
     converse(stream, None, Act::Say(OK), unbounded_channel().0).await
 }
 
+#[tokio::test]
+async fn what_is_sent_is_what_was_written() {
+    let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
+    let check = HttpCheck {
+        method: Method::Post,
+        headers: vec![("x-probe".into(), "one".into()), ("user-agent".into(), "mine".into())],
+        body: Some("{\"ping\":1}".into()),
+        ..http()
+    };
+    assert_passed(&Prober::new().probe(&target(addr, Check::Http(check)), AMPLE).await);
+    let request = seen.recv().await.expect("one request").request.to_lowercase();
+    assert!(request.starts_with("post /healthz http/1.1\r\n"), "{request}");
+    for header in ["x-probe: one\r\n", "user-agent: mine\r\n", "content-length: 10\r\n"] {
+        assert!(request.contains(header), "{request}");
+    }
+    assert_eq!(request.matches("user-agent").count(), 1, "{request}");
+}
+
+/// One probe of a server that says this, with a rule for what it says.
+async fn probe_text(answer: &'static str, text: TextRule) -> Observation {
+    let (addr, _seen) = serve("127.0.0.1", Act::Say(answer)).await;
+    Prober::new().probe(&target(addr, Check::Http(HttpCheck { text, ..http() })), AMPLE).await
+}
+
+#[tokio::test]
+async fn the_body_must_hold_what_was_written() {
+    let body = "HTTP/1.1 200 OK\r\ncontent-length: 22\r\n\r\n{\"db\":\"ok\",\"queue\":17}";
+    let rule = |contains: &str, pattern: &str| TextRule {
+        contains: vec![contains.into()],
+        matches: Some(Pattern::parse(pattern).expect("sound")),
+        within: TextRule::WITHIN,
+    };
+    assert_passed(&probe_text(body, rule("\"ok\"", "queue\":[0-9]{1,2}\\b")).await);
+    for wrong in [rule("\"down\"", "queue"), rule("ok", "queue\":[0-9]\\b")] {
+        let observation = probe_text(body, wrong).await;
+        assert!(matches!(&observation, Observation::Fail(FailReason::Content(_))), "{observation}");
+    }
+    let early = TextRule { within: 5, ..rule("ok", "") };
+    assert!(matches!(probe_text(body, early).await, Observation::Fail(FailReason::Content(_))), "it stands beyond what is looked at");
+}
+
+#[tokio::test]
+async fn a_text_that_never_comes_is_not_waited_for_beyond_the_octets_looked_at() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    tokio::spawn(pour(listener));
+    let text = TextRule { contains: vec!["ok".into()], ..TextRule::NONE };
+    let observation = Prober::new().probe(&target(addr, Check::Http(HttpCheck { text, ..http() })), AMPLE).await;
+    assert!(matches!(observation, Observation::Fail(FailReason::Content(_))), "{observation}");
+}
+
+#[tokio::test]
+async fn interim_responses_without_end_cost_no_more_than_the_time_of_the_probe() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let talk = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        read_head(&mut stream).await?;
+        loop {
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await?;
+        }
+        #[allow(unreachable_code, reason = "names the type of the error")]
+        io::Result::Ok(())
+    });
+    let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
+    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    // The client has gone, so that the server cannot go on.
+    let ended = tokio::time::timeout(AMPLE, talk).await.expect("the connection was closed").expect("no panic");
+    assert!(ended.is_err());
+}
+
+#[tokio::test]
+async fn a_probe_comes_from_the_address_that_was_written() {
+    for check in [Check::Tcp(TcpCheck::CONNECT), Check::Http(http())] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let addr = listener.local_addr().expect("the listener is bound");
+        let target = Target { source: "127.0.0.9".parse().ok(), ..target(addr, check) };
+        let prober = Prober::new();
+        let (_, accepted) = tokio::join!(prober.probe(&target, SHORT), listener.accept());
+        assert_eq!(accepted.expect("a connection").1.ip().to_string(), "127.0.0.9");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_this_host_does_not_have_says_nothing_about_the_target() {
+    let (addr, _seen) = serve("127.0.0.1", Act::Say(OK)).await;
+    for check in [Check::Tcp(TcpCheck::CONNECT), Check::Http(http())] {
+        let target = Target { source: "192.0.2.77".parse().ok(), ..target(addr, check) };
+        assert_eq!(Prober::new().probe(&target, AMPLE).await, Observation::Inconclusive(Doubt::NoAddress));
+    }
+}
+
 //--- HTTPS
-
-/// A certificate authority of our own.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    /// Two authorities of one name would differ by their keys alone, and the fault be called a bad signature.
-    fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("aws-lc-rs makes keys");
-        Authority { issuer: CertifiedIssuer::self_signed(params, key).expect("the parameters are sound") }
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("it is a certificate");
-        roots
-    }
-
-    /// The config of a server that presents a certificate of this authority.
-    fn server(&self, name: &str, not_after_year: i32) -> ServerConfig {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name for a certificate");
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(not_after_year, 1, 1);
-        let key = KeyPair::generate().expect("aws-lc-rs makes keys");
-        let certificate = params.signed_by(&key, &self.issuer).expect("the parameters are sound");
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs speaks all versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-            .expect("the key belongs to the certificate")
-    }
-}
 
 /// One HTTPS probe, trusting `trusted`, of a server with a certificate that `issuer` made.
 async fn probe_https(trusted: &Authority, issuer: &Authority, name: &str, not_after_year: i32, check: HttpCheck) -> Observation {
@@ -390,7 +447,7 @@ async fn the_certificate_must_be_the_services_in_date_and_of_a_trusted_authority
 #[tokio::test]
 async fn without_verification_any_certificate_passes() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let check = HttpCheck { verify: false, ..https() };
+    let check = unverified();
     assert_passed(&probe_https(&ours, &theirs, "www.example.net", 2021, check).await);
 }
 
@@ -408,7 +465,7 @@ async fn the_server_name_and_the_host_header_are_the_services_while_the_address_
 #[tokio::test]
 async fn a_check_without_a_host_verifies_the_address() {
     let authority = Authority::new("ours");
-    let check = HttpCheck { host: "127.0.0.2".into(), ..https() };
+    let check = HttpCheck { host: None, ..https() };
     assert_passed(&probe_https(&authority, &authority, "127.0.0.2", 2100, check.clone()).await);
     assert_tls_failure(&probe_https(&authority, &authority, "127.0.0.9", 2100, check).await, "not valid for name");
 }
@@ -428,12 +485,100 @@ async fn an_expired_certificate_is_seen_beside_a_good_one_with_the_same_name_and
 }
 
 #[tokio::test]
-async fn the_time_to_connect_includes_the_handshake() {
+async fn the_time_to_connect_leaves_out_the_handshake() {
     let authority = Authority::new("ours");
     let delay = Duration::from_millis(60);
     let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(authority.server("www.example.com", 2100)), delay).await;
     let observation = Prober::with_roots(authority.roots()).probe(&target(addr, Check::Http(https())), AMPLE).await;
-    assert!(matches!(observation, Observation::Pass { connect, .. } if connect >= delay), "{observation}");
+    assert!(matches!(observation, Observation::Pass { connect, total } if connect < delay && total >= delay), "{observation}");
+}
+
+#[tokio::test]
+async fn an_authority_of_its_own_is_believed_and_no_other() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let scratch = Scratch::new();
+    let ca = scratch.write("ca.pem", &ours.issuer.pem());
+    let check = HttpCheck { tls: Some(TlsRules { ca: Some(ca.into()), ..TlsRules::STRICT }), ..http() };
+    assert_passed(&probe_https(&theirs, &ours, "www.example.com", 2100, check.clone()).await);
+    assert_tls_failure(&probe_https(&theirs, &theirs, "www.example.com", 2100, check).await, "UnknownIssuer");
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_a_server_that_asks() {
+    let authority = Authority::new("ours");
+    let scratch = Scratch::new();
+    let (certificate, key) = authority.issue("probe.example.com", 2100);
+    let client = ClientFiles {
+        certificate: scratch.write("probe.pem", &certificate.pem()).into(),
+        key: scratch.write("probe.key", &key.serialize_pem()).into(),
+    };
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(authority.roots()), provider());
+    let asking = authority.server_asking("www.example.com", 2100, verifier.build().expect("a root is there"));
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(asking), Duration::ZERO).await;
+    let check = |client| HttpCheck { tls: Some(TlsRules { client, ..TlsRules::STRICT }), ..http() };
+    let prober = Prober::with_roots(authority.roots());
+    assert_passed(&prober.probe(&target(addr, Check::Http(check(Some(client)))), AMPLE).await);
+    let anonymous = prober.probe(&target(addr, Check::Http(check(None))), AMPLE).await;
+    assert!(matches!(anonymous, Observation::Fail(_)), "{anonymous}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_soon_is_noted_and_fails_only_where_that_was_written() {
+    let authority = Authority::new("ours");
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(authority.server("www.example.com", 2100)), Duration::ZERO).await;
+    let century = Duration::from_hours(24 * 365 * 90);
+    let warned = Target { expiry_warning: Some(century), ..target(addr, Check::Http(https())) };
+    let prober = Prober::with_roots(authority.roots());
+    assert_passed(&prober.probe(&warned, AMPLE).await);
+    let seen = prober.certificates()[&warned.identity];
+    assert_eq!((seen.certificate.not_after_unix_s, seen.expires_soon), (4_102_444_800, true));
+    let rules = TlsRules { expiry_failure: century, ..TlsRules::STRICT };
+    let strict = target(addr, Check::Http(HttpCheck { tls: Some(rules), ..http() }));
+    assert_tls_failure(&prober.probe(&strict, AMPLE).await, "expires in");
+    let plain = target(addr, Check::Http(https()));
+    assert_passed(&prober.probe(&plain, AMPLE).await);
+    assert!(prober.certificates().values().any(|seen| !seen.expires_soon), "unasked, decades are long");
+}
+
+#[tokio::test]
+async fn the_trail_of_a_probe_tells_when_each_step_was_done() {
+    let authority = Authority::new("ours");
+    let delay = Duration::from_millis(60);
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(authority.server("www.example.com", 2100)), delay).await;
+    let examination = Prober::with_roots(authority.roots()).examine(&target(addr, Check::Http(https())), AMPLE).await;
+    let steps = examination.trail.steps();
+    let phases: Vec<Phase> = steps.iter().map(|step| step.phase).collect();
+    assert_eq!(phases, [Phase::Connected, Phase::Secured, Phase::Answered, Phase::Read]);
+    assert!(steps[0].after < delay && steps[1].after >= delay, "{steps:?}");
+    assert!(steps[2].note.contains("200"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_probe_that_runs_out_of_time_tells_how_far_it_came() {
+    let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
+    let examination = Prober::new().examine(&target(addr, Check::Http(http())), SHORT).await;
+    assert_eq!(examination.observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(examination.trail.steps().iter().map(|step| step.phase).collect::<Vec<_>>(), [Phase::Connected]);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_over_tls_and_in_the_clear_and_missed_where_it_is_not() {
+    let authority = Authority::new("ours");
+    let mut config = authority.server("www.example.com", 2100);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let over_tls = serve_h2(Some(Arc::new(config)), h2_ok).await;
+    let two = |check| HttpCheck { version: HttpVersion::Two, ..check };
+    let prober = Prober::with_roots(authority.roots());
+    assert_passed(&prober.probe(&target(over_tls, Check::Http(two(https()))), AMPLE).await);
+    let in_the_clear = serve_h2(None, h2_ok).await;
+    assert_passed(&prober.probe(&target(in_the_clear, Check::Http(two(http()))), AMPLE).await);
+    let (one_only, _seen) = serve("127.0.0.1", Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+    let missed = prober.probe(&target(one_only, Check::Http(two(http()))), AMPLE).await;
+    assert!(matches!(missed, Observation::Fail(_)), "{missed}");
+}
+
+fn h2_ok(_request: &Request<Incoming>) -> Response<probed::Frames> {
+    Response::new(Reply::text("ok"))
 }
 
 #[tokio::test]

@@ -285,7 +285,10 @@ fn a_broken_config_starts_nothing() {
 #[test]
 fn a_busy_port_is_named_with_what_to_do() {
     let (_backends, config, server) = served(43, 1);
-    let listen = format!("listen: \"127.0.0.1:{}\"\nzones: zones/*.yaml\npolicies: policies/*.yaml\n", server.port());
+    let listen = format!(
+        "listen: \"127.0.0.1:{}\"\nzones: zones/*.yaml\npolicies: policies/*.yaml\nprobes: {{allow: [default, 127.0.0.0/8]}}\n",
+        server.port()
+    );
     config.write("second.yaml", &listen);
     let output = config.command(&["serve", "--config", "second.yaml"]);
     assert_eq!(output.status.code(), Some(1));

@@ -251,10 +251,10 @@ fn prepare(name: &str) -> Operation {
 
 fn compile_names() -> Operation {
     let inputs = plain_inputs();
-    let (snapshot, diagnostics) = compile(&inputs);
+    let (snapshot, diagnostics) = compile(inputs.clone());
     let names = snapshot.as_ref().map(|snapshot| snapshot.zones.iter().map(|(_, zone)| zone.counts().0).sum::<usize>());
     assert!(names.is_some_and(|names| names > HOSTS), "{}", diagnostics.render(false));
     Box::new(move |_| {
-        black_box(compile(black_box(&inputs)));
+        black_box(compile(black_box(inputs.clone())));
     })
 }

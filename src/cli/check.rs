@@ -4,6 +4,7 @@
 //! The summary is read off the compiled snapshot, not the files: it shows what the server would do, merged checks and all.
 
 use super::table::columns;
+use crate::check::{Check, HttpCheck, HttpVersion, TextRule, TlsRules};
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::health::Rules;
 use crate::ids::Id;
@@ -11,7 +12,7 @@ use crate::io::files;
 use crate::io::human::{count, span};
 use crate::io::watch::Fingerprint;
 use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Steer};
-use crate::snapshot::{Check, HttpCheck, Method, Settings, Snapshot, Target};
+use crate::snapshot::{Settings, Snapshot, Target};
 use crate::zone::Zones;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -48,7 +49,7 @@ fn counts(diagnostics: &Diagnostics) -> String {
 
 /// What would be served and probed, as tables.
 fn summary(snapshot: &Snapshot) -> String {
-    let Snapshot { settings, zones, graph, targets } = snapshot;
+    let Snapshot { settings, zones, graph, targets, files: _ } = snapshot;
     let parts = [
         listeners(settings),
         table("zones", &["ZONE", "NAMES", "STEERED", "DENIALS KEPT"], zone_rows(zones)),
@@ -209,18 +210,54 @@ fn probe_row(check: &str, rules: Rules, targets: usize) -> Vec<String> {
 /// What a probe does, without the address.
 fn check(target: &Target) -> String {
     let port = target.addr.port();
-    let Check::Http(HttpCheck { tls, verify, host, path, method, expect }) = &target.check else { return format!("tcp, port {port}") };
-    let scheme = if *tls { "https" } else { "http" };
-    let method = match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-    };
-    // Without a name of its own each target asks its address.
-    let host = if host.parse::<std::net::IpAddr>().is_ok() { "ADDRESS" } else { host };
-    let unverified = if *tls && !verify { ", certificate not verified" } else { "" };
-    let statuses = expect.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+    match &target.check {
+        Check::Tcp(check) => format!("tcp, port {port}{}{}", if check.send.is_some() { ", sends" } else { "" }, text(&check.text)),
+        Check::Http(check) => http(check, port),
+        Check::Tls(check) => format!("tls {}:{port}{}", host(check.host.as_deref()), rules(&check.rules)),
+        Check::Grpc(check) => {
+            let service = if check.service.is_empty() { String::new() } else { format!(" service {}", check.service) };
+            let way = check.tls.as_ref().map_or_else(|| ", in the clear".to_owned(), rules);
+            format!("grpc {}:{port}{service}{way}", host(check.host.as_deref()))
+        }
+        Check::Dns(check) => {
+            let codes: Vec<_> = check.rcodes.iter().map(|&code| crate::check::dns::rcode_word(code)).collect();
+            let answers: Vec<_> = check.answers.iter().map(|wire| format!(", {}", crate::check::dns::present(check.rtype, wire))).collect();
+            format!("dns, port {port}: {} {} -> {}{}", check.name, check.rtype, codes.join(" or "), answers.concat())
+        }
+        Check::Icmp => "icmp echo".to_owned(),
+        Check::Exec(check) => format!("exec {}", check.command.join(" ")),
+        Check::File(check) => format!("file {}", check.path.display()),
+        Check::Push(check) => format!("push, as {}, silent for {} at most", check.monitor, span(check.expires)),
+    }
+}
+
+fn http(check: &HttpCheck, port: u16) -> String {
+    let statuses = check.expect.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
     let statuses = statuses.collect::<Vec<_>>().join(", ");
-    format!("{method} {scheme}://{host}:{port}{path} -> {statuses}{unverified}")
+    let (scheme, host) = (check.scheme(), host(check.host.as_deref()));
+    let version = if check.version == HttpVersion::Two { " (HTTP/2)" } else { "" };
+    let way = check.tls.as_ref().map(rules).unwrap_or_default();
+    let said = text(&check.text);
+    format!("{} {scheme}://{host}:{port}{}{version} -> {statuses}{said}{way}", check.method.word(), check.path)
+}
+
+/// Without a name of its own each target is asked for its address.
+fn host(host: Option<&str>) -> &str {
+    host.filter(|host| host.parse::<std::net::IpAddr>().is_err()).unwrap_or("ADDRESS")
+}
+
+fn text(rule: &TextRule) -> String {
+    let texts = rule.contains.iter().map(|text| format!(", {text:?}"));
+    texts.chain(rule.matches.iter().map(|pattern| format!(", {pattern:?}"))).collect()
+}
+
+fn rules(rules: &TlsRules) -> String {
+    let notes = [
+        (!rules.verify).then(|| ", certificate not verified".to_owned()),
+        rules.ca.as_ref().map(|ca| format!(", authorities of {}", ca.display())),
+        rules.client.as_ref().map(|client| format!(", shows {}", client.certificate.display())),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -241,7 +278,7 @@ mod tests {
         let server = server::read(&source(text), &mut Diagnostics::new()).expect("a sound main file");
         let (policies, zones) = (vec![source(policies)], vec![source(zone)]);
         let inputs = Inputs { server, base: PathBuf::new(), policies, regions: Vec::new(), zones, city: None, asn: None, cores: 1 };
-        let (snapshot, diagnostics) = compile(&inputs);
+        let (snapshot, diagnostics) = compile(inputs);
         snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
     }
 

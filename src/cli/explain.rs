@@ -2,12 +2,11 @@
 
 use super::{fail, say};
 use crate::explain::{Case, explain};
-use crate::health::{Status, Verdict};
-use crate::ids::TargetId;
+use crate::health::{Ledger, Status, TargetVerdict, Verdict};
 use crate::io::watch::Fingerprint;
 use crate::io::{admin_client, files};
 use crate::live::Live;
-use crate::snapshot::{AdminAddr, Snapshot};
+use crate::snapshot::{AdminAddr, Snapshot, Target};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -50,17 +49,25 @@ fn has_member(snapshot: &Snapshot, name: &str) -> bool {
 
 fn believe(snapshot: Arc<Snapshot>, down: &[String]) -> Live {
     let config = Arc::clone(&snapshot);
+    let ledger = steady(&config);
     Live::prepare(snapshot, |pool, member, family| {
         let member = &config.graph.pools[pool].members[member];
-        if down.iter().any(|down| **down == *member.name) { Verdict::DISABLED } else { steady(&config, &member.checks[family]) }
+        match &member.conditions[family] {
+            _ if member.disabled || down.iter().any(|down| **down == *member.name) => Verdict::DISABLED,
+            Some(condition) => ledger.judge(condition, &member.checks[family]),
+            None => ledger.fold(&member.checks[family]),
+        }
     })
 }
 
-/// The verdict on a member whose probes have all passed for long: up, and `fall` failures away from down.
-fn steady(config: &Snapshot, checks: &[TargetId]) -> Verdict {
-    let nominal = |&target: &TargetId| config.targets[target].rules.interval * config.targets[target].rules.fall;
-    let holds = checks.iter().map(nominal).min();
-    holds.map_or(Verdict::UNMONITORED, |holds| Verdict { status: Status::Up, holds, latency: None })
+/// What is believed of targets whose probes have all passed for long: up, and `fall` failures away from down.
+fn steady(config: &Snapshot) -> Ledger {
+    let mut ledger = Ledger::new(config.targets.len());
+    for (target, Target { rules, .. }) in config.targets.iter() {
+        let verdict = Verdict { status: Status::Up, holds: rules.interval * rules.fall, latency: None };
+        ledger.handle_verdict(&TargetVerdict { target, verdict, was: None });
+    }
+    ledger
 }
 
 fn query(case: &Case) -> String {

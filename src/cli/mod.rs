@@ -1,12 +1,13 @@
 //! The commands: the only code that prints to the terminal.
 //!
 //! One file per command. What a command shows goes to standard output, what goes wrong to standard error. Exit codes: 0 it is
-//! done, 1 it is not, 2 the flags make no sense.
+//! done, 1 it is not, 2 the flags make no sense (of `probe`: it could not be found out).
 #![allow(clippy::disallowed_methods, reason = "this is the shell")]
 
 mod check;
 mod demo;
 mod explain;
+mod probe;
 mod reload;
 mod serve;
 mod status;
@@ -79,6 +80,18 @@ enum Command {
         #[command(flatten)]
         admin: AdminFlags,
     },
+    /// Make one probe of a member now, and show each step: is it the member, or the check?
+    ///
+    /// Needs no server: it reads the config and probes from this host, by the code of the server. Exit code 0: all passed;
+    /// 1: one failed; 2: one could not be made.
+    Probe {
+        /// The monitor.
+        monitor: String,
+        /// The member: its name, or POOL/MEMBER.
+        member: String,
+        #[command(flatten)]
+        config: ConfigFlag,
+    },
     /// Show what a running server believes: every pool and member, with verdict, age and last probe.
     Status {
         #[command(flatten)]
@@ -149,6 +162,7 @@ pub fn run() -> ExitCode {
                 Ok(case) => with_admin(&admin, |addr| explain::live(addr, &case)),
             }
         }
+        Command::Probe { monitor, member, config } => probe::run(&config.path(), &monitor, &member),
         Command::Status { admin, json } => with_admin(&admin, |addr| status::run(addr, json)),
         Command::Reload { admin, force } => with_admin(&admin, |addr| reload::run(addr, force)),
         Command::Demo { listen, admin, backend_port } => demo::run(listen, admin, backend_port),

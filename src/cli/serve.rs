@@ -29,14 +29,14 @@ pub fn run(path: &Path) -> ExitCode {
 
 fn plan(path: &Path, signals: Signals) -> Result<Plan, String> {
     let fingerprint = Fingerprint::default();
-    let (snapshot, diagnostics) = files::load_and_compile(path, &fingerprint);
+    let (snapshot, diagnostics) = files::load_and_log(path, &fingerprint);
     let Some(snapshot) = snapshot.filter(|_| !diagnostics.has_errors()) else { return Err(refusal(path, &diagnostics)) };
     for line in diagnostics.lines() {
         tracing::warn!("{line}");
     }
     let loader = {
         let (path, fingerprint) = (path.to_owned(), fingerprint.clone());
-        Arc::new(move || files::load_and_compile(&path, &fingerprint))
+        Arc::new(move || files::load_and_log(&path, &fingerprint))
     };
     let summary = summary(&snapshot);
     Ok(Plan {

@@ -125,6 +125,7 @@ mod tests {
             started_unix_s: 0,
             age_s: 61.0,
             verdict_changes: 0,
+            pools_prepared: 0,
             reloads: BTreeMap::new(),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![fra, spare] }],

@@ -7,6 +7,8 @@
 //! Pure: the same inputs give the same snapshot. It copies no state from the config before; the control task does that, by
 //! identity and name.
 
+mod dependencies;
+mod monitors;
 mod names;
 mod places;
 mod policies;
@@ -21,6 +23,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
 use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
 use crate::zone::ZoneSource;
+use monitors::Monitors;
 use names::Names;
 use places::{Geography, Written};
 use policies::GraphCompiler;
@@ -53,12 +56,16 @@ pub struct Inputs {
 }
 
 /// Compiles a config. There is a snapshot exactly when no diagnostic is an error.
-pub fn compile(inputs: &Inputs) -> (Option<Snapshot>, Diagnostics) {
+///
+/// Takes the inputs, so that the texts of zones and the bytes of databases do not outlive their use.
+pub fn compile(mut inputs: Inputs) -> (Option<Snapshot>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let (policies, complete) = read_policies(inputs, &mut diagnostics);
-    let zones: Vec<ZoneSource> = inputs.zones.iter().filter_map(|source| zones::read(source, &mut diagnostics)).collect();
-    let atlas = load_atlas(inputs, &mut diagnostics);
-    let snapshot = link(inputs, &policies, complete, zones, &atlas, &mut diagnostics);
+    let (policies, complete) = read_policies(&inputs, &mut diagnostics);
+    let zones: Vec<ZoneSource> =
+        std::mem::take(&mut inputs.zones).into_iter().filter_map(|source| zones::read(&source, &mut diagnostics)).collect();
+    let atlas = load_atlas(&inputs, &mut diagnostics);
+    (inputs.city, inputs.asn) = (None, None);
+    let snapshot = link(&inputs, &policies, complete, zones, &atlas, &mut diagnostics);
     diagnostics.sort();
     ((!diagnostics.has_errors()).then_some(snapshot), diagnostics)
 }
@@ -94,21 +101,24 @@ fn link(
     let region_names = Names::new("region", broken, !complete);
     let geography = Geography::new(&sections.regions, region_names, atlas, written, diagnostics);
     let (monitor_names, site_names) = (Names::new("monitor", broken, !complete), Names::new("site", broken, !complete));
-    let mut pools = PoolCompiler::new(&sections.monitors, monitor_names, &sections.sites, site_names, diagnostics);
+    let probes = &inputs.server.probes;
+    let monitors = Monitors::new(&sections.monitors, monitor_names, probes, &inputs.base, diagnostics);
+    let mut pools = PoolCompiler::new(monitors, probes, &sections.sites, site_names, diagnostics);
     let compiled = pools.compile(&sections.pools, diagnostics);
-    let PoolCompiler { monitor_names, sites, targets, .. } = pools;
+    let PoolCompiler { monitors: Monitors { names: monitor_names, files, .. }, sites, targets, .. } = pools;
     let names = Names::new("pool or policy", broken, !complete);
     let mut graph = GraphCompiler::new(&sections.pools, &sections.policies, names, &geography, (compiled, sites), diagnostics);
     graph.compile(diagnostics);
-    let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
     // What is wrong with steersman.yaml is known to the shell alone, but a config without zones always is.
-    let sound = !diagnostics.has_errors() && !inputs.zones.is_empty();
+    let has_zones = !zones.is_empty();
+    let zones = zones::compile(zones, &mut |name, diagnostics| graph.steer(name, diagnostics), diagnostics);
+    let sound = !diagnostics.has_errors() && has_zones;
     let graph = graph.finish(sound, diagnostics);
     if sound {
-        warn_of_unused("monitor", "no pool names it", &monitor_names, diagnostics);
+        warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }
-    Snapshot { settings: settings(inputs), zones, graph, targets }
+    Snapshot { settings: settings(inputs), zones, graph, targets, files }
 }
 
 fn warn_of_unused<T: Copy>(what: &str, why: &str, names: &Names<'_, T>, diagnostics: &mut Diagnostics) {
@@ -184,8 +194,9 @@ fn admin_addr(admin: &AdminListen, base: &Path) -> AdminAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Id;
-    use crate::policy::{LastResort, Node, Policy};
+    use crate::health::Condition;
+    use crate::ids::{Id, TargetId};
+    use crate::policy::{LastResort, Member, Node, Policy};
     use std::fmt::Write;
     use std::time::Duration;
 
@@ -218,12 +229,12 @@ records:
     }
 
     fn snapshot(policies: &[&str]) -> Snapshot {
-        let (snapshot, diagnostics) = compile(&inputs(policies));
+        let (snapshot, diagnostics) = compile(inputs(policies));
         snapshot.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
     }
 
     fn faults(policies: &str) -> Vec<String> {
-        compile(&inputs(&[policies])).1.lines()
+        compile(inputs(&[policies])).1.lines()
     }
 
     #[test]
@@ -263,6 +274,130 @@ pools:
         let members = |pool: usize| &snapshot.graph.pools.rows()[pool].members;
         assert_eq!(members(0)[0].checks[0][0], members(1)[0].checks[0][0]);
         assert!(members(1)[1].checks[0].is_empty(), "a disabled member is not probed");
+    }
+
+    //--- What must hold for a member
+
+    const PLACES: &str = "
+monitors:
+  web: {type: http}
+  tcp: {type: tcp, port: 443}
+  ping: {type: icmp}
+  sane: {type: calculated, any: [tcp, {not: ping}]}
+  both: {type: calculated, all: [web, sane]}
+";
+
+    /// The members of the first pool, and their targets by identity.
+    fn members(pools: &str) -> (Vec<Member>, Vec<String>) {
+        let snapshot = snapshot(&[PLACES, pools]);
+        let identities = snapshot.targets.rows().iter().map(|target| target.identity.to_string()).collect();
+        (snapshot.graph.pools.rows()[0].members.clone(), identities)
+    }
+
+    #[test]
+    fn plain_monitors_make_no_condition_beyond_all_of_them() {
+        let (members, _) = members("pools: {www: {monitors: [web, tcp], members: [{name: a, a: 192.0.2.1}]}}");
+        assert_eq!((members[0].checks[0].len(), &members[0].conditions), (2, &[None, None]));
+    }
+
+    #[test]
+    fn a_calculation_becomes_a_condition_over_the_targets_it_comes_to() {
+        let (members, identities) = members("pools: {www: {monitor: both, members: [{name: a, a: 192.0.2.1}]}}");
+        assert_eq!(identities, ["http 192.0.2.1:80 host=192.0.2.1 GET / expect=200-299", "tcp 192.0.2.1:443", "icmp 192.0.2.1"]);
+        let target = |index| Condition::Target(TargetId::new(index));
+        let sane = Condition::any(vec![target(1), Condition::Not(Box::new(target(2)))]);
+        let expected = Condition::all(vec![target(0), sane]);
+        assert_eq!(members[0].conditions[0].as_ref(), Some(&expected));
+        assert_eq!(members[0].checks[0].len(), 3, "who waits for a verdict waits for all of them");
+    }
+
+    #[test]
+    fn a_calculation_may_be_asked_for_by_its_name() {
+        let snapshot = snapshot(&[PLACES, "pools: {www: {monitor: both, members: [{name: a, a: 192.0.2.1}]}}"]);
+        for target in snapshot.targets.rows() {
+            assert!(target.asked_by.iter().any(|name| &**name == "both"), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn joint_families_stand_and_fall_together() {
+        let pool =
+            |health| format!("pools: {{www: {{monitor: web, {health} members: [{{name: a, a: 192.0.2.1, aaaa: \"2001:db8::1\"}}]}}}}");
+        let (apart, _) = members(&pool(""));
+        assert_eq!([apart[0].checks[0].len(), apart[0].checks[1].len()], [1, 1]);
+        let (joint, _) = members(&pool("family_health: joint,"));
+        assert_eq!(joint[0].checks[0], joint[0].checks[1]);
+        assert_eq!(joint[0].checks[0].len(), 2);
+        let (single, _) = members("pools: {www: {monitor: web, family_health: joint, members: [{name: a, a: 192.0.2.1}]}}");
+        assert_eq!((single[0].checks[0].len(), single[0].checks[1].len()), (1, 0));
+    }
+
+    #[test]
+    fn a_member_may_be_probed_elsewhere() {
+        let probed = |member: &str| members(&format!("pools: {{www: {{monitor: tcp, members: [{{name: x, a: 192.0.2.1, {member}}}]}}}}")).1;
+        assert_eq!(probed("probe_port: 8443"), ["tcp 192.0.2.1:8443"]);
+        assert_eq!(probed("probe_address: \"2001:db8::9\""), ["tcp [2001:db8::9]:443"]);
+        assert_eq!(probed("aaaa: \"2001:db8::1\", probe_address: {aaaa: 192.0.2.9}"), ["tcp 192.0.2.1:443", "tcp 192.0.2.9:443"]);
+        assert_eq!(probed("aaaa: \"2001:db8::1\", probe_address: 192.0.2.9"), ["tcp 192.0.2.9:443"], "one address for both, probed once");
+    }
+
+    #[test]
+    fn probes_come_from_the_source_of_their_family() {
+        let monitors = "monitors: {tcp: {type: tcp, port: 443, source: [192.0.2.53, \"2001:db8::53\"]}}";
+        let pools = "pools: {www: {monitor: tcp, members: [{name: a, a: 192.0.2.1, aaaa: \"2001:db8::1\"}]}}";
+        let snapshot = snapshot(&[monitors, pools]);
+        let sources: Vec<_> = snapshot.targets.rows().iter().map(|target| target.source.map(|source| source.to_string())).collect();
+        assert_eq!(sources, [Some("192.0.2.53".to_owned()), Some("2001:db8::53".to_owned())]);
+        assert!(snapshot.targets.rows()[0].identity.ends_with(" source=192.0.2.53"));
+    }
+
+    #[test]
+    fn who_depends_on_a_member_needs_its_targets_and_those_of_whom_it_depends_on() {
+        let (members, identities) = members(
+            "pools:
+  www: {monitor: tcp, members: [{name: a, a: 192.0.2.1, depends_on: db/one}, {name: b, a: 192.0.2.2}]}
+  db: {monitor: tcp, members: [{name: one, a: 192.0.2.3, depends_on: two}, {name: two, aaaa: \"2001:db8::4\"}]}
+policies: {x: {type: failover, use: [www, db]}}",
+        );
+        let seen: Vec<&str> = members[0].checks[0].iter().map(|target| identities[target.index()].as_str()).collect();
+        assert_eq!(seen, ["tcp 192.0.2.1:443", "tcp 192.0.2.3:443", "tcp [2001:db8::4]:443"]);
+        assert_eq!((members[1].checks[0].len(), &members[0].conditions[0]), (1, &None), "all of all is all");
+    }
+
+    #[test]
+    fn who_depends_on_a_disabled_member_is_never_up_and_who_depends_on_one_without_checks_depends_on_nothing() {
+        let (members, _) = members(
+            "pools:
+  www: {members: [{name: a, a: 192.0.2.1, depends_on: off}, {name: b, a: 192.0.2.2, depends_on: free}, {name: off, a: 192.0.2.3, disabled: true}, {name: free, a: 192.0.2.4}]}",
+        );
+        assert_eq!(members[0].conditions[0], Some(Condition::all(vec![Condition::Never])));
+        assert_eq!((&members[1].conditions[0], members[1].checks[0].len()), (&None, 0));
+    }
+
+    #[test]
+    fn a_member_depends_on_256_checks_at_most_and_a_long_chain_is_no_danger_to_the_stack() {
+        let chain = |length: usize| {
+            let mut text = "monitors: {tcp: {type: tcp, port: 443}}\npools:\n  www:\n    monitor: tcp\n    members:\n".to_owned();
+            for n in 0..length {
+                let depends = if n > 0 { format!(", depends_on: m{}", n - 1) } else { String::new() };
+                writeln!(text, "      - {{name: m{n}, a: 10.0.{}.{}{depends}}}", n / 250, n % 250 + 1)
+                    .expect("writing to a string succeeds");
+            }
+            text
+        };
+        assert_eq!(faults(&chain(256)), Vec::<String>::new());
+        let faults = faults(&chain(20_000));
+        assert!(faults[0].contains("too-wide") && faults[0].contains("`m256`") && faults.len() == 1, "{:?}", faults.first());
+    }
+
+    #[test]
+    fn checks_that_only_their_secrets_tell_apart_stay_apart() {
+        let monitors = |one: &str, two: &str| {
+            format!("monitors: {{x: {{type: http, method: POST, body: '{one}'}}, y: {{type: http, method: POST, body: '{two}'}}}}")
+        };
+        let pools = "pools: {www: {monitors: [x, y], members: [{name: a, a: 192.0.2.1}]}}";
+        assert_eq!(snapshot(&[&monitors("one", "two"), pools]).targets.len(), 2);
+        assert_eq!(snapshot(&[&monitors("one", "one"), pools]).targets.len(), 1);
     }
 
     #[test]
@@ -311,7 +446,7 @@ policies: {www: {type: failover, use: web, ttl: 3s, on_all_down: {fallback: spar
 
     #[test]
     fn a_file_that_is_no_yaml_is_the_only_fault_that_is_reported() {
-        let (snapshot, diagnostics) = compile(&inputs(&["pools: [", "policies: {api: {type: failover, use: www}}"]));
+        let (snapshot, diagnostics) = compile(inputs(&["pools: [", "policies: {api: {type: failover, use: www}}"]));
         assert!(snapshot.is_none());
         assert_eq!(diagnostics.lines().len(), 1, "{:#?}", diagnostics.lines());
     }

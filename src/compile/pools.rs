@@ -1,24 +1,27 @@
 //! Pools, members, and the targets that their monitors ask for: identical checks are made once.
 
+use super::monitors::{Blueprint, Monitors};
 use super::names::Names;
-use crate::config::monitor::{CheckSection, HttpMethod, HttpSection, MonitorSection};
+use crate::check::Subject;
+use crate::config::monitor::MonitorSection;
 use crate::config::place::SiteSection;
-use crate::config::pool::{ChooseSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::pool::{ChooseSection, FamilyHealthSection, MemberSection, MinHealthySection, PoolSection};
+use crate::config::server::ProbesSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
-use crate::health::Rules;
+use crate::health::{Condition, Rules};
 use crate::ids::{PoolId, SiteId, Table, TargetId};
 use crate::policy::{Choose, Member, MinHealthy, Pool};
-use crate::snapshot::{Check, HttpCheck, Method, Target};
+use crate::prefix::{Family, Prefix};
+use crate::snapshot::Target;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Makes pools, and on the way targets and sites.
 pub(super) struct PoolCompiler<'a> {
-    monitors: &'a [MonitorSection],
-    /// Monitors by name.
-    pub monitor_names: Names<'a, usize>,
+    /// What members can be checked by.
+    pub monitors: Monitors<'a>,
+    probes: &'a ProbesSection,
     site_names: Names<'a, SiteId>,
     /// The sites of the config.
     pub sites: Table<SiteId, Arc<str>>,
@@ -30,6 +33,7 @@ pub(super) struct PoolCompiler<'a> {
 }
 
 /// A target that exists, and the monitor that asked for it first.
+#[derive(Clone, Copy)]
 struct Known {
     target: TargetId,
     monitor: usize,
@@ -38,38 +42,29 @@ struct Known {
 impl<'a> PoolCompiler<'a> {
     /// Takes what members may refer to.
     pub fn new(
-        monitors: &'a [MonitorSection],
-        mut monitor_names: Names<'a, usize>,
+        monitors: Monitors<'a>,
+        probes: &'a ProbesSection,
         sites: &'a [SiteSection],
         mut site_names: Names<'a, SiteId>,
         diagnostics: &mut Diagnostics,
     ) -> PoolCompiler<'a> {
-        for (index, monitor) in monitors.iter().enumerate() {
-            monitor_names.declare(&monitor.name, index, diagnostics);
-        }
         let mut table = Table::new();
         for site in sites {
             site_names.declare(&site.name, table.push(Arc::from(site.name.value.as_str())), diagnostics);
         }
-        PoolCompiler {
-            monitors,
-            monitor_names,
-            site_names,
-            sites: table,
-            targets: Table::new(),
-            known: HashMap::new(),
-            reported: HashSet::new(),
-        }
+        PoolCompiler { monitors, probes, site_names, sites: table, targets: Table::new(), known: HashMap::new(), reported: HashSet::new() }
     }
 
     /// Compiles all pools; their ids are their indexes.
     pub fn compile(&mut self, sections: &[PoolSection], diagnostics: &mut Diagnostics) -> Table<PoolId, Pool> {
-        sections.iter().map(|section| self.pool(section, diagnostics)).collect()
+        let mut pools: Table<PoolId, Pool> = sections.iter().map(|section| self.pool(section, diagnostics)).collect();
+        super::dependencies::resolve(sections, &mut pools, diagnostics);
+        pools
     }
 
     fn pool(&mut self, section: &PoolSection, diagnostics: &mut Diagnostics) -> Pool {
-        let monitors: Vec<usize> = section.monitors.iter().filter_map(|name| self.monitor_names.resolve(name, diagnostics)).collect();
-        let members = section.members.iter().map(|member| self.member(member, &monitors, diagnostics)).collect();
+        let monitors: Vec<usize> = section.monitors.iter().filter_map(|name| self.monitors.names.resolve(name, diagnostics)).collect();
+        let members = section.members.iter().map(|member| self.member(section, member, &monitors, diagnostics)).collect();
         Pool {
             name: Arc::from(section.name.value.as_str()),
             members,
@@ -86,50 +81,143 @@ impl<'a> PoolCompiler<'a> {
         }
     }
 
-    fn member(&mut self, section: &MemberSection, monitors: &[usize], diagnostics: &mut Diagnostics) -> Member {
+    fn member(&mut self, pool: &PoolSection, section: &MemberSection, monitors: &[usize], diagnostics: &mut Diagnostics) -> Member {
         let site = section.site.as_ref().and_then(|name| self.site_names.resolve(name, diagnostics));
         // A disabled member is never probed.
         let monitors = if section.disabled { &[] } else { monitors };
-        let checks = section.addresses.each_ref().map(|address| {
-            let address = address.as_ref().map(|address| address.value);
-            address.map_or_else(Vec::new, |addr| self.checks(addr, monitors, diagnostics))
-        });
-        Member {
+        let mut needs: [Vec<Condition>; 2] = Family::BOTH.map(|family| self.needs(pool, section, family, monitors, diagnostics));
+        if pool.family_health == FamilyHealthSection::Joint {
+            let both: Vec<Condition> = needs.concat();
+            needs = [both.clone(), both];
+        }
+        let mut member = Member {
             name: Arc::from(section.name.value.as_str()),
             site,
             weight: section.weight,
             addresses: section.addresses.each_ref().map(|address| address.as_ref().map(|address| address.value)),
-            checks,
+            checks: [Vec::new(), Vec::new()],
+            conditions: [None, None],
             disabled: section.disabled,
+        };
+        for (family, needs) in Family::BOTH.into_iter().zip(needs) {
+            if member.addresses[family.index()].is_some() {
+                super::dependencies::require(&mut member, family, needs);
+            }
+        }
+        member
+    }
+
+    /// What must hold for one address of a member to be up, one condition per monitor.
+    fn needs(
+        &mut self,
+        pool: &PoolSection,
+        section: &MemberSection,
+        family: Family,
+        monitors: &[usize],
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Condition> {
+        let Some(answered) = &section.addresses[family.index()] else { return Vec::new() };
+        let probed = section.probe_addresses[family.index()].as_ref().unwrap_or(answered);
+        let mut place = Place { pool, member: section, probed, reported: false };
+        let mut needs = Vec::new();
+        for &monitor in monitors {
+            let condition = self.condition(&Blueprint::Same(monitor), &mut place, diagnostics);
+            // Whoever names a calculation means all that it is calculated from.
+            let name = &self.monitors.section(monitor).name.value;
+            for target in condition.targets() {
+                let asked_by = &mut self.targets[target].asked_by;
+                if asked_by.iter().all(|known| **known != **name) {
+                    asked_by.push(name.as_str().into());
+                }
+            }
+            needs.push(condition);
+        }
+        needs
+    }
+
+    fn condition(&mut self, blueprint: &Blueprint, place: &mut Place<'_>, diagnostics: &mut Diagnostics) -> Condition {
+        match blueprint {
+            Blueprint::Same(monitor) => match self.monitors.blueprint(*monitor).clone() {
+                Blueprint::Check(_) => Condition::Target(self.target(*monitor, place, diagnostics)),
+                calculated => self.condition(&calculated, place, diagnostics),
+            },
+            Blueprint::AtLeast { needed, of } => {
+                let of = of.iter().map(|part| self.condition(part, place, diagnostics)).collect();
+                Condition::AtLeast { needed: *needed, of }
+            }
+            Blueprint::Not(part) => Condition::Not(Box::new(self.condition(part, place, diagnostics))),
+            // Formulas hold no checks but by name. What is faulty was reported, and no snapshot will come of it.
+            Blueprint::Check(_) | Blueprint::Faulty => Condition::Never,
         }
     }
 
-    fn checks(&mut self, addr: IpAddr, monitors: &[usize], diagnostics: &mut Diagnostics) -> Vec<TargetId> {
-        let mut targets: Vec<TargetId> = monitors.iter().map(|&monitor| self.target(addr, monitor, diagnostics)).collect();
-        // Two monitors may ask for the same check.
-        let mut seen = HashSet::new();
-        targets.retain(|target| seen.insert(*target));
-        targets
-    }
-
-    fn target(&mut self, addr: IpAddr, monitor: usize, diagnostics: &mut Diagnostics) -> TargetId {
-        let section = &self.monitors[monitor];
-        let target = target_of(addr, section);
-        let Some(known) = self.known.get(&target.identity) else {
+    fn target(&mut self, monitor: usize, place: &mut Place<'_>, diagnostics: &mut Diagnostics) -> TargetId {
+        let mut target = self.monitors.target(monitor, place.probed.value, place.member.probe_port, place.subject());
+        if target.check.is_sent() && !self.probes.allow.allows(target.addr.ip()) {
+            place.report(self.probes, diagnostics);
+        }
+        // Two checks that only their hashes could tell apart, and do not.
+        while self.known.get(&target.identity).is_some_and(|known| self.targets[known.target].check != target.check) {
+            target.identity = format!("{}~", target.identity).into();
+        }
+        let Some(&known) = self.known.get(&target.identity) else {
             let identity = Arc::clone(&target.identity);
             let id = self.targets.push(target);
             self.known.insert(identity, Known { target: id, monitor });
             return id;
         };
-        let merged = &mut self.targets[known.target].rules;
-        if *merged != target.rules && known.monitor != monitor {
-            *merged = strictest(*merged, target.rules);
-            let first = &self.monitors[known.monitor];
+        self.merge(known, target, monitor, diagnostics)
+    }
+
+    fn merge(&mut self, known: Known, target: Target, monitor: usize, diagnostics: &mut Diagnostics) -> TargetId {
+        let merged = &mut self.targets[known.target];
+        if known.monitor == monitor {
+            return known.target;
+        }
+        merged.expiry_warning = merged.expiry_warning.max(target.expiry_warning);
+        for name in target.asked_by {
+            if !merged.asked_by.contains(&name) {
+                merged.asked_by.push(name);
+            }
+        }
+        if merged.rules != target.rules {
+            merged.rules = strictest(merged.rules, target.rules);
+            let (first, second) = (self.monitors.section(known.monitor), self.monitors.section(monitor));
             if rules_of(first) != target.rules && self.reported.insert((known.monitor, monitor)) {
-                diagnostics.push(same_check(&first.name, &section.name));
+                diagnostics.push(same_check(&first.name, &second.name));
             }
         }
         known.target
+    }
+}
+
+/// A member at one of its addresses.
+struct Place<'a> {
+    pool: &'a PoolSection,
+    member: &'a MemberSection,
+    probed: &'a Spanned<IpAddr>,
+    /// Whether it was reported that the address may not be probed: once is enough for all monitors.
+    reported: bool,
+}
+
+impl Place<'_> {
+    fn subject(&self) -> Subject {
+        Subject { pool: self.pool.name.value.as_str().into(), member: self.member.name.value.as_str().into() }
+    }
+
+    fn report(&mut self, probes: &ProbesSection, diagnostics: &mut Diagnostics) {
+        if std::mem::replace(&mut self.reported, true) {
+            return;
+        }
+        let addr = self.probed.value;
+        let (why, rest) = if probes.allow.usual {
+            ("loopback, link-local, multicast and metadata addresses are not unless that is written", "default, ")
+        } else {
+            ("it is in none of the networks of `probes.allow`", "…, ")
+        };
+        let network = Prefix::new(addr, Family::of(addr).bits());
+        let fault = Diagnostic::error("forbidden-address", &self.probed.span, format!("`{addr}` may not be probed: {why}"));
+        diagnostics.push(fault.help(format!("if it is meant, write in steersman.yaml `probes: {{allow: [{rest}\"{network}\"]}}`")));
     }
 }
 
@@ -140,7 +228,7 @@ fn same_check(first: &Spanned<String>, second: &Spanned<String>) -> Diagnostic {
         .help("an address that has both is probed once, by the strictest of each: the shorter interval and timeout, the smaller fall, the larger rise")
 }
 
-fn rules_of(section: &MonitorSection) -> Rules {
+pub(super) fn rules_of(section: &MonitorSection) -> Rules {
     Rules { interval: section.interval, timeout: section.timeout, rise: section.rise, fall: section.fall }
 }
 
@@ -149,76 +237,10 @@ fn strictest(a: Rules, b: Rules) -> Rules {
     Rules { interval: a.interval.min(b.interval), timeout: a.timeout.min(b.timeout), rise: a.rise.max(b.rise), fall: a.fall.min(b.fall) }
 }
 
-/// The target that a monitor asks for at an address.
-fn target_of(addr: IpAddr, section: &MonitorSection) -> Target {
-    let (port, check) = match &section.check {
-        CheckSection::Tcp { port } => (*port, Check::Tcp),
-        CheckSection::Http(http) => (http.port, Check::Http(http_check(addr, http))),
-    };
-    let addr = SocketAddr::new(addr, port);
-    Target { identity: identity_of(addr, &check).into(), rules: rules_of(section), addr, check }
-}
-
-fn http_check(addr: IpAddr, section: &HttpSection) -> HttpCheck {
-    let host = section.host.clone().unwrap_or_else(|| addr.to_string());
-    HttpCheck {
-        tls: section.tls,
-        verify: section.verify,
-        // Names are equal in either case (RFC 4343): so are the checks.
-        host: Arc::from(host.to_ascii_lowercase()),
-        path: Arc::from(section.path.as_str()),
-        method: match section.method {
-            HttpMethod::Get => Method::Get,
-            HttpMethod::Head => Method::Head,
-        },
-        expect: section.expect.clone(),
-    }
-}
-
-/// `https 192.0.2.1:443 host=www.example.com GET /healthz expect=200`: the same text is the same check, over reloads too.
-fn identity_of(addr: SocketAddr, check: &Check) -> String {
-    let Check::Http(http) = check else { return format!("tcp {addr}") };
-    let HttpCheck { tls, verify, host, path, method, expect } = http;
-    let scheme = if *tls { "https" } else { "http" };
-    let method = match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-    };
-    let mut out = format!("{scheme} {addr} host={host} {method} {path} expect=");
-    for (at, (first, last)) in expect.iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
-        write!(out, "{comma}{range}").expect("writing to a string succeeds");
-    }
-    if *tls && !verify {
-        out.push_str(" unverified");
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn the_identity_holds_all_that_makes_the_check_and_no_timing() {
-        let http = HttpCheck {
-            tls: true,
-            verify: true,
-            host: "www.example.com".into(),
-            path: "/healthz".into(),
-            method: Method::Get,
-            expect: vec![(200, 200), (300, 399)],
-        };
-        let addr: SocketAddr = "[2001:db8::1]:443".parse().expect("an address");
-        assert_eq!(
-            identity_of(addr, &Check::Http(http.clone())),
-            "https [2001:db8::1]:443 host=www.example.com GET /healthz expect=200,300-399"
-        );
-        assert!(identity_of(addr, &Check::Http(HttpCheck { verify: false, ..http })).ends_with(" unverified"));
-        assert_eq!(identity_of(addr, &Check::Tcp), "tcp [2001:db8::1]:443");
-    }
 
     #[test]
     fn the_strictest_rules_are_quick_to_fall_slow_to_rise_and_keep_the_timeout_below_the_interval() {

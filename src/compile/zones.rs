@@ -39,6 +39,8 @@ pub(super) fn compile(zones: Vec<ZoneSource>, resolve: &mut Resolve<'_>, diagnos
         ZoneCheck::new(zone, &served).run(diagnostics);
     }
     let aliases: Vec<Alias> = zones.iter().flat_map(|zone| Alias::all(zone, &served)).collect();
+    // Texts of zones without aliases and faults go now, before the table takes their place.
+    zones.iter_mut().for_each(ZoneSource::forget_text);
     let table = Zones::build(zones);
     check_aliases(&aliases, &table, diagnostics);
     table
@@ -139,9 +141,9 @@ impl<'z> ZoneCheck<'z> {
     /// A parent that we serve too must delegate to this zone, or resolvers that ask the parent never hear of it.
     fn check_parent(&self, diagnostics: &mut Diagnostics) {
         let apex = self.zone.apex().wire();
-        let Some(parent) = suffixes(apex).skip(1).find_map(|suffix| self.served.zone(suffix)) else { return };
+        let Some(parent) = suffixes(&apex).skip(1).find_map(|suffix| self.served.zone(suffix)) else { return };
         // Where the parent delegates a name in between to others, the delegation of this zone is theirs to make.
-        if cut_above(parent, apex).is_none() {
+        if cut_above(parent, &apex).is_none() {
             let (child, above) = (self.zone.origin(), parent.origin());
             let message = format!("the zone `{child}` is served here, but its parent `{above}` does not delegate it");
             let fault = Diagnostic::error("missing-delegation", &self.zone.origin_span(), message);
@@ -177,7 +179,7 @@ impl<'z> ZoneCheck<'z> {
                 let fault = Diagnostic::error("steered-and-static", &owner.set_span(&record), message).also(span, "steered here");
                 diagnostics.push(fault.help("keep one of them; put static addresses into a pool if both are meant"));
             }
-            if let Some(cut) = self.cut_above(owner.wire()) {
+            if let Some(cut) = self.cut_above(&owner.wire()) {
                 diagnostics.push(self.mute(owner, cut, span, "a steered answer"));
             }
         }
@@ -234,7 +236,8 @@ impl<'z> ZoneCheck<'z> {
 
     fn is_reachable(&self, target: &[u8], owner: Owner<'_>) -> bool {
         let target = target.to_ascii_lowercase();
-        let elsewhere = !suffixes(&target).any(|suffix| suffix == self.zone.apex().wire());
+        let apex = self.zone.apex().wire();
+        let elsewhere = !suffixes(&target).any(|suffix| *suffix == *apex);
         elsewhere
             || self.zone.find(&target).is_some_and(|target| target.has(Rtype::A) || target.has(Rtype::AAAA))
             // Below a cut of ours other than this one, the address is that zone's own affair.
@@ -247,7 +250,7 @@ impl<'z> ZoneCheck<'z> {
 
     /// Below a zone cut only glue is of any use (RFC 2136 section 7.18 calls the rest occluded).
     fn check_occlusion(&self, owner: Owner<'z>, records: &[Record<'z>], diagnostics: &mut Diagnostics) {
-        let Some(cut) = self.cut_above(owner.wire()) else { return };
+        let Some(cut) = self.cut_above(&owner.wire()) else { return };
         for set in sets(records) {
             let rtype = set[0].rtype;
             let useful = match rtype {
@@ -262,7 +265,7 @@ impl<'z> ZoneCheck<'z> {
     }
 
     fn mute(&self, owner: Owner<'_>, cut: Owner<'_>, span: &Span, what: &str) -> Diagnostic {
-        let help = if self.served.zone(cut.wire()).is_some() {
+        let help = if self.served.zone(&cut.wire()).is_some() {
             format!("move it into the file of the zone `{}`", cut.name())
         } else {
             format!("`{}` is delegated: its nameservers answer for all names at and below it", cut.name())
@@ -275,7 +278,8 @@ impl<'z> ZoneCheck<'z> {
 
 /// The topmost name at or above a lower-cased `name`, below the zone's apex, that delegates.
 fn cut_above<'z>(zone: &'z ZoneSource, name: &[u8]) -> Option<Owner<'z>> {
-    let below_apex = suffixes(name).take_while(|suffix| *suffix != zone.apex().wire());
+    let apex = zone.apex().wire();
+    let below_apex = suffixes(name).take_while(|suffix| **suffix != *apex);
     below_apex.filter_map(|suffix| zone.find(suffix).filter(|owner| owner.has(Rtype::NS))).last()
 }
 
@@ -314,7 +318,7 @@ impl Alias {
             let alias = owner.first(Rtype::CNAME)?;
             let target = Name::from_wire(alias.names().next()?)?;
             let target_is_known = served.holder(target.lowercase().wire()).is_some_and(|zone| zone.find(target.wire()).is_some());
-            Some(Alias { owner: Name::from_wire(owner.wire())?, target, span: zone.span(alias.place), target_is_known })
+            Some(Alias { owner: Name::from_wire(&owner.wire())?, target, span: zone.span(alias.place), target_is_known })
         })
     }
 }

@@ -9,6 +9,9 @@
 //! can be told from one section alone is checked there: a timeout below its interval, an address of the right family.
 //! What needs another section, such as whether a name exists, is not known here. No type of this module reaches a query.
 
+pub mod check;
+pub mod formula;
+pub mod http;
 pub mod monitor;
 pub mod place;
 pub mod policies;
@@ -18,6 +21,7 @@ pub mod reader;
 pub mod server;
 pub mod steer;
 pub mod suggest;
+pub mod tls;
 pub mod yaml;
 pub mod zone;
 
@@ -27,20 +31,23 @@ pub use server::ServerSection;
 pub use zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 
 /// Every section with its keys. A key that is not here does not exist.
-pub const SCHEMAS: [Schema; 20] = [
+pub const SCHEMAS: [Schema; 23] = [
     server::SERVER,
     server::GEO,
     server::DOT,
     server::ADMIN,
     server::TCP,
+    server::PROBES,
     policies::POLICIES,
     policies::REGIONS,
     monitor::MONITOR,
+    formula::FORMULA,
     place::SITE,
     place::REGION,
     place::MATCH,
     pool::POOL,
     pool::MEMBER,
+    pool::PROBE_ADDRESS,
     policy::POLICY,
     policy::RULE,
     policy::WEIGHTED_USE,

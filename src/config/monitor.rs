@@ -1,8 +1,12 @@
 //! Monitors: what is asked of an address, how often, and what counts as a pass.
 
+use super::check::{self, CheckSection, KINDS, Kind};
 use super::reader::{self, Fields, Schema, show_duration};
+use super::tls;
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
+use crate::prefix::Family;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A standing order to check.
@@ -12,6 +16,12 @@ pub struct MonitorSection {
     pub name: Spanned<String>,
     /// What a probe does.
     pub check: CheckSection,
+    /// The local addresses that probes come from, by [`Family::index`].
+    pub source: [Option<IpAddr>; 2],
+    /// How long before its end a certificate is warned of.
+    pub expiry_warning: Option<Duration>,
+    /// The files that it names, as they were written.
+    pub files: Vec<Spanned<String>>,
     /// From one probe to the next.
     pub interval: Duration,
     /// When a probe has failed; below the interval.
@@ -22,50 +32,51 @@ pub struct MonitorSection {
     pub rise: u32,
 }
 
-/// What a probe does.
-#[derive(Clone, Debug)]
-pub enum CheckSection {
-    /// Connects.
-    Tcp {
-        /// The port to connect to.
-        port: u16,
-    },
-    /// Connects and asks.
-    Http(HttpSection),
-}
-
-/// An HTTP request and what must come back.
-#[derive(Clone, Debug)]
-pub struct HttpSection {
-    /// Over TLS.
-    pub tls: bool,
-    /// Whether the certificate must be valid for the host.
-    pub verify: bool,
-    /// The port to connect to.
-    pub port: u16,
-    /// Host and server name; the member's address when absent.
-    pub host: Option<String>,
-    /// Begins with a slash.
-    pub path: String,
-    /// GET or HEAD.
-    pub method: HttpMethod,
-    /// Statuses that pass, as inclusive ranges, sorted and apart.
-    pub expect: Vec<(u16, u16)>,
-}
-
-/// A method without a body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HttpMethod {
-    /// GET.
-    Get,
-    /// HEAD.
-    Head,
-}
-
 /// The keys of a monitor.
 pub const MONITOR: Schema = Schema {
     name: "a monitor",
-    keys: &["type", "port", "path", "host", "method", "expect", "interval", "timeout", "fall", "rise", "verify"],
+    keys: &[
+        "type",
+        "interval",
+        "timeout",
+        "fall",
+        "rise",
+        "port",
+        "source",
+        "host",
+        "path",
+        "method",
+        "headers",
+        "body",
+        "http_version",
+        "expect",
+        "contains",
+        "matches",
+        "within",
+        "send",
+        "tls",
+        "verify",
+        "ca",
+        "client_certificate",
+        "client_key",
+        "expiry_warning",
+        "expiry_failure",
+        "alpn",
+        "service",
+        "question",
+        "rcode",
+        "answer",
+        "transport",
+        "recursion",
+        "command",
+        "file",
+        "expires",
+        "all",
+        "any",
+        "at_least",
+        "of",
+        "not",
+    ],
 };
 
 /// Fast enough that three failures take a quarter of a minute, slow enough to be no load.
@@ -78,35 +89,44 @@ const FALL: u32 = 3;
 const RISE: u32 = 2;
 /// More in a row than this would take minutes to notice anything.
 const STREAK_MAX: u32 = 100;
-/// A redirect usually shows that the request met another virtual host than the one meant: it passes only where written.
-const EXPECT: (u16, u16) = (200, 299);
+/// Reports and feeds are statements, not samples: one is enough, and looking for them costs nothing.
+const INTERVAL_OF_REPORTS: Duration = Duration::from_secs(1);
+const STREAK_OF_REPORTS: u32 = 1;
 /// Below this, probing is a load test.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const INTERVAL_MAX: Duration = Duration::from_hours(24);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Http,
-    Https,
-    Tcp,
-}
-
-const KINDS: &[(&str, Kind)] = &[("http", Kind::Http), ("https", Kind::Https), ("tcp", Kind::Tcp)];
 
 /// Reads one monitor.
 pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) -> Option<MonitorSection> {
     let fields = Fields::of(node, MONITOR, diagnostics)?;
     let kind = fields.required("type", "https", reader::choice(KINDS), diagnostics);
-    let interval = fields.optional("interval", reader::duration(INTERVAL_MIN..=INTERVAL_MAX), diagnostics).unwrap_or(INTERVAL);
+    let told = matches!(kind, Some(Kind::Push | Kind::File));
+    let (usual_interval, usual_fall, usual_rise) =
+        if told { (INTERVAL_OF_REPORTS, STREAK_OF_REPORTS, STREAK_OF_REPORTS) } else { (INTERVAL, FALL, RISE) };
+    let interval = fields.optional("interval", reader::duration(INTERVAL_MIN..=INTERVAL_MAX), diagnostics).unwrap_or(usual_interval);
     let timeout = timeout(&fields, interval, diagnostics);
-    let fall = fields.optional("fall", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(FALL);
-    let rise = fields.optional("rise", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(RISE);
-    let check = match kind? {
-        Kind::Tcp => tcp(&fields, diagnostics)?,
-        Kind::Http => CheckSection::Http(http(&fields, false, diagnostics)),
-        Kind::Https => CheckSection::Http(http(&fields, true, diagnostics)),
-    };
-    Some(MonitorSection { name: name.clone(), check, interval, timeout, fall, rise })
+    let fall = fields.optional("fall", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(usual_fall);
+    let rise = fields.optional("rise", reader::number(1..=STREAK_MAX), diagnostics).unwrap_or(usual_rise);
+    let source = fields.optional("source", sources, diagnostics).unwrap_or_default();
+    let expiry_warning = tls::expiry_warning(&fields, diagnostics);
+    let check = check::read(kind?, &fields, diagnostics)?;
+    Some(MonitorSection { name: name.clone(), check, source, expiry_warning, files: tls::files(&fields), interval, timeout, fall, rise })
+}
+
+/// One address, or one of each family.
+fn sources(node: &Node, diagnostics: &mut Diagnostics) -> Option<[Option<IpAddr>; 2]> {
+    let addresses = reader::one_or_list(reader::host_address)(node, diagnostics)?;
+    let mut sources: [Option<Spanned<IpAddr>>; 2] = [None, None];
+    for address in addresses {
+        let family = Family::of(address.value);
+        if let Some(first) = &sources[family.index()] {
+            let fault = Diagnostic::error("duplicate-address", &address.span, format!("two {family} addresses to probe from"));
+            diagnostics.push(fault.also(&first.span, "the first").help("keep one of each family"));
+            return None;
+        }
+        sources[family.index()] = Some(address);
+    }
+    Some(sources.map(|source| source.map(|source| source.value)))
 }
 
 fn timeout(fields: &Fields<'_>, interval: Duration, diagnostics: &mut Diagnostics) -> Duration {
@@ -126,95 +146,4 @@ fn timeout(fields: &Fields<'_>, interval: Duration, diagnostics: &mut Diagnostic
     };
     diagnostics.push(fault.help(format!("write a timeout such as `{}`: a probe ends before the next begins", show_duration(fitting))));
     fitting
-}
-
-fn tcp(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<CheckSection> {
-    for key in ["path", "host", "method", "expect", "verify"] {
-        fields.forbid(key, "a tcp monitor connects and says nothing", diagnostics);
-    }
-    let port = fields.required("port", "443", reader::number(1..=u16::MAX), diagnostics)?;
-    Some(CheckSection::Tcp { port })
-}
-
-fn http(fields: &Fields<'_>, tls: bool, diagnostics: &mut Diagnostics) -> HttpSection {
-    if !tls {
-        fields.forbid("verify", "there is no certificate without TLS; use `type: https`", diagnostics);
-    }
-    let port = fields.optional("port", reader::number(1..=u16::MAX), diagnostics);
-    let expect = reader::non_empty("status", reader::one_or_list(status_range));
-    HttpSection {
-        tls,
-        verify: fields.optional("verify", reader::truth, diagnostics).unwrap_or(true),
-        port: port.unwrap_or(if tls { 443 } else { 80 }),
-        host: fields.optional("host", host, diagnostics),
-        path: fields.optional("path", path, diagnostics).unwrap_or_else(|| "/".to_owned()),
-        method: fields.optional("method", reader::choice(METHODS), diagnostics).unwrap_or(HttpMethod::Get),
-        expect: fields.optional("expect", expect, diagnostics).map_or_else(|| vec![EXPECT], merged),
-    }
-}
-
-const METHODS: &[(&str, HttpMethod)] = &[("GET", HttpMethod::Get), ("HEAD", HttpMethod::Head)];
-
-fn path(node: &Node, diagnostics: &mut Diagnostics) -> Option<String> {
-    let text = reader::scalar(node, "a path such as `/healthz`", diagnostics)?;
-    if !text.starts_with('/') {
-        let help = format!("write `/{text}`");
-        return reader::refuse("bad-path", node, format!("the path `{text}` does not begin with a slash"), &help, diagnostics);
-    }
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('#') {
-        return Some(text.to_owned());
-    }
-    let help = "write spaces, `#` and letters beyond ASCII as `%20`, `%23` and so on";
-    reader::refuse("bad-path", node, format!("the path `{text}` cannot be sent as it is"), help, diagnostics)
-}
-
-fn host(node: &Node, diagnostics: &mut Diagnostics) -> Option<String> {
-    let text = reader::scalar(node, "a host name", diagnostics)?;
-    let help = "write the name alone, such as `www.example.com`: the port has a key of its own";
-    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-    if is_name && text.len() <= 253 && text.split('.').all(|label| (1..=63).contains(&label.len())) {
-        return Some(text.to_owned());
-    }
-    match text.parse::<std::net::IpAddr>() {
-        Ok(addr) => Some(addr.to_string()),
-        Err(_) => reader::refuse("bad-host", node, format!("`{text}` is not a host name"), help, diagnostics),
-    }
-}
-
-/// `200`, or `200-299`.
-fn status_range(node: &Node, diagnostics: &mut Diagnostics) -> Option<(u16, u16)> {
-    let text = reader::scalar(node, "a status such as `200` or `200-299`", diagnostics)?;
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
-    match (status(first), status(last)) {
-        (Some(first), Some(last)) if first <= last => Some((first, last)),
-        (Some(_) | None, Some(_) | None) => {
-            let help = "write statuses from 100 to 599, alone or as a range: `[200, 300-399]`";
-            reader::refuse("bad-status", node, format!("`{text}` is not an HTTP status or a range of them"), help, diagnostics)
-        }
-    }
-}
-
-/// Sorted, with ranges that touch made one: the same statuses are the same check, however they are written.
-fn merged(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
-    ranges.sort_unstable();
-    let mut out: Vec<(u16, u16)> = Vec::new();
-    for (first, last) in ranges {
-        match out.last_mut() {
-            Some(open) if first <= open.1 + 1 => open.1 = open.1.max(last),
-            Some(_) | None => out.push((first, last)),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_statuses_are_the_same_however_they_are_written() {
-        assert_eq!(merged(vec![(204, 204), (200, 203), (201, 202)]), [(200, 204)]);
-        assert_eq!(merged(vec![(301, 301), (200, 299)]), [(200, 299), (301, 301)]);
-    }
 }

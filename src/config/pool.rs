@@ -20,6 +20,10 @@ pub struct PoolSection {
     pub pick: u16,
     /// When it counts as healthy.
     pub min_healthy: MinHealthySection,
+    /// Whether the families of a member are judged apart.
+    pub family_health: FamilyHealthSection,
+    /// What every member depends on.
+    pub depends_on: Vec<Spanned<String>>,
     /// Its members; names are unique.
     pub members: Vec<MemberSection>,
     /// What holds when a zone points at it.
@@ -35,6 +39,15 @@ pub enum ChooseSection {
     RoundRobin,
     /// All, in order.
     All,
+}
+
+/// Whether the families of a member are judged apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FamilyHealthSection {
+    /// Each address by its own checks.
+    Independent,
+    /// A member is up in both families or in none.
+    Joint,
 }
 
 /// How much of a pool must be usable for it to be healthy.
@@ -55,6 +68,12 @@ pub struct MemberSection {
     pub site: Option<Spanned<String>>,
     /// Its addresses, by [`Family::index`]; at least one.
     pub addresses: [Option<Spanned<IpAddr>>; 2],
+    /// Where it is probed instead, by the family of the address that is answered.
+    pub probe_addresses: [Option<Spanned<IpAddr>>; 2],
+    /// The port at which it is probed instead of the monitor's.
+    pub probe_port: Option<u16>,
+    /// Members that must be up for it to be up: `POOL/MEMBER`, or `MEMBER` of its own pool.
+    pub depends_on: Vec<Spanned<String>>,
     /// Its weight.
     pub weight: u32,
     /// Never answered, never probed.
@@ -64,10 +83,25 @@ pub struct MemberSection {
 /// The keys of a pool.
 pub const POOL: Schema = Schema {
     name: "a pool",
-    keys: &["monitor", "monitors", "choose", "pick", "min_healthy", "members", "ttl", "on_all_down", "on_all_down_ttl"],
+    keys: &[
+        "monitor",
+        "monitors",
+        "choose",
+        "pick",
+        "min_healthy",
+        "family_health",
+        "depends_on",
+        "members",
+        "ttl",
+        "on_all_down",
+        "on_all_down_ttl",
+    ],
 };
 /// The keys of a member.
-pub const MEMBER: Schema = Schema { name: "a member", keys: &["name", "site", "a", "aaaa", "weight", "disabled"] };
+pub const MEMBER: Schema =
+    Schema { name: "a member", keys: &["name", "site", "a", "aaaa", "probe_address", "probe_port", "depends_on", "weight", "disabled"] };
+/// The keys of `probe_address`.
+pub const PROBE_ADDRESS: Schema = Schema { name: "`probe_address`", keys: &["a", "aaaa"] };
 
 /// Half of what was planned is where capacity usually ends.
 const MIN_HEALTHY: MinHealthySection = MinHealthySection::Percent(50);
@@ -87,6 +121,9 @@ const MEMBERS_MAX: usize = 65_535;
 const CHOICES: &[(&str, ChooseSection)] =
     &[("weighted", ChooseSection::Weighted), ("round_robin", ChooseSection::RoundRobin), ("all", ChooseSection::All)];
 
+const FAMILY_HEALTHS: &[(&str, FamilyHealthSection)] =
+    &[("independent", FamilyHealthSection::Independent), ("joint", FamilyHealthSection::Joint)];
+
 /// Reads one pool.
 pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) -> Option<PoolSection> {
     let fields = Fields::of(node, POOL, diagnostics)?;
@@ -104,6 +141,10 @@ pub fn read(name: &Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) 
         choose,
         pick: fields.optional("pick", reader::number(1..=PICK_MAX), diagnostics).unwrap_or(default_pick),
         min_healthy: fields.optional("min_healthy", min_healthy, diagnostics).unwrap_or(MIN_HEALTHY),
+        family_health: fields
+            .optional("family_health", reader::choice(FAMILY_HEALTHS), diagnostics)
+            .unwrap_or(FamilyHealthSection::Independent),
+        depends_on: fields.optional("depends_on", reader::one_or_list(reader::text), diagnostics).unwrap_or_default(),
         members,
         steer: steer::read(&fields, diagnostics),
     })
@@ -156,7 +197,24 @@ fn read_member(node: &Node, diagnostics: &mut Diagnostics) -> Option<MemberSecti
     }
     let weight = fields.optional("weight", reader::number(0..=WEIGHT_MAX), diagnostics).unwrap_or(WEIGHT);
     let disabled = fields.optional("disabled", reader::truth, diagnostics).unwrap_or(false);
-    Some(MemberSection { name: name?, site, addresses: [v4, v6], weight, disabled })
+    let probe_addresses = fields.optional("probe_address", probe_addresses, diagnostics).unwrap_or_default();
+    let probe_port = fields.optional("probe_port", reader::number(1..=u16::MAX), diagnostics);
+    let depends_on = fields.optional("depends_on", reader::one_or_list(reader::text), diagnostics).unwrap_or_default();
+    Some(MemberSection { name: name?, site, addresses: [v4, v6], probe_addresses, probe_port, depends_on, weight, disabled })
+}
+
+/// One address for all that the member has, or a mapping with one for each of its own.
+fn probe_addresses(node: &Node, diagnostics: &mut Diagnostics) -> Option<[Option<Spanned<IpAddr>>; 2]> {
+    match &node.value {
+        Value::Mapping(_) => {
+            let fields = Fields::of(node, PROBE_ADDRESS, diagnostics)?;
+            Some(["a", "aaaa"].map(|key| fields.optional(key, reader::host_address, diagnostics)))
+        }
+        Value::Scalar { .. } | Value::Sequence(_) => {
+            let address = reader::host_address(node, diagnostics)?;
+            Some([Some(address.clone()), Some(address)])
+        }
+    }
 }
 
 /// Names and addresses come once in a pool.

@@ -325,6 +325,13 @@ pub fn percent(node: &Node, diagnostics: &mut Diagnostics) -> Option<u8> {
         .or_else(|| refuse("out-of-range", node, format!("`{text}` is not a percentage"), "write one from `0%` to `100%`", diagnostics))
 }
 
+/// The address of a host, of either family.
+pub fn host_address(node: &Node, diagnostics: &mut Diagnostics) -> Option<Spanned<IpAddr>> {
+    let text = scalar(node, "an address", diagnostics)?;
+    let family = if text.contains(':') { Family::V6 } else { Family::V4 };
+    address(family)(node, diagnostics)
+}
+
 /// An address of one family.
 pub fn address(family: Family) -> impl Fn(&Node, &mut Diagnostics) -> Option<Spanned<IpAddr>> {
     move |node, diagnostics| {

@@ -3,7 +3,8 @@
 //! Paths and globs are kept as written; the shell resolves them against the directory of the file.
 
 use super::reader::{self, Fields, Schema};
-use super::yaml::{self, Node};
+use super::yaml::{self, Node, Value};
+use crate::check::Reach;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct ServerSection {
     pub startup_deadline: Duration,
     /// Limits of TCP and DoT.
     pub tcp: TcpSection,
+    /// What probes may do.
+    pub probes: ProbesSection,
 }
 
 /// Where client places come from.
@@ -84,6 +87,27 @@ pub struct TcpSection {
     pub idle: Duration,
 }
 
+/// What probes may do: the word of whoever runs the server to whoever writes monitors and pools.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbesSection {
+    /// Networks that they may reach.
+    pub allow: Reach,
+    /// Programs that they may run: paths, or directories with `/*` at their end.
+    pub programs: Vec<String>,
+}
+
+impl ProbesSection {
+    /// What holds where nothing is written.
+    pub const DEFAULT: ProbesSection = ProbesSection { allow: Reach::USUAL, programs: Vec::new() };
+
+    /// Whether a program may be run. A directory allows what is in it and nothing below.
+    pub fn may_run(&self, program: &str) -> bool {
+        let (directory, name) = program.rsplit_once('/').unwrap_or(("", program));
+        let is_plain = !name.is_empty() && !program.split('/').any(|part| matches!(part, "." | ".."));
+        is_plain && self.programs.iter().any(|allowed| *allowed == program || allowed.strip_suffix("/*") == Some(directory))
+    }
+}
+
 /// The keys of steersman.yaml.
 pub const SERVER: Schema = Schema {
     name: "steersman.yaml",
@@ -101,6 +125,7 @@ pub const SERVER: Schema = Schema {
         "busy_wait",
         "startup_deadline",
         "tcp",
+        "probes",
     ],
 };
 /// The keys of `geo`.
@@ -111,6 +136,9 @@ pub const DOT: Schema = Schema { name: "`dot`", keys: &["listen", "certificate",
 pub const ADMIN: Schema = Schema { name: "`admin`", keys: &["listen"] };
 /// The keys of `tcp`.
 pub const TCP: Schema = Schema { name: "`tcp`", keys: &["connections", "connections_per_client", "idle"] };
+
+/// The keys of `probes`.
+pub const PROBES: Schema = Schema { name: "`probes`", keys: &["allow", "programs"] };
 
 /// Plain DNS (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
@@ -157,6 +185,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
             .optional("startup_deadline", reader::duration(Duration::ZERO..=Duration::from_mins(5)), diagnostics)
             .unwrap_or(STARTUP_DEADLINE),
         tcp: fields.optional("tcp", tcp, diagnostics).unwrap_or(TcpSection::DEFAULT),
+        probes: fields.optional("probes", probes, diagnostics).unwrap_or(ProbesSection::DEFAULT),
         span: Span::start_of(source),
     })
 }
@@ -235,6 +264,33 @@ fn tcp(node: &Node, diagnostics: &mut Diagnostics) -> Option<TcpSection> {
     })
 }
 
+fn probes(node: &Node, diagnostics: &mut Diagnostics) -> Option<ProbesSection> {
+    let fields = Fields::of(node, PROBES, diagnostics)?;
+    Some(ProbesSection {
+        allow: fields.optional("allow", reach, diagnostics).unwrap_or(Reach::USUAL),
+        programs: fields.optional("programs", reader::one_or_list(program), diagnostics).unwrap_or_default(),
+    })
+}
+
+/// Networks, and the word `default` for what holds where nothing is written.
+fn reach(node: &Node, diagnostics: &mut Diagnostics) -> Option<Reach> {
+    let network = |node: &Node, diagnostics: &mut Diagnostics| match &node.value {
+        Value::Scalar { text, .. } if text == "default" => Some(None),
+        Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) => reader::prefix(node, diagnostics).map(Some),
+    };
+    let items = reader::one_or_list(network)(node, diagnostics)?;
+    Some(Reach { usual: items.contains(&None), networks: items.into_iter().flatten().collect() })
+}
+
+fn program(node: &Node, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = reader::scalar(node, "the path of a program", diagnostics)?;
+    if text.starts_with('/') && !text.trim_end_matches("/*").contains('*') {
+        return Some(text.to_owned());
+    }
+    let help = "write a path from the root, or a directory with `/*` behind it: `/usr/lib/steersman/checks/*`";
+    reader::refuse("bad-command", node, format!("`{text}` is not the path of a program"), help, diagnostics)
+}
+
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -278,6 +334,7 @@ mod tests {
         assert_eq!(section.listen, wildcard(53));
         assert_eq!(section.zones[0].value, "zones/*.yaml");
         assert_eq!(section.tcp, TcpSection::DEFAULT);
+        assert_eq!(section.probes, ProbesSection::DEFAULT);
         assert_eq!((section.admin, section.workers, section.watch), (None, None, false));
         assert_eq!((section.state_max_age, section.startup_deadline), (STATE_MAX_AGE, STARTUP_DEADLINE));
     }
@@ -298,6 +355,7 @@ watch: true
 workers: 2
 startup_deadline: 0s
 tcp: {connections: 10, connections_per_client: 2, idle: 1s}
+probes: {allow: [default, 127.0.0.0/8], programs: [/opt/check, /opt/checks/*]}
 "#,
         );
         assert_eq!(faults, Vec::<String>::new());
@@ -307,6 +365,18 @@ tcp: {connections: 10, connections_per_client: 2, idle: 1s}
         assert_eq!(section.dot.expect("dot").listen[0].port(), 8853);
         assert_eq!(section.tcp, TcpSection { connections: 10, connections_per_client: 2, idle: Duration::from_secs(1) });
         assert_eq!((section.workers, section.watch, section.startup_deadline), (Some(2), true, Duration::ZERO));
+        assert_eq!(section.probes.allow, Reach { usual: true, networks: vec!["127.0.0.0/8".parse().expect("a prefix")] });
+    }
+
+    #[test]
+    fn only_listed_programs_run_and_no_path_leads_out_of_a_listed_directory() {
+        let (section, _) = read_text("zones: z.yaml\nprobes: {programs: [/opt/check, /opt/checks/*]}\n");
+        let probes = section.expect("a section").probes;
+        assert!(probes.may_run("/opt/check") && probes.may_run("/opt/checks/a"));
+        for other in ["/opt/check/a", "/opt/checks/", "/opt/checks/b/a", "/opt/checks/../sh", "/bin/sh", "/opt/checks"] {
+            assert!(!probes.may_run(other), "{other}");
+        }
+        assert!(!ProbesSection::DEFAULT.may_run("/opt/check"));
     }
 
     #[test]

@@ -18,8 +18,12 @@ impl Latency {
     /// Before the first sample.
     pub const NONE: Latency = Latency { mean: None, shown: None };
 
-    /// Takes the connect time of a probe that passed; says whether the figure moved.
+    /// Takes the connect time of a probe that passed; says whether the figure moved. Zero is no connect time: the check
+    /// connects nowhere.
     pub fn handle_sample(&mut self, sample: Duration) -> bool {
+        if sample.is_zero() {
+            return false;
+        }
         let mean = self.mean.map_or(sample, |mean| mean.mul_f64(1.0 - WEIGHT) + sample.mul_f64(WEIGHT));
         self.mean = Some(mean);
         if self.shown.is_some_and(|shown| mean.abs_diff(shown) <= tolerance(shown)) {

@@ -4,6 +4,7 @@
 //! [`TargetVerdict`]s, which the [`Ledger`] folds into one verdict per member and family. Knows no address, no protocol
 //! and no socket: a target is an opaque identity. It is told the time and cannot fail.
 
+mod condition;
 mod latency;
 mod ledger;
 mod monitor;
@@ -11,6 +12,7 @@ mod observation;
 mod schedule;
 mod verdict;
 
+pub use condition::Condition;
 pub use ledger::Ledger;
 pub use monitor::{Change, Monitor, Rules};
 pub use observation::{Doubt, FailReason, Observation};

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub enum Observation {
     /// All that was expected came.
     Pass {
-        /// From the first packet to an established connection (with TLS, where the check speaks TLS).
+        /// From the first packet to an established TCP connection, or to an echo. Zero when the check connects nowhere: then it
+        /// says nothing about the way to the target.
         connect: Duration,
         /// The whole probe.
         total: Duration,
@@ -33,6 +34,7 @@ impl Observation {
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Observation::Pass { connect, total } if connect.is_zero() => write!(f, "passed in {total:.1?}"),
             Observation::Pass { connect, total } => write!(f, "passed in {total:.1?} (connected in {connect:.1?})"),
             Observation::Fail(reason) => write!(f, "failed: {reason}"),
             Observation::Inconclusive(doubt) => write!(f, "inconclusive: {doubt}"),
@@ -57,6 +59,12 @@ pub enum FailReason {
     Status(u16),
     /// Not the protocol that was expected; what the library says.
     Protocol(Box<str>),
+    /// The protocol, but not what it was expected to say.
+    Content(Box<str>),
+    /// Somebody who knows says that it is down: its agent, a feed, a program; in their words, which may be empty.
+    Reported(Box<str>),
+    /// Its agent has not been heard for this long.
+    Silent(Duration),
 }
 
 impl FailReason {
@@ -70,6 +78,9 @@ impl FailReason {
             FailReason::Tls(_) => "tls",
             FailReason::Status(_) => "status",
             FailReason::Protocol(_) => "protocol",
+            FailReason::Content(_) => "content",
+            FailReason::Reported(_) => "reported",
+            FailReason::Silent(_) => "silent",
         }
     }
 }
@@ -84,6 +95,10 @@ impl fmt::Display for FailReason {
             FailReason::Tls(what) => write!(f, "TLS: {what}"),
             FailReason::Status(status) => write!(f, "HTTP {status}"),
             FailReason::Protocol(what) => write!(f, "not the expected protocol: {what}"),
+            FailReason::Content(what) => write!(f, "unexpected content: {what}"),
+            FailReason::Reported(why) if why.is_empty() => f.write_str("reported down"),
+            FailReason::Reported(why) => write!(f, "reported down: {why}"),
+            FailReason::Silent(span) => write!(f, "no report for {span:?}"),
         }
     }
 }
@@ -103,6 +118,16 @@ pub enum Doubt {
     Unaskable,
     /// The prober itself ran late.
     Lag,
+    /// This system does not let the prober send what the check wants: echo requests.
+    NotPermitted,
+    /// The program of the check cannot be run.
+    NoProgram,
+    /// A certificate, a key or a feed that the check names cannot be read.
+    Unreadable,
+    /// Nobody has said anything of the member, or nothing recent.
+    NoReport,
+    /// The program of the check says that it cannot tell.
+    Undecided,
 }
 
 impl Doubt {
@@ -115,6 +140,11 @@ impl Doubt {
             Doubt::NoRoots => "no_roots",
             Doubt::Unaskable => "unaskable",
             Doubt::Lag => "lag",
+            Doubt::NotPermitted => "not_permitted",
+            Doubt::NoProgram => "no_program",
+            Doubt::Unreadable => "unreadable",
+            Doubt::NoReport => "no_report",
+            Doubt::Undecided => "undecided",
         }
     }
 }
@@ -128,6 +158,13 @@ impl fmt::Display for Doubt {
             Doubt::NoRoots => "this node has no root certificates to verify with",
             Doubt::Unaskable => "the host or path of the check fits in no URL",
             Doubt::Lag => "the prober ran late",
+            Doubt::NotPermitted => {
+                "this system does not let the prober ping: its group must be in net.ipv4.ping_group_range, or it needs CAP_NET_RAW"
+            }
+            Doubt::NoProgram => "the program of the check cannot be run",
+            Doubt::Unreadable => "a file that the check names cannot be read",
+            Doubt::NoReport => "nobody has reported on it",
+            Doubt::Undecided => "the program of the check could not tell",
         })
     }
 }
@@ -140,6 +177,8 @@ mod tests {
     fn an_observation_reads_like_a_sentence() {
         let pass = Observation::Pass { connect: Duration::from_micros(4_130), total: Duration::from_micros(12_340) };
         assert_eq!(pass.to_string(), "passed in 12.3ms (connected in 4.1ms)");
+        let told = Observation::Pass { connect: Duration::ZERO, total: Duration::from_micros(12_340) };
+        assert_eq!(told.to_string(), "passed in 12.3ms");
         assert_eq!(Observation::Fail(FailReason::Status(503)).to_string(), "failed: HTTP 503");
         assert_eq!(Observation::Fail(FailReason::Refused).to_string(), "failed: connection refused");
         assert_eq!(Observation::Inconclusive(Doubt::Lag).to_string(), "inconclusive: the prober ran late");
@@ -156,12 +195,20 @@ mod tests {
             Observation::Fail(FailReason::Tls("x".into())),
             Observation::Fail(FailReason::Status(500)),
             Observation::Fail(FailReason::Protocol("x".into())),
+            Observation::Fail(FailReason::Content("x".into())),
+            Observation::Fail(FailReason::Reported("x".into())),
+            Observation::Fail(FailReason::Silent(Duration::ZERO)),
             Observation::Inconclusive(Doubt::NoRoute),
             Observation::Inconclusive(Doubt::NoAddress),
             Observation::Inconclusive(Doubt::NoResources),
             Observation::Inconclusive(Doubt::NoRoots),
             Observation::Inconclusive(Doubt::Unaskable),
             Observation::Inconclusive(Doubt::Lag),
+            Observation::Inconclusive(Doubt::NotPermitted),
+            Observation::Inconclusive(Doubt::NoProgram),
+            Observation::Inconclusive(Doubt::Unreadable),
+            Observation::Inconclusive(Doubt::NoReport),
+            Observation::Inconclusive(Doubt::Undecided),
         ];
         let codes: std::collections::BTreeSet<_> = observations.iter().map(Observation::code).collect();
         assert_eq!(codes.len(), observations.len());

@@ -8,6 +8,7 @@
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
 //! | `GET /v1/explain?name=&type=&client=&subnet=&seed=` | why a client gets what it gets, as plain text |
+//! | `POST /v1/report` | takes what a member's own agent says: 204 taken, 404 nobody waits for it |
 //! | `POST /v1/reload?force=true` | `ReloadReport` as JSON: 200 applied, 409 refused, 422 failed |
 //!
 //! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
@@ -19,11 +20,13 @@ use super::clock::Clock;
 use super::control::Control;
 use super::counters::CounterBoard;
 use super::metrics::{self, Scrape};
+use super::prober::Reports;
 use super::pulse::Pulse;
 use super::reload::ReloadResult;
 use super::status::StatusView;
+use crate::check::{Check, PushCheck};
 use crate::explain::Case;
-use crate::snapshot::AdminAddr;
+use crate::snapshot::{AdminAddr, Target};
 use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -41,6 +44,8 @@ use std::time::Duration;
 pub struct Admin {
     /// The control task.
     pub control: Control,
+    /// Where reports of agents are left.
+    pub reports: Arc<Reports>,
     /// Phase and heartbeat.
     pub pulse: Arc<Pulse>,
     /// What the workers count.
@@ -131,7 +136,7 @@ pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
     }
 }
 
-/// No request has a body; what comes is not worth reading.
+/// A report with a long reason; no other request has a body.
 const BODY_MAX: usize = 1024;
 
 fn router(admin: Admin) -> Router {
@@ -142,6 +147,7 @@ fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
+        .route("/v1/report", post(report))
         .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
@@ -186,6 +192,7 @@ async fn hint() -> &'static str {
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
      GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX  why that client gets what it gets (people: steersman explain)\n\
+     POST /v1/report           what an agent says of its member, as JSON: monitor, pool, member, up, reason; needs X-Steersman: 1\n\
      POST /v1/reload           load the config anew; needs the header X-Steersman: 1 (people: steersman reload)\n\
      POST /v1/reload?force=true  even when a zone or most members would go\n"
 }
@@ -250,6 +257,33 @@ async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) 
         }
         Err(why) => problem(StatusCode::BAD_REQUEST, &why),
     }
+}
+
+/// What an agent says of its member.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    monitor: String,
+    pool: String,
+    member: String,
+    up: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+async fn report(State(admin): State<Admin>, Json(report): Json<Report>) -> Response {
+    let live = admin.control.live().load_full();
+    let wanted = |target: &&Target| matches!(&target.check, Check::Push(check) if is_about(check, &report));
+    let Some(target) = live.snapshot.targets.rows().iter().find(wanted) else {
+        let Report { monitor, pool, member, .. } = &report;
+        return problem(StatusCode::NOT_FOUND, &format!("no push monitor `{monitor}` waits for member `{member}` of pool `{pool}`"));
+    };
+    admin.reports.handle_report(&target.identity, report.up, &report.reason);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn is_about(check: &PushCheck, report: &Report) -> bool {
+    *check.monitor == *report.monitor && *check.subject.pool == *report.pool && *check.subject.member == *report.member
 }
 
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.

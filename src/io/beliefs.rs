@@ -35,6 +35,8 @@ pub struct Beliefs {
     tallies: HashMap<Arc<str>, Tally>,
     /// Changes of members' verdicts so far.
     flips: u64,
+    /// Pools prepared anew so far because of what probes saw.
+    prepared: u64,
 }
 
 /// The verdict on one address of a member, and since when.
@@ -89,6 +91,7 @@ impl Beliefs {
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
+            prepared: 0,
             snapshot,
             schedule,
         };
@@ -173,6 +176,7 @@ impl Beliefs {
         }
         let before = Arc::clone(&self.views[id]);
         let view = Arc::new(PoolView::prepare(pool, &verdicts, Some(&before)));
+        self.prepared += 1;
         if view.grade != before.grade {
             let (was, now, usable) = (before.grade, view.grade, usable_members(&view));
             changes.push(Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members: pool.members.len() }));
@@ -247,6 +251,11 @@ impl Beliefs {
         self.flips
     }
 
+    /// Pools prepared anew so far because of what probes saw; those of a new config are not counted.
+    pub fn prepared(&self) -> u64 {
+        self.prepared
+    }
+
     /// What is worth remembering over a restart.
     pub fn saved(&self) -> Saved {
         let known = |(id, target): (TargetId, &Target)| {
@@ -275,8 +284,10 @@ impl Beliefs {
     }
 
     fn verdicts(&self, pool: &Pool) -> Vec<[Verdict; 2]> {
-        let one = |member: &Member, family: usize| {
-            if member.disabled { Verdict::DISABLED } else { self.ledger.fold(&member.checks[family]) }
+        let one = |member: &Member, family: usize| match &member.conditions[family] {
+            _ if member.disabled => Verdict::DISABLED,
+            Some(condition) => self.ledger.judge(condition, &member.checks[family]),
+            None => self.ledger.fold(&member.checks[family]),
         };
         pool.members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }
@@ -429,11 +440,12 @@ mod tests {
         let mut beliefs = Beliefs::new(Arc::new(snapshot_of(&[("one", &["a"]), ("two", &["b"])])), &Saved::default(), 1, at(0));
         round(&mut beliefs, at(0), |_| PASS);
         beliefs.refresh(at(0));
-        let before = beliefs.live();
+        let (before, prepared) = (beliefs.live(), beliefs.prepared());
         let now = rounds(&mut beliefs, 3, 0, |identity| if identity.contains("10.0.0.0") { fail() } else { PASS });
         beliefs.refresh(at(now));
         let after = beliefs.live();
         assert!(!Arc::ptr_eq(&before.pools[PoolId::new(0)], &after.pools[PoolId::new(0)]));
+        assert_eq!(beliefs.prepared(), prepared + 1, "the other one was not even looked at");
         assert_eq!(after.pools[PoolId::new(1)].grade, Grade::Healthy);
         assert_eq!(after.pools[PoolId::new(0)].grade, Grade::Empty);
     }

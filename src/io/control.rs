@@ -7,6 +7,7 @@
 use super::beliefs::Beliefs;
 use super::change::Change;
 use super::clock::Clock;
+use super::memory;
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
@@ -17,7 +18,7 @@ use crate::health::{Doubt, Observation, ProbeOrder, Token};
 use crate::live::Live;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -287,6 +288,7 @@ impl Task {
             generation: self.generation,
             loaded: self.loaded,
             reloads,
+            certificates: self.setup.prober.certificates(),
         };
         StatusView::of(&self.setup.beliefs, &around, self.setup.clock.now())
     }
@@ -338,14 +340,14 @@ impl Task {
     fn adopt(&mut self, snapshot: Arc<Snapshot>) {
         // What flipped up to now is told in the words of the old config, then carried over by identity.
         self.publish();
-        let now = self.setup.clock.now();
+        let (now, old) = (self.setup.clock.now(), self.live.load_full());
         self.setup.beliefs.adopt(snapshot, now);
         self.generation += 1;
         self.loaded = now;
         self.publish();
-        let identities: HashSet<Arc<str>> =
-            self.setup.beliefs.snapshot().targets.rows().iter().map(|target| Arc::clone(&target.identity)).collect();
-        self.setup.prober.retain(&identities);
+        tokio::spawn(memory::outlast(old));
+        let snapshot = Arc::clone(self.setup.beliefs.snapshot());
+        self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
     }
 
     //--- State

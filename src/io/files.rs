@@ -4,6 +4,7 @@
 //! at the glob or path that named it; reading goes on.
 
 use super::memory;
+use super::prober;
 use super::watch::Fingerprint;
 use crate::compile::{Inputs, compile};
 use crate::config::server::{self, AdminListen, ServerSection};
@@ -15,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// Reads everything that the config at `path` consists of. `None` only when steersman.yaml itself cannot be read or is no
 /// mapping; faults are pushed either way.
@@ -34,9 +35,33 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     read.set(reader.hash.finish());
     let mut diagnostics = reader.diagnostics;
     let Some(inputs) = inputs else { return (None, diagnostics) };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
+    for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
+        if let Some(why) = prober::fault_of_file(&file.value) {
+            diagnostics.push(unusable_file(file, &why));
+        }
+    }
+    if let Some(snapshot) = &snapshot {
+        for extent in snapshot.zones.extents() {
+            memory::enlarge_pages(&extent);
+        }
+    }
+    memory::give_back();
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// As [`load_and_compile`], and logs how long it took: for servers.
+pub fn load_and_log(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
+    let start = Instant::now();
+    let loaded = load_and_compile(path, read);
+    tracing::info!("config read and compiled in {} ms", start.elapsed().as_millis());
+    loaded
+}
+
+fn unusable_file(file: &Spanned<PathBuf>, why: &str) -> Diagnostic {
+    Diagnostic::error("unusable-file", &file.span, format!("`{}` cannot be used: {why}", file.value.display()))
+        .help("check the path, counted from the directory of steersman.yaml, and the permissions of the user that runs steersman")
 }
 
 /// A number that differs when anything that [`load`] reads differs, for as long as the program runs.
@@ -244,6 +269,18 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].contains("steersman.yaml:2:") && lines[0].contains("nothing/*.yaml"), "{lines:?}");
         assert!(lines[1].contains("steersman.yaml:3:") && lines[1].contains("gone.mmdb"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_certificate_that_a_check_names_and_that_is_none_is_a_fault_at_its_place() {
+        let directory = scratch_directory();
+        let path = directory.write("steersman.yaml", "zones: zone.yaml\npolicies: policies.yaml\n");
+        directory.write("zone.yaml", "zone: a.example\nsoa: {mname: ns, rname: h}\nrecords: {'@': {NS: ns}, ns: {A: 192.0.2.53}}\n");
+        directory.write("policies.yaml", "monitors:\n  web: {type: tls, host: a.example, ca: ca.pem}\n");
+        directory.write("ca.pem", "no certificate");
+        let (snapshot, diagnostics) = load_and_compile(&path, &Fingerprint::default());
+        let lines = diagnostics.lines();
+        assert!(snapshot.is_none() && lines.iter().any(|line| line.contains("policies.yaml:2:41: error[unusable-file]")), "{lines:?}");
     }
 
     #[test]

@@ -199,6 +199,7 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let reloads = status.reloads.iter().map(|(result, &n)| (vec![("result", result.clone())], n));
     page.counter("steersman_reloads", "Reloads by result", reloads.collect())?;
     page.counter("steersman_verdict_changes", "Changes of members' verdicts", vec![(vec![], status.verdict_changes)])?;
+    page.counter("steersman_pools_prepared", "Pools prepared anew because of what probes saw", vec![(vec![], status.pools_prepared)])?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -206,11 +207,21 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
         target.probes.iter().map(row).collect::<Vec<_>>()
     });
     page.counter("steersman_probes", "Probes by target and result", probes.collect())?;
+    encode_certificates(status, page)?;
     encode_members(status, page)?;
     let grades = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
     page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty", grades.collect())?;
     let usable = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], pool.usable as f64));
     page.gauge("steersman_pool_usable_members", "Members that may be answered", usable.collect())
+}
+
+fn encode_certificates(status: &StatusView, page: &mut Page) -> fmt::Result {
+    let each =
+        || status.targets.iter().filter_map(|target| Some((vec![("target", target.identity.clone())], target.certificate.as_ref()?)));
+    let left = each().map(|(labels, certificate)| (labels, certificate.expires_in_s as f64 / 86_400.0));
+    page.gauge("steersman_certificate_days_left", "Days until the certificate of a target expires", left.collect())?;
+    let soon = each().map(|(labels, certificate)| (labels, f64::from(u8::from(certificate.expires_soon))));
+    page.gauge("steersman_certificate_expires_soon", "1 while it expires within expiry_warning", soon.collect())
 }
 
 fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
@@ -242,7 +253,7 @@ fn grade_number(pool: &PoolStatus) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::status::{MemberStatus, TargetStatus};
+    use crate::io::status::{CertificateStatus, MemberStatus, TargetStatus};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn scrape() -> Scrape {
@@ -256,6 +267,7 @@ mod tests {
             next_probe_in_s: 0.5,
             interval_s: 5.0,
             probes: BTreeMap::from([("pass".to_owned(), 2), ("timeout".to_owned(), 1)]),
+            certificate: Some(CertificateStatus { expires_unix_s: 900_000, expires_in_s: 129_600, expires_soon: true }),
         };
         let address = AddressStatus {
             family: "ipv4".into(),
@@ -277,6 +289,7 @@ mod tests {
             started_unix_s: 6,
             age_s: 1.0,
             verdict_changes: 4,
+            pools_prepared: 6,
             reloads: BTreeMap::from([("applied".to_owned(), 2)]),
             zones: vec!["gslb.example.com.".into()],
             pools: vec![PoolStatus { name: "web".into(), grade: "degraded".into(), usable: 1, members: vec![member] }],
@@ -291,10 +304,13 @@ mod tests {
         for line in [
             "steersman_generation 3.0",
             "steersman_verdict_changes_total 4",
+            "steersman_pools_prepared_total 6",
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,
             r#"steersman_member_latency_seconds{pool="web",member="fra-1",family="ipv4"} 0.0025"#,
             r#"steersman_pool_grade{pool="web"} 1.0"#,
+            r#"steersman_certificate_days_left{target="tcp 192.0.2.1:80"} 1.5"#,
+            r#"steersman_certificate_expires_soon{target="tcp 192.0.2.1:80"} 1.0"#,
             r#"steersman_queries_total{transport="udp"} 0"#,
             r#"steersman_answers_total{transport="tls",outcome="nxdomain"} 0"#,
             r#"steersman_reloads_total{result="applied"} 2"#,

@@ -75,11 +75,12 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.now());
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
+    let prober = Arc::new(Prober::new());
     let (control, mut task) = Control::start(Setup {
         beliefs,
         clock,
         pulse: Arc::clone(&pulse),
-        prober: Arc::new(Prober::new()),
+        prober: Arc::clone(&prober),
         probes: probe_threads.handle(),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
@@ -87,7 +88,8 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         announce: plan.announce,
     });
     if let Some(bound) = admin {
-        let admin = Admin { control: control.clone(), pulse: Arc::clone(&pulse), counters, clock };
+        let reports = Arc::clone(prober.reports());
+        let admin = Admin { control: control.clone(), reports, pulse: Arc::clone(&pulse), counters, clock };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");

@@ -5,14 +5,16 @@
 use super::beliefs::{Beliefs, usable_members};
 use super::change::result_words;
 use super::clock::Clock;
+use super::prober::Seen;
 use crate::clock::Moment;
 use crate::ids::{PoolId, TargetId};
 use crate::policy::{Member, Pool};
 use crate::prefix::Family;
 use crate::snapshot::Target;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All there is to know about a running server.
@@ -32,6 +34,9 @@ pub struct StatusView {
     pub age_s: f64,
     /// Changes of members' verdicts since the start.
     pub verdict_changes: u64,
+    /// Pools prepared anew since the start because of what probes saw.
+    #[serde(default)]
+    pub pools_prepared: u64,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
     /// The zones that are served, in config order.
@@ -87,7 +92,7 @@ pub struct AddressStatus {
     pub latency_ms: Option<f64>,
     /// The identities of its targets; all must pass.
     pub targets: Vec<String>,
-    /// What the last probe saw, in words: of a target that is down when there is one.
+    /// What the last probe saw, in words: of a target that is down when there is one. Warns of a certificate that expires soon.
     pub last_result: Option<String>,
     /// Seconds until the next probe of any of its targets.
     pub next_probe_in_s: Option<f64>,
@@ -114,6 +119,20 @@ pub struct TargetStatus {
     pub interval_s: f64,
     /// Probes by result: `pass`, or a short word for what was wrong.
     pub probes: BTreeMap<String, u64>,
+    /// What it presented, where it speaks TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate of a target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// When it expires, in seconds since 1970.
+    pub expires_unix_s: i64,
+    /// Seconds until then; negative once it has expired.
+    pub expires_in_s: i64,
+    /// Whether that is within `expiry_warning`.
+    pub expires_soon: bool,
 }
 
 /// What the control task knows beside its beliefs.
@@ -129,12 +148,14 @@ pub struct Circumstances {
     pub loaded: Moment,
     /// Reloads by result.
     pub reloads: BTreeMap<String, u64>,
+    /// What probes saw of certificates, by the identity of the target.
+    pub certificates: HashMap<Arc<str>, Seen>,
 }
 
 impl StatusView {
     /// What `beliefs` are at `now`.
     pub fn of(beliefs: &Beliefs, around: &Circumstances, now: Moment) -> StatusView {
-        let look = Look { beliefs, clock: &around.clock, now };
+        let look = Look { beliefs, clock: &around.clock, certificates: &around.certificates, now };
         let snapshot = beliefs.snapshot();
         StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -144,6 +165,7 @@ impl StatusView {
             started_unix_s: around.clock.unix_s(Moment::START),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
+            pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),
@@ -155,6 +177,7 @@ impl StatusView {
 struct Look<'a> {
     beliefs: &'a Beliefs,
     clock: &'a Clock,
+    certificates: &'a HashMap<Arc<str>, Seen>,
     now: Moment,
 }
 
@@ -195,9 +218,24 @@ impl Look<'_> {
             for_s: seconds(self.now.since(belief.since)),
             latency_ms: latencies.iter().max().map(|latency| (latency.as_secs_f64() * 1e4).round() / 10.0),
             targets: checks.iter().map(|&target| self.beliefs.snapshot().targets[target].identity.to_string()).collect(),
-            last_result: telling.and_then(|view| view.last.as_ref()).map(|(_, seen)| result_words(seen)),
+            last_result: telling.and_then(|view| view.last.as_ref()).map(|(_, seen)| result_words(seen) + &self.warning(checks)),
             next_probe_in_s: views.iter().map(|view| seconds(view.next.since(self.now))).reduce(f64::min),
         }
+    }
+
+    /// `; the certificate expires in 9d`, where that is soon.
+    fn warning(&self, checks: &[TargetId]) -> String {
+        let seen = checks.iter().filter_map(|&target| self.certificates.get(&self.beliefs.snapshot().targets[target].identity));
+        let soonest = seen.filter(|seen| seen.expires_soon).map(|seen| seen.certificate.left(self.unix_s())).min();
+        match soonest {
+            Some(left) if left.is_zero() => "; the certificate has expired".to_owned(),
+            Some(left) => format!("; the certificate expires in {}", super::human::span(left)),
+            None => String::new(),
+        }
+    }
+
+    fn unix_s(&self) -> i64 {
+        i64::try_from(self.clock.unix_s(self.now)).unwrap_or(i64::MAX)
     }
 
     fn target(&self, id: TargetId, target: &Target) -> TargetStatus {
@@ -213,7 +251,14 @@ impl Look<'_> {
             next_probe_in_s: seconds(view.next.since(self.now)),
             interval_s: seconds(target.rules.interval),
             probes: tally.map(|tally| tally.results.iter().map(|(&result, &n)| (result.to_owned(), n)).collect()).unwrap_or_default(),
+            certificate: self.certificates.get(&target.identity).map(|seen| self.certificate(seen)),
         }
+    }
+
+    fn certificate(&self, seen: &Seen) -> CertificateStatus {
+        let expires_unix_s = seen.certificate.not_after_unix_s;
+        let expires_in_s = expires_unix_s.saturating_sub(self.unix_s());
+        CertificateStatus { expires_unix_s, expires_in_s, expires_soon: seen.expires_soon }
     }
 }
 

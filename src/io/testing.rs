@@ -1,9 +1,10 @@
 //! What the tests of the shell share.
 
+use crate::check::{Check, TcpCheck};
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
 use crate::policy::{Choose, Graph, Member, MinHealthy, Node, Pool};
-use crate::snapshot::{Check, Settings, Snapshot, Target, TcpLimits};
+use crate::snapshot::{Settings, Snapshot, Target, TcpLimits};
 use crate::zone::Zones;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -70,15 +71,15 @@ pub fn snapshot_at(pools: &[(&str, Vec<(&str, SocketAddr)>)], rules: Rules) -> S
         let pool = graph.pools.push(Pool { name: (*name).into(), members, choose, pick, min_healthy });
         graph.nodes.push(Node::Pool(pool));
     }
-    Snapshot { settings: settings(), zones: Zones::default(), graph, targets }
+    Snapshot { settings: settings(), zones: Zones::default(), graph, targets, files: Vec::new() }
 }
 
 fn member(name: &str, addr: SocketAddr, rules: Rules, targets: &mut Table<TargetId, Target>) -> Member {
-    let target = targets.push(Target { identity: format!("tcp {addr}").into(), rules, addr, check: Check::Tcp });
+    let target = targets.push(Target::new(format!("tcp {addr}"), rules, addr, Check::Tcp(TcpCheck::CONNECT)));
     let (mut addresses, mut checks): ([Option<IpAddr>; 2], _) = ([None; 2], [Vec::new(), Vec::new()]);
     addresses[usize::from(addr.is_ipv6())] = Some(addr.ip());
     checks[usize::from(addr.is_ipv6())].push(target);
-    Member { name: name.into(), site: None, weight: 1, addresses, checks, disabled: false }
+    Member { name: name.into(), site: None, weight: 1, addresses, checks, conditions: [None, None], disabled: false }
 }
 
 /// Settings that open nothing.

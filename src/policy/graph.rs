@@ -1,6 +1,7 @@
 //! Pools and policies, resolved and acyclic.
 
 use crate::geo::GeoTable;
+use crate::health::Condition;
 use crate::ids::{GeoTableId, Id, NodeId, PoolId, SiteId, SteerId, Table, TargetId};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,8 +38,10 @@ pub struct Member {
     pub weight: u32,
     /// Its addresses, by [`crate::prefix::Family::index`]; at least one.
     pub addresses: [Option<IpAddr>; 2],
-    /// The checks of each address: all must pass. None: always up.
+    /// The targets on which each address depends: all must pass, unless `conditions` says otherwise. None: always up.
     pub checks: [Vec<TargetId>; 2],
+    /// What must hold for each address to be up, where that is something else than all of its checks.
+    pub conditions: [Option<Condition>; 2],
     /// Never answered, never probed.
     pub disabled: bool,
 }

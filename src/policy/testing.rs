@@ -136,6 +136,7 @@ fn member(text: &str, pool: u16, index: u16) -> (Member, [Verdict; 2]) {
         weight: weight.map_or(1, number),
         addresses: [Some(v4).filter(|_| family != Some("6")), Some(v6).filter(|_| family != Some("4"))],
         checks: [Vec::new(), Vec::new()],
+        conditions: [None, None],
         disabled: status == "off",
     };
     let unheld = match status {

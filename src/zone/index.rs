@@ -5,6 +5,7 @@
 //! any name. Who asks compares the name itself.
 
 use crate::prefetch::prefetch;
+use std::ops::Range;
 
 /// Hashes to numbers below 2^32 - 1.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,29 @@ impl HashIndex {
     pub fn glance(&self, hash: u64) -> Option<u32> {
         let slot = *self.slots.get(self.home(hash))?;
         (slot != 0 && (slot ^ hash) >> 32 == 0).then(|| number(slot))
+    }
+
+    /// Whether nothing can be found.
+    pub fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Whether it takes `entries` in all without growing.
+    pub fn has_room(&self, entries: usize) -> bool {
+        entries * 2 <= self.slots.len()
+    }
+
+    /// Puts another number in the place of each.
+    pub fn renumber(&mut self, other: impl Fn(u32) -> u32) {
+        for slot in self.slots.iter_mut().filter(|slot| **slot != 0) {
+            *slot = *slot >> 32 << 32 | u64::from(other(number(*slot)) + 1);
+        }
+    }
+
+    /// Where the table lies in memory: the addresses of its octets.
+    pub fn extent(&self) -> Range<usize> {
+        let slots = self.slots.as_ptr_range();
+        slots.start as usize..slots.end as usize
     }
 
     /// Adds a number that is not there yet.

@@ -17,6 +17,7 @@ mod lookup;
 mod master;
 mod parse;
 mod scan;
+mod segments;
 mod source;
 mod table;
 

@@ -1,17 +1,18 @@
 //! A zone as its file says it, whatever the format of the file.
 //!
 //! The readers of the formats push records and steered names, each with its place in the text. The compiler walks them and finds
-//! what contradicts what; then `Zones` is built from them. Made for a million records: rows and octets lie in a few
-//! vectors, names are found by hash, and a place is two numbers.
+//! what contradicts what; then `Zones` is built from them. Made for a million records: rows and octets lie in a few lists, which
+//! can be let go of from the front; a name is kept without the zone's own and found by hash; a place is two numbers.
 //!
 //! Knows what a single name or record may be, but no rule about several of them, and not what a steered name leads to.
 
 use super::index::HashIndex;
+use super::segments::{Octets, Rows};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
 use crate::dns::{Name, Rtype, compressible_names, hash_of, name_len, suffixes};
 use crate::ids::SteerId;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// A place in the text of a zone, in octets.
@@ -59,12 +60,16 @@ pub struct ZoneSource {
     origin: Name,
     origin_place: Place,
     soa: Option<u32>,
-    /// Lower-cased and uncompressed, one behind the other, in the order of `owners`.
-    names: Vec<u8>,
-    owners: Vec<OwnerRow>,
-    records: Vec<RecordRow>,
+    /// The name of the zone, lower-cased, in wire form: what all names end in.
+    end: Box<[u8]>,
+    /// Lower-cased labels without those of `end`, then a zero; one name behind the other, in the order of `owners`.
+    names: Octets,
+    owners: Rows<OwnerRow>,
+    records: Rows<RecordRow>,
     /// In the order of `records`, names uncompressed.
-    rdata: Vec<u8>,
+    rdata: Octets,
+    /// The data of the record under way.
+    draft: Vec<u8>,
     index: HashIndex,
     /// Where a set is named, in formats that name it once for all of its records.
     set_places: BTreeMap<(OwnerId, Rtype), Place>,
@@ -74,8 +79,7 @@ pub struct ZoneSource {
 #[derive(Clone, Copy, Debug)]
 struct OwnerRow {
     name: u32,
-    /// Its records are a chain in the order of the file.
-    first: u32,
+    /// Its records are a ring in the order of the file, and this is the last; behind it comes the first.
     last: u32,
 }
 
@@ -90,7 +94,7 @@ struct RecordRow {
     rtype: Rtype,
 }
 
-/// The end of a chain.
+/// No record.
 const NONE: u32 = u32::MAX;
 
 /// A name that is steered.
@@ -129,19 +133,21 @@ impl ZoneSource {
     pub fn new(source: &Arc<Source>, origin: Name, place: Place, records: usize) -> ZoneSource {
         let mut zone = ZoneSource {
             source: Arc::clone(source),
+            end: origin.lowercase().wire().into(),
             origin,
             origin_place: place,
             soa: None,
-            names: Vec::new(),
-            owners: Vec::with_capacity(records),
-            records: Vec::with_capacity(records),
-            rdata: Vec::new(),
+            names: Octets::default(),
+            owners: Rows::default(),
+            records: Rows::default(),
+            rdata: Octets::default(),
+            draft: Vec::new(),
             index: HashIndex::with_room(records),
             set_places: BTreeMap::new(),
             steered: Vec::new(),
         };
-        let apex = zone.origin.lowercase();
-        zone.intern(apex.wire());
+        let apex = zone.end.clone();
+        zone.intern(&apex);
         zone
     }
 
@@ -158,8 +164,8 @@ impl ZoneSource {
             let message = format!("`{}` has a `*` that is not its first label", self.text(place));
             Diagnostic::error("bad-wildcard", &self.span(place), message).help("a wildcard is `*.` followed by a name")
         } else {
-            let (before, owner) = (self.owners.len(), self.intern(wire));
-            if self.owners.len() > before {
+            let (before, owner) = (self.len(), self.intern(wire));
+            if self.len() > before {
                 diagnostics.extend(doubled_origin(wire, &self.origin, &self.span(place)));
             }
             return Some(owner);
@@ -168,15 +174,18 @@ impl ZoneSource {
         None
     }
 
-    /// The owner of a name that is known to be in the zone.
+    /// The owner of a lower-cased name that is known to be in the zone.
     pub(super) fn intern(&mut self, wire: &[u8]) -> OwnerId {
         let hash = hash_of(wire);
-        if let Some(owner) = self.search(hash, wire) {
+        let own = &wire[..wire.len() - self.end.len()];
+        if let Some(owner) = self.search(hash, own) {
             return owner;
         }
-        let owner = position(self.owners.len());
-        self.owners.push(OwnerRow { name: position(self.names.len()), first: NONE, last: NONE });
-        self.names.extend_from_slice(wire);
+        self.draft.clear();
+        self.draft.extend_from_slice(own);
+        self.draft.push(0);
+        let name = self.names.append(&self.draft);
+        let owner = self.owners.push(OwnerRow { name, last: NONE });
         self.index.insert(hash, owner);
         OwnerId(owner)
     }
@@ -193,27 +202,26 @@ impl ZoneSource {
         place: Place,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let rdata = self.rdata.len();
-        let result = write(&mut self.rdata);
+        self.draft.clear();
+        let result = write(&mut self.draft);
         if result.is_err() {
-            self.rdata.truncate(rdata);
+            self.draft.clear();
         }
+        let rdata = self.rdata.append(&self.draft);
         let len = u16::try_from(place.len).unwrap_or(u16::MAX);
-        let row = RecordRow { next: NONE, rdata: position(rdata), ttl_s, start: place.start, len, rtype };
-        let index = position(self.records.len());
-        self.records.push(row);
-        let chain = &mut self.owners[owner.0 as usize];
-        match chain.last {
-            NONE => chain.first = index,
-            last => self.records[last as usize].next = index,
-        }
-        chain.last = index;
+        let index = position(self.records.end());
+        let last = std::mem::replace(&mut self.owners.get_mut(owner.0).last, index);
+        let next = match last {
+            NONE => index,
+            last => std::mem::replace(&mut self.records.get_mut(last).next, index),
+        };
+        self.records.push(RecordRow { next, rdata, ttl_s, start: place.start, len, rtype });
         result
     }
 
     /// Adds the SOA record.
     pub fn set_soa(&mut self, ttl_s: u32, place: Place, rdata: &[u8]) {
-        self.soa = Some(position(self.records.len()));
+        self.soa = Some(position(self.records.end()));
         let apex = self.apex().id();
         let write = |out: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
             out.extend_from_slice(rdata);
@@ -268,7 +276,53 @@ impl ZoneSource {
 
     /// All names, the apex first.
     pub fn owners(&self) -> impl Iterator<Item = Owner<'_>> {
-        (0..position(self.owners.len())).map(|row| Owner { zone: self, row })
+        (0..position(self.len())).map(|row| Owner { zone: self, row })
+    }
+
+    //--- Letting go
+
+    /// Lets go of the text, of what is steered and of all places: for the zone's last use, to build from it.
+    pub fn forget_text(&mut self) {
+        let nothing = Arc::new(Source { name: self.source.name.clone(), text: String::new() });
+        for steered in &mut self.steered {
+            steered.policy.span = Span::start_of(&nothing);
+        }
+        self.source = nothing;
+        self.set_places.clear();
+    }
+
+    /// How far [`ZoneSource::forget_before`] may go: for every block of owners, the first record that one of them has or of those behind
+    /// them.
+    pub(super) fn floors(&self) -> Vec<u32> {
+        let mut floors = Vec::with_capacity(self.len() / BLOCK + 1);
+        let mut floor = position(self.records.end());
+        for owner in (0..self.len()).rev() {
+            let last = self.owners.get(position(owner)).last;
+            if last != NONE {
+                floor = floor.min(self.records.get(last).next);
+            }
+            if owner.is_multiple_of(BLOCK) {
+                floors.push(floor);
+            }
+        }
+        floors.reverse();
+        floors
+    }
+
+    /// Lets go of the names and records that only owners before this block have; nobody may ask for these owners again.
+    pub(super) fn forget_before(&mut self, block: usize, floors: &[u32]) {
+        let (owner, floor) = (position(block * BLOCK), floors[block]);
+        self.names.forget_before(self.owners.get(owner).name);
+        self.owners.forget_before(owner);
+        if (floor as usize) < self.records.end() {
+            self.rdata.forget_before(self.records.get(floor).rdata);
+        }
+        self.records.forget_before(floor);
+    }
+
+    /// The owners of a block, in order.
+    pub(super) fn block(&self, block: usize) -> impl Iterator<Item = Owner<'_>> {
+        (block * BLOCK..self.len().min((block + 1) * BLOCK)).map(|at| self.owner_at(at))
     }
 
     /// The owner that is number `at` in [`ZoneSource::owners`].
@@ -283,7 +337,7 @@ impl ZoneSource {
 
     /// The number of names.
     pub(super) fn len(&self) -> usize {
-        self.owners.len()
+        self.owners.end()
     }
 
     /// The name of the zone, as an owner.
@@ -299,7 +353,9 @@ impl ZoneSource {
     /// The owner of a name in wire form; case is ignored.
     pub fn find(&self, wire: &[u8]) -> Option<Owner<'_>> {
         let lower = wire.to_ascii_lowercase();
-        self.search(hash_of(&lower), &lower).map(|OwnerId(row)| Owner { zone: self, row })
+        let above = suffixes(&lower).find(|suffix| suffix.len() <= self.end.len()).filter(|suffix| **suffix == *self.end)?;
+        let own = &lower[..lower.len() - above.len()];
+        self.search(hash_of(&lower), own).map(|OwnerId(row)| Owner { zone: self, row })
     }
 
     /// All steered names.
@@ -312,19 +368,20 @@ impl ZoneSource {
         &mut self.steered
     }
 
-    fn search(&self, hash: u64, wire: &[u8]) -> Option<OwnerId> {
-        // A name says itself where it ends, so one that begins like another is that other.
-        let is = |owner: u32| self.names[self.owners[owner as usize].name as usize..].starts_with(wire);
+    /// The owner of a name by its hash and its labels before those of the zone.
+    fn search(&self, hash: u64, own: &[u8]) -> Option<OwnerId> {
+        let is = |owner: u32| self.names.from(self.owners.get(owner).name).strip_prefix(own).is_some_and(|rest| rest[0] == 0);
         self.index.find(hash, is).map(OwnerId)
     }
 
     fn row(&self, index: u32) -> Record<'_> {
-        let row = &self.records[index as usize];
-        let end = self.records.get(index as usize + 1).map_or(self.rdata.len(), |next| next.rdata as usize);
+        let row = self.records.get(index);
+        let is_last = index as usize + 1 == self.records.end();
+        let next = if is_last { position(self.rdata.end()) } else { self.records.get(index + 1).rdata };
         Record {
             rtype: row.rtype,
             ttl_s: row.ttl_s,
-            rdata: &self.rdata[row.rdata as usize..end],
+            rdata: if row.rdata == next { &[] } else { self.rdata.between(row.rdata, next) },
             place: Place { start: row.start, len: u32::from(row.len) },
         }
     }
@@ -344,26 +401,37 @@ impl<'s> Owner<'s> {
     }
 
     /// Its name, lower-cased, in wire form.
-    pub fn wire(self) -> &'s [u8] {
-        let names = &self.zone.names[self.zone.owners[self.row as usize].name as usize..];
-        &names[..name_len(names).unwrap_or_default()]
+    pub fn wire(self) -> WireName {
+        let (own, end) = (self.own(), &self.zone.end);
+        let mut name = WireName { octets: [0; 255], len: own.len() + end.len() };
+        name.octets[..own.len()].copy_from_slice(own);
+        name.octets[own.len()..name.len].copy_from_slice(end);
+        name
+    }
+
+    /// Its labels without those of the zone.
+    fn own(self) -> &'s [u8] {
+        let names = self.zone.names.from(self.zone.owners.get(self.row).name);
+        &names[..name_len(names).unwrap_or(1) - 1]
     }
 
     /// Its name, for people.
     pub fn name(self) -> String {
-        show(self.wire())
+        show(&self.wire())
     }
 
     /// Whether it is a `*`.
     pub fn is_wildcard(self) -> bool {
-        self.wire().starts_with(WILDCARD)
+        // Of the apex only the zone's own name is left.
+        self.own().starts_with(WILDCARD) || (self.row == 0 && self.zone.end.starts_with(WILDCARD))
     }
 
     /// Its records in the order of the file.
     pub fn records(self) -> impl Iterator<Item = Record<'s>> {
         let zone = self.zone;
-        let some = |row: u32| (row != NONE).then_some(row);
-        let rows = std::iter::successors(some(zone.owners[self.row as usize].first), move |row| some(zone.records[*row as usize].next));
+        let last = zone.owners.get(self.row).last;
+        let first = (last != NONE).then(|| zone.records.get(last).next);
+        let rows = std::iter::successors(first, move |row| (*row != last).then(|| zone.records.get(*row).next));
         rows.map(move |row| zone.row(row))
     }
 
@@ -391,6 +459,21 @@ impl<'s> Owner<'s> {
     }
 }
 
+/// The name of an owner, put together.
+#[derive(Clone, Copy, Debug)]
+pub struct WireName {
+    octets: [u8; 255],
+    len: usize,
+}
+
+impl Deref for WireName {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+}
+
 /// The records of one type each, of records that are ordered by type.
 pub fn sets<'r, 's>(records: &'r [Record<'s>]) -> impl Iterator<Item = &'r [Record<'s>]> {
     records.chunk_by(|one, other| one.rtype == other.rtype)
@@ -409,6 +492,9 @@ pub fn doubled_origin(name: &[u8], origin: &Name, span: &Span) -> Option<Diagnos
     let meant = show(&[&name[..own], &[0]].concat());
     Some(fault.help(format!("end it with a dot, or leave the zone's name off: `{meant}`")))
 }
+
+/// Owners in a block: enough that a look at what can be let go of costs nothing.
+const BLOCK: usize = 1 << 12;
 
 /// The first octets of a wildcard.
 const WILDCARD: &[u8] = b"\x01*";

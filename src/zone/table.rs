@@ -86,6 +86,12 @@ impl Zones {
         self.list.iter()
     }
 
+    /// Where its large tables lie in memory, as addresses: for whoever manages the pages below them.
+    pub fn extents(&self) -> [Range<usize>; 2] {
+        let entries = self.entries.as_ptr_range();
+        [self.index.extent(), entries.start as usize..entries.end as usize]
+    }
+
     /// One zone.
     pub fn zone(&self, id: ZoneId) -> &Zone {
         &self.list[id]

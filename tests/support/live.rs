@@ -50,7 +50,7 @@ pub fn inputs(policies: &str, zones: &[&str]) -> Result<Inputs, String> {
 
 /// Compiles policies and zones, or returns the report.
 pub fn snapshot(policies: &str, zones: &[&str]) -> Result<Snapshot, String> {
-    let (snapshot, diagnostics) = compile(&inputs(policies, zones)?);
+    let (snapshot, diagnostics) = compile(inputs(policies, zones)?);
     snapshot.ok_or_else(|| diagnostics.render(false))
 }
 

@@ -29,7 +29,7 @@ impl Config {
     pub fn server(&self, more: &str) {
         let socket = self.directory.join("admin.sock");
         let base = format!(
-            "listen: \"127.0.0.1:0\"\nzones: zones/*.yaml\npolicies: policies/*.yaml\nadmin: {{listen: \"unix:{}\"}}\nworkers: 1\n",
+            "listen: \"127.0.0.1:0\"\nzones: zones/*.yaml\npolicies: policies/*.yaml\nadmin: {{listen: \"unix:{}\"}}\nworkers: 1\nprobes: {{allow: [default, 127.0.0.0/8]}}\n",
             socket.display()
         );
         self.write("steersman.yaml", &format!("{base}{more}"));

@@ -17,7 +17,7 @@ use crate::udp::{self, Pace, Sending, UdpLoad};
 use crate::world::{Asked, Right, Workload, World, are_fair};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::thread;
@@ -202,15 +202,19 @@ impl Load {
 //--- The run
 
 /// One round of one server at one load.
-struct Round {
-    outcome: Outcome,
-    cost: Cost,
+pub struct Round {
+    /// What came back.
+    pub outcome: Outcome,
+    /// What it cost the server.
+    pub cost: Cost,
 }
 
 /// All rounds of one server at one load.
-struct Row {
-    name: &'static str,
-    rounds: Vec<Round>,
+pub struct Row {
+    /// The server, or the config it runs.
+    pub name: &'static str,
+    /// In the order in which they were made.
+    pub rounds: Vec<Round>,
 }
 
 /// Compares, and prints the report to standard output; progress goes to standard error.
@@ -221,13 +225,15 @@ pub fn run(comparison: &Comparison) -> io::Result<()> {
 }
 
 /// The directory of all servers' configs and logs; removed with all that is in it, also when the report cannot be written.
-struct Scratch {
-    path: PathBuf,
+pub struct Scratch {
+    /// Absolute.
+    pub path: PathBuf,
     keep: bool,
 }
 
 impl Scratch {
-    fn new(keep: bool) -> io::Result<Scratch> {
+    /// An empty directory of this process; with `keep` it stays.
+    pub fn new(keep: bool) -> io::Result<Scratch> {
         let path = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Scratch { path: path.canonicalize()?, keep })
@@ -245,13 +251,20 @@ impl Drop for Scratch {
     }
 }
 
-fn run_in(comparison: &Comparison, directory: &std::path::Path) -> io::Result<()> {
+fn run_in(comparison: &Comparison, directory: &Path) -> io::Result<()> {
     let world = World::new(SEED);
     let site = Site { world: &world, directory, members_port: members::start()?, steersman: &comparison.steersman };
     let mut notes = Vec::new();
     let mut contenders = start(comparison, &site, &mut notes)?;
     check_all(comparison, &world, &mut contenders, &mut notes);
-    println!("{}", circumstances(comparison));
+    println!("{}", circumstances(&comparison.peers, &comparison.steersman));
+    println!(
+        "Medians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each.\n",
+        comparison.rounds,
+        comparison.time.as_secs_f64(),
+        comparison.client_core,
+        comparison.server_core
+    );
     for load in &comparison.loads {
         let rows = measure(comparison, *load, &world, &contenders, &mut notes);
         println!("### {}\n\n{}", load.title(), costs(&rows));
@@ -398,13 +411,14 @@ fn measure_one(comparison: &Comparison, load: Load, queries: &[Query], contender
 
 impl Round {
     /// Microseconds of the server's processor time for an answer.
-    fn microseconds(&self) -> f64 {
+    pub fn microseconds(&self) -> f64 {
         self.cost.used.as_secs_f64() * 1e6 / self.outcome.tally.answered.max(1) as f64
     }
 }
 
 impl Row {
-    fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
+    /// The median of a value over the rounds.
+    pub fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
         median(self.rounds.iter().map(value).collect())
     }
 }
@@ -500,35 +514,30 @@ fn memory(contenders: &[Contender]) -> Table {
 //--- Circumstances
 
 /// Machine, date, versions: without them no number means anything.
-fn circumstances(comparison: &Comparison) -> String {
+pub fn circumstances(peers: &[Peer], steersman: &Path) -> String {
     let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         processor.lines().find_map(|line| line.strip_prefix(name)?.split_once(':')).map_or("unknown", |(_, value)| value.trim())
     };
     let all_cores = processor.lines().filter(|line| line.starts_with("processor")).count().max(cores);
-    let versions: Vec<_> = comparison.peers.iter().map(|peer| version(*peer, comparison)).collect();
+    let versions: Vec<_> = peers.iter().map(|peer| version(*peer, steersman)).collect();
     format!(
-        "Date: {}. Machine: {} (family {}, model {}), {all_cores} cores; Linux {}. Load average at the start: {}.\n\
-         Medians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each.\n\nVersions: {}.\n",
+        "Date: {}. Machine: {} (family {}, model {}), {all_cores} cores; Linux {}. Load average at the start: {}.\n\nVersions: {}.\n",
         said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
         field("model name"),
         field("cpu family"),
         field("model\t"),
         said("uname", &["-r"]),
         fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("unknown"),
-        comparison.rounds,
-        comparison.time.as_secs_f64(),
-        comparison.client_core,
-        comparison.server_core,
         versions.join(", ")
     )
 }
 
-fn version(peer: Peer, comparison: &Comparison) -> String {
+fn version(peer: Peer, steersman: &Path) -> String {
     let (program, argument) = peer.version();
     match peer {
-        Peer::Steersman => said(&comparison.steersman.to_string_lossy(), &[argument]),
+        Peer::Steersman => said(&steersman.to_string_lossy(), &[argument]),
         Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
             let said = said(program, &[argument]);
             // Some say their version without their name, some in a sentence.

@@ -4,7 +4,7 @@
 //! loads only the machine it runs on.
 //!
 //! Reading order: `query` and `tally` (what is asked, how answers are checked), `udp` and `tcp` (the loads), `reflect`
-//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side).
+//! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side), `scale` (what size costs).
 
 mod answer;
 mod compare;
@@ -16,6 +16,7 @@ mod meter;
 mod query;
 mod reflect;
 mod rng;
+mod scale;
 mod system;
 mod table;
 mod tally;
@@ -29,6 +30,7 @@ use contender::Peer;
 use load::{Loopback, Outcome, TIME_MAX};
 use meter::{Cost, Meter};
 use query::Query;
+use scale::{Part, Scale};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     },
     /// Start Steersman and its peers, load all in interleaved rounds, print Markdown tables.
     Compare(CompareArgs),
+    /// Measure what size costs: a million names, many zones and pools, a reload and flips under load.
+    Scale(ScaleArgs),
 }
 
 /// What both loads have.
@@ -156,6 +160,43 @@ struct CompareArgs {
     keep: bool,
 }
 
+#[derive(Args)]
+struct ScaleArgs {
+    /// The steersman program: built with the `dist` profile, or numbers mean little.
+    #[arg(long)]
+    binary: PathBuf,
+    /// Who loads the large zone beside us: steersman, gdnsd, knot, nsd.
+    #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,knot,nsd")]
+    peers: Vec<Peer>,
+    /// names, reload, zones, pools, flips. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    parts: Vec<Part>,
+    /// Names of the large zone.
+    #[arg(long, default_value = "1000000", value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
+    names: u32,
+    /// How often each load is measured.
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Seconds of each measurement.
+    #[arg(long, default_value = "1.2", value_parser = seconds)]
+    time: Duration,
+    /// How often each server is started with the large zone.
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u16).range(1..=100))]
+    starts: u16,
+    /// Queries a second while members flip.
+    #[arg(long, default_value = "20000", value_parser = rate)]
+    rate: f64,
+    /// The generator's core.
+    #[arg(long, default_value = "0")]
+    client_core: usize,
+    /// The servers' core.
+    #[arg(long, default_value = "1")]
+    server_core: usize,
+    /// Keep the servers' configs and logs.
+    #[arg(long)]
+    keep: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
@@ -176,6 +217,7 @@ fn main() -> ExitCode {
         Command::Tcp(args) => load_tcp(&args),
         Command::Reflect { listen, core } => core.map_or(Ok(()), |core| system::pin(0, core)).and_then(|()| reflect::run(listen)),
         Command::Compare(args) => compare::run(&comparison(args)),
+        Command::Scale(args) => scale::run(&sizes(args)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -261,6 +303,22 @@ fn comparison(args: CompareArgs) -> Comparison {
         time: args.time,
         latency_rate: args.latency,
         // Servers start in directories of their own.
+        steersman: args.binary.canonicalize().unwrap_or(args.binary),
+        client_core: args.client_core,
+        server_core: args.server_core,
+        keep: args.keep,
+    }
+}
+
+fn sizes(args: ScaleArgs) -> Scale {
+    Scale {
+        peers: args.peers,
+        parts: if args.parts.is_empty() { Part::ALL.to_vec() } else { args.parts },
+        names: args.names as usize,
+        rounds: args.rounds.into(),
+        time: args.time,
+        starts: args.starts.into(),
+        rate: args.rate,
         steersman: args.binary.canonicalize().unwrap_or(args.binary),
         client_core: args.client_core,
         server_core: args.server_core,

@@ -5,6 +5,7 @@
 
 use crate::system;
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// Readings at the start of a run.
@@ -91,12 +92,54 @@ fn parent(process: u32) -> Option<u32> {
 
 /// Resident memory of the processes, in MiB. What they share is counted for each.
 pub fn resident_mib(processes: &[u32]) -> f64 {
+    memory_mib(processes, "VmRSS:")
+}
+
+/// The most that was resident of the processes since they started, or since [`forget_peak`], in MiB.
+pub fn peak_mib(processes: &[u32]) -> f64 {
+    memory_mib(processes, "VmHWM:")
+}
+
+/// Lets the peak of a process begin anew at what is resident now.
+pub fn forget_peak(process: u32) -> io::Result<()> {
+    // 5 resets the peak, and nothing else (proc_pid_clear_refs, Linux 4.0).
+    fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
+
+fn memory_mib(processes: &[u32], field: &str) -> f64 {
     let kib = processes.iter().map(|process| {
         let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
         line.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
     });
     kib.sum::<f64>() / 1024.0
+}
+
+/// Datagrams that the kernel threw away because a socket's queue was full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Queries, at the sockets of the server.
+    pub server: u64,
+    /// Answers, at the sockets of its clients: the generator's own fault.
+    pub clients: u64,
+}
+
+/// What was thrown away so far at the sockets of the server on this port of loopback, and at those connected to it.
+pub fn drops(port: u16) -> Drops {
+    drops_in(&fs::read_to_string("/proc/net/udp").unwrap_or_default(), port)
+}
+
+fn drops_in(table: &str, port: u16) -> Drops {
+    let port = format!(":{port:04X}");
+    let mut drops = Drops::default();
+    // slot, local address, remote address, ..., drops
+    for fields in table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>()) {
+        let [_, local, remote, .., last] = fields[..] else { continue };
+        let count = last.parse::<u64>().unwrap_or(0);
+        drops.server += if local.ends_with(&port) { count } else { 0 };
+        drops.clients += if remote.ends_with(&port) { count } else { 0 };
+    }
+    drops
 }
 
 #[cfg(test)]
@@ -117,6 +160,15 @@ mod tests {
         let own = std::process::id();
         assert_eq!(family(own)[0], own);
         assert!(family(parent(own).unwrap()).contains(&own));
-        assert!(resident_mib(&[own]) > 0.1);
+        assert!(resident_mib(&[own]) > 0.1 && peak_mib(&[own]) >= resident_mib(&[own]));
+    }
+
+    #[test]
+    fn drops_are_told_apart_by_the_side_that_has_the_port() {
+        let table = "  sl  local_address rem_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode ref pointer drops\n\
+                     \x20 1: 0100007F:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 1 2 0 7\n\
+                     \x20 2: 0101017F:9C40 0100007F:14E9 01 00000000:00000000 00:00000000 00000000 0 0 2 2 0 3\n\
+                     \x20 3: 0101017F:9C41 0100007F:0035 01 00000000:00000000 00:00000000 00000000 0 0 3 2 0 9\n";
+        assert_eq!(drops_in(table, 0x14E9), Drops { server: 7, clients: 3 });
     }
 }

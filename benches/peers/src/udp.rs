@@ -6,7 +6,7 @@
 //!
 //! One thread turns over all clients: receive what is there, send what may be sent. Answers are checked as they come.
 
-use crate::load::{Loopback, Outcome, PATIENCE, Shuffle, source};
+use crate::load::{Loopback, Outcome, PATIENCE, Shuffle, TIME_MAX, source};
 use crate::query::Query;
 use crate::system::{self, Addressed, Batch, Wait};
 use std::io;
@@ -140,7 +140,7 @@ impl<'a> Generator<'a> {
     /// under way at the end is left for [`Generator::settle`].
     pub fn run(&mut self, time: Duration) -> io::Result<Outcome> {
         let mut run = Run { start: Instant::now(), sent: 0, outcome: Outcome::default() };
-        self.send_and_receive(&mut run, time)?;
+        self.send_and_receive(&mut run, time, || false)?;
         run.outcome.elapsed = run.start.elapsed();
         if let Pace::Open { rate } = self.pace {
             self.drain(&mut run)?;
@@ -150,19 +150,30 @@ impl<'a> Generator<'a> {
         Ok(run.outcome)
     }
 
+    /// Loads the server until something is `done`, but no longer than [`TIME_MAX`], and awaits every answer: all that was sent is then
+    /// answered or lost.
+    pub fn run_until(&mut self, done: impl Fn() -> bool) -> io::Result<Outcome> {
+        let mut run = Run { start: Instant::now(), sent: 0, outcome: Outcome::default() };
+        self.send_and_receive(&mut run, TIME_MAX, done)?;
+        run.outcome.elapsed = run.start.elapsed();
+        self.drain(&mut run)?;
+        run.outcome.tally.sent = run.sent;
+        Ok(run.outcome)
+    }
+
     /// Waits for the answers that a closed loop left under way, so that they do not disturb the next run.
     pub fn settle(&mut self) -> io::Result<()> {
         self.drain(&mut Run { start: Instant::now(), sent: 0, outcome: Outcome::default() })
     }
 
-    fn send_and_receive(&mut self, run: &mut Run, time: Duration) -> io::Result<()> {
+    fn send_and_receive(&mut self, run: &mut Run, time: Duration, done: impl Fn() -> bool) -> io::Result<()> {
         let (mut last, mut last_sweep, mut was_idle) = (Duration::ZERO, Duration::ZERO, false);
         loop {
             let now = run.start.elapsed();
             if was_idle {
                 run.outcome.idle += now.saturating_sub(last);
             }
-            if now >= time {
+            if now >= time || done() {
                 return Ok(());
             }
             last = now;
@@ -387,6 +398,17 @@ mod tests {
             assert_eq!((tally.bad, tally.rcodes[0], tally.records), (0, tally.answered, tally.answered), "{tally:?}");
             assert!(tally.sent - tally.answered - tally.lost <= under_way, "{tally:?}");
         }
+    }
+
+    #[test]
+    fn a_load_that_ends_when_something_is_done_awaits_every_answer() {
+        let load =
+            UdpLoad { server: reflect::in_background(), clients: 3, pace: Pace::Closed { window: 8 }, sending: Sending::Batches, seed: 1 };
+        let (queries, start) = (queries(), Instant::now());
+        let mut generator = Generator::connect(&load, &queries).unwrap();
+        let outcome = generator.run_until(|| start.elapsed() > Duration::from_millis(100)).unwrap();
+        let tally = &outcome.tally;
+        assert!(tally.answered > 0 && tally.sent == tally.answered + tally.lost, "{tally:?}");
     }
 
     #[test]

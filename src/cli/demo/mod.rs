@@ -67,7 +67,7 @@ async fn play(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Resul
 fn snapshot(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Snapshot {
     let source = |name: &str, text: String| Arc::new(Source { name: name.to_owned(), text });
     let server = format!(
-        "listen: \"{listen}\"\nzones: zone.yaml\npolicies: policies.yaml\ngeo: {{city: city.mmdb}}\nadmin: {{listen: \"{admin}\"}}\n"
+        "listen: \"{listen}\"\nzones: zone.yaml\npolicies: policies.yaml\ngeo: {{city: city.mmdb}}\nadmin: {{listen: \"{admin}\"}}\nprobes: {{allow: 127.0.0.0/8}}\n"
     );
     let policies = include_str!("policies.yaml").replace(&format!("port: {BACKEND_PORT}"), &format!("port: {backend_port}"));
     let mut diagnostics = Diagnostics::new();
@@ -81,7 +81,7 @@ fn snapshot(listen: SocketAddr, admin: SocketAddr, backend_port: u16) -> Snapsho
         asn: None,
         cores: 1,
     };
-    let (snapshot, found) = compile(&inputs);
+    let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     debug_assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     snapshot.expect("a test compiles the demo's data")

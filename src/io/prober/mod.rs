@@ -6,30 +6,73 @@
 //!
 //! Knows nothing of intervals, of rise and fall, or of what was seen before.
 
+mod certificates;
+mod connect;
+mod dns;
+mod exec;
 mod fault;
+mod file;
+mod grpc;
 mod http;
+mod icmp;
+mod push;
 mod tcp;
 mod threads;
+mod tls;
+mod trail;
 mod trust;
+mod web;
+mod witness;
 
+pub use self::certificates::Seen;
+pub use self::push::Reports;
 pub use self::threads::ProbeThreads;
+pub use self::trail::{Phase, Step, Trail};
+pub use self::trust::fault_of_file;
 
+use self::certificates::Certificates;
+use self::exec::Programs;
 use self::fault::Fault;
+use self::file::Feeds;
+use self::grpc::GrpcProbe;
 use self::http::HttpProbe;
+use self::tls::TlsProbe;
 use self::trust::Trust;
+use crate::check::Check;
 use crate::health::{Doubt, FailReason, Observation};
-use crate::snapshot::{Check, HttpCheck, Target};
+use crate::snapshot::Target;
 use rustls::RootCertStore;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What all probes share: the roots of trust, and an HTTP client per target.
+/// What all probes share: the roots of trust, a client per target that needs one, and what others reported.
 #[derive(Debug)]
 pub struct Prober {
     trust: Trust,
-    /// By the identity of the target, which covers all that a client is made from.
-    http_probes: Mutex<HashMap<Arc<str>, Arc<HttpProbe>>>,
+    /// By the identity of the target, which covers all that a client is made from but the contents of files.
+    clients: Mutex<HashMap<Arc<str>, Client>>,
+    reports: Arc<Reports>,
+    feeds: Feeds,
+    programs: Programs,
+    certificates: Certificates,
+}
+
+/// What probes of one target need, made once.
+#[derive(Clone, Debug)]
+enum Client {
+    Http(Arc<HttpProbe>),
+    Grpc(Arc<GrpcProbe>),
+    Tls(Arc<TlsProbe>),
+}
+
+/// What one probe saw, and how it came to see it.
+#[derive(Debug)]
+pub struct Examination {
+    /// What it saw.
+    pub observation: Observation,
+    /// How far it came, and when.
+    pub trail: Arc<Trail>,
 }
 
 impl Prober {
@@ -45,44 +88,94 @@ impl Prober {
     }
 
     fn trusting(trust: Trust) -> Prober {
-        Prober { trust, http_probes: Mutex::default() }
+        Prober {
+            trust,
+            clients: Mutex::default(),
+            reports: Arc::default(),
+            feeds: Feeds::default(),
+            programs: Programs::default(),
+            certificates: Certificates::default(),
+        }
     }
 
     /// Probes `target` once, from connecting to the end of the answer, within `timeout`.
     pub async fn probe(&self, target: &Target, timeout: Duration) -> Observation {
-        let start = Instant::now();
-        match tokio::time::timeout(timeout, self.look(target)).await {
-            Ok(Ok(connect)) => Observation::Pass { connect, total: start.elapsed() },
+        self.examine(target, timeout).await.observation
+    }
+
+    /// As [`Prober::probe`], and tells how it went.
+    pub async fn examine(&self, target: &Target, timeout: Duration) -> Examination {
+        let trail = Arc::new(Trail::start());
+        let observation = match tokio::time::timeout(timeout, self.look(target, timeout, &trail)).await {
+            Ok(Ok(())) => Observation::Pass { connect: trail.connect(), total: trail.elapsed() },
             Ok(Err(fault)) => fault.into(),
-            Err(_) => out_of_time(start.elapsed(), timeout),
-        }
+            // Too many programs ran before it: no fault of the target.
+            Err(_) if matches!(target.check, Check::Exec(_)) && trail.reached(Phase::Started).is_none() => {
+                Observation::Inconclusive(Doubt::Lag)
+            }
+            Err(_) => out_of_time(trail.elapsed(), timeout),
+        };
+        self.certificates.note(target, &trail, unix_s());
+        Examination { observation, trail }
     }
 
-    /// Forgets the clients of all targets but these. To be called when the targets change.
-    pub fn retain(&self, identities: &HashSet<Arc<str>>) {
-        self.lock().retain(|identity, _| identities.contains(identity));
+    /// Where reports of agents are left.
+    pub fn reports(&self) -> &Arc<Reports> {
+        &self.reports
     }
 
-    /// Returns how long it took to connect, when all is as expected.
-    async fn look(&self, target: &Target) -> Result<Duration, Fault> {
+    /// What probes saw of the certificates of their targets, by identity.
+    pub fn certificates(&self) -> HashMap<Arc<str>, Seen> {
+        self.certificates.all()
+    }
+
+    /// Forgets all targets but these, and reads anew the files that checks name. To be called when the targets change.
+    pub fn retain(&self, targets: &HashMap<Arc<str>, &Target>) {
+        let identities: HashSet<Arc<str>> = targets.keys().cloned().collect();
+        let reads_files = |target: &Target| target.check.tls().is_some_and(|rules| rules.ca.is_some() || rules.client.is_some());
+        self.lock().retain(|identity, _| targets.get(identity).is_some_and(|target| !reads_files(target)));
+        self.trust.forget_files();
+        self.reports.retain(&identities);
+        self.certificates.retain(&identities);
+        self.feeds.clear();
+    }
+
+    /// Says what is wrong, if anything is.
+    async fn look(&self, target: &Target, timeout: Duration, trail: &Arc<Trail>) -> Result<(), Fault> {
+        let (addr, source) = (target.addr, target.source);
         match &target.check {
-            Check::Tcp => tcp::look(target.addr).await,
-            Check::Http(check) => self.http_probe(target, check)?.look().await,
+            Check::Tcp(check) => tcp::look(addr, source, check, trail).await,
+            Check::Dns(check) => dns::look(addr, source, check, trail).await,
+            Check::Icmp => icmp::look(addr.ip(), source, trail).await,
+            Check::Exec(check) => self.programs.look(addr, check, timeout, trail).await,
+            Check::File(check) => self.feeds.look(check).await,
+            Check::Push(check) => self.reports.look(&target.identity, check),
+            Check::Http(_) | Check::Grpc(_) | Check::Tls(_) => match self.client(target)? {
+                Client::Http(client) => client.look(trail).await,
+                Client::Grpc(client) => client.look(trail).await,
+                Client::Tls(client) => client.look(trail).await,
+            },
         }
     }
 
-    fn http_probe(&self, target: &Target, check: &HttpCheck) -> Result<Arc<HttpProbe>, Doubt> {
-        if let Some(probe) = self.lock().get(&target.identity) {
-            return Ok(probe.clone());
+    fn client(&self, target: &Target) -> Result<Client, Doubt> {
+        if let Some(client) = self.lock().get(&target.identity) {
+            return Ok(client.clone());
         }
-        let tls = if check.tls && check.verify { self.trust.verifying()? } else { self.trust.trusting_all() };
-        let probe = Arc::new(HttpProbe::new(target.addr, check, tls)?);
-        self.lock().insert(target.identity.clone(), probe.clone());
-        Ok(probe)
+        let client = match &target.check {
+            Check::Http(check) => Client::Http(Arc::new(HttpProbe::new(target, check, &self.trust)?)),
+            Check::Grpc(check) => Client::Grpc(Arc::new(GrpcProbe::new(target, check, &self.trust)?)),
+            Check::Tls(check) => Client::Tls(Arc::new(TlsProbe::new(target.addr, target.source, check, &self.trust)?)),
+            Check::Tcp(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::File(_) | Check::Push(_) => {
+                unreachable!("checks without a client are made without one")
+            }
+        };
+        self.lock().insert(Arc::clone(&target.identity), client.clone());
+        Ok(client)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<HttpProbe>>> {
-        self.http_probes.lock().expect("nothing panics while it holds this lock")
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Client>> {
+        self.clients.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -90,6 +183,12 @@ impl Default for Prober {
     fn default() -> Prober {
         Prober::new()
     }
+}
+
+/// The time by which certificates are valid, in seconds since 1970.
+fn unix_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What it means that no complete answer came in time: the target is slow, unless it was this process that slept.
@@ -107,29 +206,42 @@ const LAG_MAX: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::{HttpCheck, TlsRules};
     use crate::health::Rules;
-    use crate::snapshot::Method;
+    use std::path::Path;
+
+    const RULES: Rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 1, fall: 1 };
+
+    fn target(identity: &str, check: HttpCheck) -> Target {
+        Target::new(identity, RULES, ([192, 0, 2, 1], 80).into(), Check::Http(check))
+    }
+
+    fn client(prober: &Prober, target: &Target) -> Arc<HttpProbe> {
+        match prober.client(target).expect("the check fits in a URL") {
+            Client::Http(client) => client,
+            other @ (Client::Grpc(_) | Client::Tls(_)) => panic!("{other:?}"),
+        }
+    }
 
     #[tokio::test]
     async fn a_client_is_made_once_per_target_and_forgotten_with_it() {
-        let check = HttpCheck {
-            tls: false,
-            verify: false,
-            host: "www.example.com".into(),
-            path: "/".into(),
-            method: Method::Get,
-            expect: vec![(200, 200)],
-        };
-        let rules = Rules { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), rise: 1, fall: 1 };
-        let addr = ([192, 0, 2, 1], 80).into();
-        let target = |identity: &str| Target { identity: identity.into(), rules, addr, check: Check::Http(check.clone()) };
-        let (kept, gone) = (target("kept"), target("gone"));
+        let (kept, gone) = (target("kept", HttpCheck::get("/")), target("gone", HttpCheck::get("/")));
         let prober = Prober::new();
-        let first = prober.http_probe(&kept, &check).expect("the check fits in a URL");
-        prober.http_probe(&gone, &check).expect("the check fits in a URL");
-        prober.retain(&HashSet::from([kept.identity.clone()]));
-        assert!(Arc::ptr_eq(&first, &prober.http_probe(&kept, &check).expect("the check fits in a URL")));
+        let first = client(&prober, &kept);
+        client(&prober, &gone);
+        prober.retain(&HashMap::from([(kept.identity.clone(), &kept)]));
+        assert!(Arc::ptr_eq(&first, &client(&prober, &kept)));
         assert!(!prober.lock().contains_key(&gone.identity));
+    }
+
+    #[tokio::test]
+    async fn a_client_with_files_is_made_anew_at_each_reload() {
+        let rules = TlsRules { verify: false, ca: Some(Path::new("/ca.pem").into()), ..TlsRules::STRICT };
+        let files = target("files", HttpCheck { tls: Some(rules), ..HttpCheck::get("/") });
+        let prober = Prober::new();
+        let first = client(&prober, &files);
+        prober.retain(&HashMap::from([(files.identity.clone(), &files)]));
+        assert!(!Arc::ptr_eq(&first, &client(&prober, &files)));
     }
 
     #[test]

@@ -1,20 +1,32 @@
-//! The TCP check: a connection is enough.
+//! The TCP check: a connection, and where wanted a short conversation.
 
+use super::connect::connect;
 use super::fault::Fault;
-use crate::health::FailReason;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use super::trail::{Phase, Trail};
+use crate::check::TcpCheck;
+use std::net::{IpAddr, SocketAddr};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Connects to `addr` and closes the connection at once; returns how long it took to connect.
-pub async fn look(addr: SocketAddr) -> Result<Duration, Fault> {
-    let start = Instant::now();
-    let stream = TcpStream::connect(addr).await?;
-    let connect = start.elapsed();
-    // TCP lets a socket connect to itself (RFC 9293, simultaneous open). A closed port of this very host would seem open
-    // whenever the kernel happens to draw that port as our own.
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(FailReason::Refused.into());
+/// Connects, says what is to be said, and listens until what must be heard was heard, or cannot be any more.
+pub async fn look(addr: SocketAddr, source: Option<IpAddr>, check: &TcpCheck, trail: &Trail) -> Result<(), Fault> {
+    let mut stream = connect(addr, source, trail).await?;
+    if let Some(send) = &check.send {
+        stream.write_all(send.as_bytes()).await?;
     }
-    Ok(connect)
+    if check.text.is_empty() {
+        return Ok(());
+    }
+    let mut heard = Vec::new();
+    while heard.len() < check.text.within {
+        // What was heard is searched anew with every piece: pieces are large, and `within` bounds them all.
+        if stream.read_buf(&mut heard).await? == 0 {
+            break;
+        }
+        trail.mark(Phase::Answered, "");
+        if check.text.judge(&heard).is_ok() {
+            break;
+        }
+    }
+    trail.mark(Phase::Read, format!("{} octets", heard.len()));
+    Ok(check.text.judge(&heard)?)
 }

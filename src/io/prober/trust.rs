@@ -1,53 +1,103 @@
-//! Whose certificates a probe believes.
+//! Whose certificates a probe believes, and with which certificate it shows itself.
 //!
-//! One TLS configuration for all checks that verify, one for those that do not; clients share them by reference count.
-//! Sessions are never resumed: members of a pool present one name, so that a ticket from one of them could open a
-//! connection to another without a look at its certificate, and an expired one would go unnoticed.
+//! The roots of the system are read once and shared; authorities and certificates of a check's own are read when its client is made, which is
+//! once per reload.
 
+use super::witness::{Onlooker, Witness};
+use crate::check::{ClientFiles, TlsRules};
 use crate::health::Doubt;
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// The TLS configurations of all probes.
+/// What all TLS configurations of probes share.
 #[derive(Debug)]
 pub struct Trust {
+    provider: Arc<CryptoProvider>,
     /// Reads the roots; `None` when there are none.
     read_roots: fn() -> Option<RootCertStore>,
     /// `None` until the roots were read. Reading is tried again as long as it finds none.
-    verifying: Mutex<Option<ClientConfig>>,
-    trusting_all: ClientConfig,
+    strict: Mutex<Option<Arc<dyn ServerCertVerifier>>>,
+    lenient: Arc<dyn ServerCertVerifier>,
+    /// Those who believe the authorities of a file, by its path: a thousand members may share one.
+    by_file: Mutex<HashMap<Arc<Path>, Arc<dyn ServerCertVerifier>>>,
 }
 
 impl Trust {
     /// Trusts the roots of the system.
     pub fn of_system() -> Trust {
-        Trust { read_roots: system_roots, verifying: Mutex::new(None), trusting_all: trusting_all() }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let lenient = Arc::new(Anybody(Arc::clone(&provider)));
+        Trust { provider, read_roots: system_roots, strict: Mutex::new(None), lenient, by_file: Mutex::default() }
     }
 
     /// Trusts these roots only.
     pub fn of(roots: RootCertStore) -> Trust {
-        Trust { verifying: Mutex::new(Some(verifying(roots))), ..Trust::of_system() }
+        let trust = Trust::of_system();
+        let strict = verifier(roots, &trust.provider);
+        Trust { strict: Mutex::new(strict), ..trust }
     }
 
-    /// For checks that verify: the chain, the validity period and the name.
-    pub fn verifying(&self) -> Result<ClientConfig, Doubt> {
-        let mut known = self.verifying.lock().expect("nothing panics while it holds this lock");
-        if let Some(config) = &*known {
-            return Ok(config.clone());
-        }
-        let config = verifying((self.read_roots)().ok_or(Doubt::NoRoots)?);
-        *known = Some(config.clone());
+    /// The configuration of a client that keeps to `rules`; `witness` sees its handshakes.
+    ///
+    /// # Errors
+    /// There are no roots to verify with, or a file that the rules name cannot be used.
+    pub fn config(&self, rules: &TlsRules, witness: &Witness) -> Result<ClientConfig, Doubt> {
+        let judge = match (&rules.ca, rules.verify) {
+            (_, false) => Arc::clone(&self.lenient),
+            (None, true) => self.strict()?,
+            (Some(ca), true) => self.by_file(ca)?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Onlooker::new(witness, judge)));
+        let mut config = match &rules.client {
+            None => builder.with_no_client_auth(),
+            Some(files) => {
+                let (chain, key) = identity(files).map_err(|why| complain(&why))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| complain(&format!("{}: {error}", files.key.display())))?
+            }
+        };
+        config.resumption = Resumption::store(Arc::new(witness.clone())).tls12_resumption(Tls12Resumption::Disabled);
         Ok(config)
     }
 
-    /// For checks whose config says `verify: false`, and for those that never speak TLS.
-    pub fn trusting_all(&self) -> ClientConfig {
-        self.trusting_all.clone()
+    /// Reads the files of checks anew when they are needed next.
+    pub fn forget_files(&self) {
+        self.by_file.lock().expect("nothing panics while it holds this lock").clear();
     }
+
+    fn by_file(&self, ca: &Arc<Path>) -> Result<Arc<dyn ServerCertVerifier>, Doubt> {
+        let mut known = self.by_file.lock().expect("nothing panics while it holds this lock");
+        if let Some(judge) = known.get(ca) {
+            return Ok(Arc::clone(judge));
+        }
+        let roots = authorities(ca).map_err(|why| complain(&why))?;
+        let judge = verifier(roots, &self.provider).ok_or(Doubt::Unreadable)?;
+        known.insert(Arc::clone(ca), Arc::clone(&judge));
+        Ok(judge)
+    }
+
+    fn strict(&self) -> Result<Arc<dyn ServerCertVerifier>, Doubt> {
+        let mut known = self.strict.lock().expect("nothing panics while it holds this lock");
+        if known.is_none() {
+            *known = (self.read_roots)().and_then(|roots| verifier(roots, &self.provider));
+        }
+        known.clone().ok_or(Doubt::NoRoots)
+    }
+}
+
+fn complain(why: &str) -> Doubt {
+    tracing::warn!("a probe cannot be made: {why}");
+    Doubt::Unreadable
 }
 
 /// The roots of this system; `None` when it has none. Certificates that cannot be read are left out: one bad
@@ -58,30 +108,53 @@ fn system_roots() -> Option<RootCertStore> {
     (!roots.is_empty()).then_some(roots)
 }
 
-fn verifying(roots: RootCertStore) -> ClientConfig {
-    without_resumption(builder().with_root_certificates(roots).with_no_client_auth())
+/// Verifies chain, validity period and name; `None` when there is nobody to trust.
+fn verifier(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    builder.build().ok().map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
 }
 
-fn trusting_all() -> ClientConfig {
-    let anybody = Arc::new(Anybody(aws_lc_rs::default_provider()));
-    without_resumption(builder().dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth())
+//--- Files
+
+/// Says what keeps a file that a check names from being used; `None` when nothing does. What it holds is told by what it holds: a
+/// private key, or certificates.
+pub fn fault_of_file(path: &Path) -> Option<String> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) => return Some(error.to_string()),
+    };
+    let holds_certificates = CertificateDer::pem_slice_iter(&text).flatten().next().is_some();
+    let holds_key = PrivateKeyDer::from_pem_slice(&text).is_ok();
+    (!holds_certificates && !holds_key).then(|| "it holds neither certificates nor a private key in PEM".to_owned())
 }
 
-fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = certificates.map_err(|error| format!("{}: {error}", path.display()))?;
+    if certificates.is_empty() { Err(format!("{}: no certificate in it", path.display())) } else { Ok(certificates) }
 }
 
-fn without_resumption(mut config: ClientConfig) -> ClientConfig {
-    config.resumption = Resumption::disabled();
-    config
+fn authorities(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(roots)
 }
+
+fn identity(files: &ClientFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| format!("{}: {error}", files.key.display()))?;
+    Ok((chain, key))
+}
+
+//--- Without verification
 
 /// Believes every certificate, but still asks for proof that the peer holds its key: without that, nothing would have
 /// been learnt about the TLS of the target at all.
 #[derive(Debug)]
-struct Anybody(CryptoProvider);
+struct Anybody(Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -123,13 +196,31 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    fn roots_of_a_stranger() -> RootCertStore {
+        let key = rcgen::KeyPair::generate().expect("aws-lc-rs makes keys");
+        let made = rcgen::CertificateParams::default().self_signed(&key).expect("the parameters are sound");
+        let mut roots = RootCertStore::empty();
+        roots.add(made.der().clone()).expect("it is a certificate");
+        roots
+    }
+
     #[test]
     fn without_roots_nothing_can_be_verified_until_somebody_installs_some() {
         static INSTALLED: AtomicBool = AtomicBool::new(false);
-        let read_roots = || INSTALLED.load(Ordering::Relaxed).then(RootCertStore::empty);
+        let read_roots = || INSTALLED.load(Ordering::Relaxed).then(roots_of_a_stranger);
         let trust = Trust { read_roots, ..Trust::of_system() };
-        assert!(matches!(trust.verifying(), Err(Doubt::NoRoots)));
+        let config = || trust.config(&TlsRules::STRICT, &Witness::default());
+        assert!(matches!(config(), Err(Doubt::NoRoots)));
         INSTALLED.store(true, Ordering::Relaxed);
-        assert!(trust.verifying().is_ok());
+        assert!(config().is_ok());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_a_doubt() {
+        let rules = |path: &str| TlsRules { ca: Some(Path::new(path).into()), ..TlsRules::STRICT };
+        let config = |path| Trust::of_system().config(&rules(path), &Witness::default());
+        assert!(matches!(config("/nowhere/ca.pem"), Err(Doubt::Unreadable)));
+        assert!(matches!(config("Cargo.toml"), Err(Doubt::Unreadable)), "no certificates in it");
+        assert!(fault_of_file(Path::new("/nowhere/ca.pem")).is_some() && fault_of_file(Path::new("Cargo.toml")).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! gdnsd: geography by its geoip plugin with a list of networks, weights by `weighted`, failover by `metafo`.
 
-use super::{Setup, Site};
+use super::{PlainZone, Setup, Site};
 use crate::world::{FAILOVER, LOCATED, PLACES, STEERED, WEIGHTS, Workload, zone_text};
 use std::fmt::Write;
 use std::net::SocketAddrV4;
@@ -18,6 +18,24 @@ pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
     let mut command = process::Command::new("gdnsd");
     command.args(["-c", ".", "start"]);
     Ok(vec![Setup { name: "gdnsd", home, address, command, workloads: Workload::ALL.to_vec() }])
+}
+
+/// One large zone, without plugins.
+pub fn prepare_plain(zone: &PlainZone) -> io::Result<Setup> {
+    let (home, address) = super::home(zone.directory, "gdnsd")?;
+    for directory in ["zones", "run", "state"] {
+        fs::create_dir_all(home.join(directory))?;
+    }
+    let path = home.display();
+    let config = format!(
+        "options => {{\n  listen => [ {address} ]\n  udp_threads => 1\n  tcp_threads => 1\n  run_dir => {path}/run\n  state_dir => {path}/state\n}}\n"
+    );
+    fs::write(home.join("config"), config)?;
+    // A second start finds it there.
+    let _ = std::os::unix::fs::symlink(zone.file, home.join("zones").join(zone.origin));
+    let mut command = process::Command::new("gdnsd");
+    command.args(["-c", ".", "start"]);
+    Ok(Setup { name: "gdnsd", home, address, command, workloads: Vec::new() })
 }
 
 fn config(home: &Path, address: SocketAddrV4, members_port: u16) -> String {

@@ -1,13 +1,22 @@
 //! Knot DNS: plain names in one process, geography and weights by mod-geoip in another, so that the module's cost does
 //! not show where it is not needed. It has no health checks, and so no failover.
 
-use super::{PLAIN, Setup, Site};
+use super::{PLAIN, PlainZone, Setup, Site};
 use crate::world::{LOCATED, PLACES, STEERED, TTL, WEIGHTS, Workload, zone_text};
 use std::fmt::Write;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
 use std::{fs, io, process};
 
 pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
     Ok(vec![plain(site)?, steered(site)?])
+}
+
+/// One large zone.
+pub fn prepare_plain(zone: &PlainZone) -> io::Result<Setup> {
+    let (home, address) = super::home(zone.directory, "knot")?;
+    configure(&home, address, zone.origin, &zone.file.display().to_string(), "")?;
+    Ok(ready("knot", home, address, Vec::new()))
 }
 
 fn plain(site: &Site) -> io::Result<Setup> {
@@ -43,8 +52,19 @@ fn steered(site: &Site) -> io::Result<Setup> {
 
 fn setup(site: &Site, name: &'static str, zone: &str, modules: &str, workloads: Vec<Workload>) -> io::Result<Setup> {
     let (home, address) = site.home(name)?;
-    fs::create_dir_all(home.join("db"))?;
     fs::write(home.join("zone"), zone)?;
+    configure(&home, address, "example.com", &home.join("zone").display().to_string(), modules)?;
+    Ok(ready(name, home, address, workloads))
+}
+
+fn ready(name: &'static str, home: PathBuf, address: SocketAddrV4, workloads: Vec<Workload>) -> Setup {
+    let mut command = process::Command::new("knotd");
+    command.args(["-c", "knot.conf"]);
+    Setup { name, home, address, command, workloads }
+}
+
+fn configure(home: &Path, address: SocketAddrV4, origin: &str, file: &str, modules: &str) -> io::Result<()> {
+    fs::create_dir_all(home.join("db"))?;
     let used = if modules.is_empty() { "" } else { "    module: [ mod-geoip/subnet, mod-geoip/weighted ]\n" };
     let (path, listen, port) = (home.display(), address.ip(), address.port());
     let config = format!(
@@ -61,15 +81,12 @@ log:
 database:
     storage: {path}/db
 {modules}zone:
-  - domain: example.com
-    file: {path}/zone
+  - domain: {origin}
+    file: {file}
     zonefile-sync: -1
 {used}"
     );
-    fs::write(home.join("knot.conf"), config)?;
-    let mut command = process::Command::new("knotd");
-    command.args(["-c", "knot.conf"]);
-    Ok(Setup { name, home, address, command, workloads })
+    fs::write(home.join("knot.conf"), config)
 }
 
 fn weighted() -> String {

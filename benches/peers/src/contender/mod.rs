@@ -8,7 +8,7 @@ mod gdnsd;
 mod knot;
 mod nsd;
 mod powerdns;
-mod steersman;
+pub mod steersman;
 
 use crate::meter;
 use crate::system;
@@ -81,6 +81,17 @@ impl Peer {
             Peer::Bind => bind::prepare(site),
         }
     }
+
+    /// Writes its config for a single zone of plain names; an error for those that are never asked that.
+    pub fn prepare_plain(self, zone: &PlainZone) -> io::Result<Setup> {
+        match self {
+            Peer::Steersman => steersman::prepare_plain(zone),
+            Peer::Gdnsd => gdnsd::prepare_plain(zone),
+            Peer::Knot => knot::prepare_plain(zone),
+            Peer::Nsd => nsd::prepare_plain(zone),
+            Peer::Powerdns | Peer::Bind => Err(io::Error::other(format!("{} is not set up for one large zone", self.word()))),
+        }
+    }
 }
 
 impl FromStr for Peer {
@@ -104,12 +115,29 @@ pub struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// A server's directory, empty, and the address it shall listen on.
+    /// A server's directory, and the address it shall listen on.
     fn home(&self, name: &str) -> io::Result<(PathBuf, SocketAddrV4)> {
-        let home = self.directory.join(name);
-        fs::create_dir_all(&home)?;
-        Ok((home, SocketAddrV4::new(Ipv4Addr::LOCALHOST, system::free_port()?)))
+        home(self.directory, name)
     }
+}
+
+/// A server's directory, and an address of its own.
+pub fn home(directory: &Path, name: &str) -> io::Result<(PathBuf, SocketAddrV4)> {
+    let home = directory.join(name);
+    fs::create_dir_all(&home)?;
+    Ok((home, SocketAddrV4::new(Ipv4Addr::LOCALHOST, system::free_port()?)))
+}
+
+/// One zone of plain names that any server can serve.
+pub struct PlainZone<'a> {
+    /// Its name, without a dot at the end.
+    pub origin: &'a str,
+    /// Its master file, an absolute path.
+    pub file: &'a Path,
+    /// An absolute path. Each server makes a directory of its own in it.
+    pub directory: &'a Path,
+    /// Our own program.
+    pub steersman: &'a Path,
 }
 
 /// A process ready to start.
@@ -147,7 +175,7 @@ impl Setup {
             .command
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.command.get_program().display())))?;
-        Ok(Contender { name: self.name, address: self.address, workloads: self.workloads, core, child })
+        Ok(Contender { name: self.name, address: self.address, workloads: self.workloads, home: self.home, core, child })
     }
 }
 
@@ -159,6 +187,8 @@ pub struct Contender {
     pub address: SocketAddrV4,
     /// What it is measured at; those it answers wrong are taken out.
     pub workloads: Vec<Workload>,
+    /// Its directory.
+    pub home: PathBuf,
     core: usize,
     child: Child,
 }
@@ -167,6 +197,11 @@ impl Contender {
     /// Whether its first process still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The id of its first process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its processes, each with every thread moved to its core once more: some servers choose cores by themselves.
@@ -180,8 +215,12 @@ impl Contender {
     }
 }
 
-impl Drop for Contender {
-    fn drop(&mut self) {
+impl Contender {
+    /// Ends it with all its descendants; one that has ended stays so.
+    pub fn end(&mut self) {
+        if !self.is_alive() {
+            return;
+        }
         let family = meter::family(self.child.id());
         system::signal(self.child.id(), libc::SIGTERM);
         let until = Instant::now() + FAREWELL;
@@ -194,5 +233,11 @@ impl Drop for Contender {
             }
             let _ = self.child.wait();
         }
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        self.end();
     }
 }

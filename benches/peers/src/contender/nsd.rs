@@ -1,12 +1,25 @@
 //! NSD: plain names; it does not steer.
 
-use super::{PLAIN, Setup, Site};
-use crate::world::zone_text;
+use super::{PLAIN, PlainZone, Setup, Site};
+use crate::world::{Workload, zone_text};
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
 use std::{fs, io, process};
 
 pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
     let (home, address) = site.home("nsd")?;
-    fs::write(home.join("zone"), zone_text())?;
+    let file = home.join("zone").display().to_string();
+    fs::write(&file, zone_text())?;
+    Ok(vec![configure(home, address, "example.com", &file, PLAIN.to_vec())?])
+}
+
+/// One large zone.
+pub fn prepare_plain(zone: &PlainZone) -> io::Result<Setup> {
+    let (home, address) = super::home(zone.directory, "nsd")?;
+    configure(home, address, zone.origin, &zone.file.display().to_string(), Vec::new())
+}
+
+fn configure(home: PathBuf, address: SocketAddrV4, origin: &str, file: &str, workloads: Vec<Workload>) -> io::Result<Setup> {
     let (path, listen, port) = (home.display(), address.ip(), address.port());
     let config = format!(
         "server:
@@ -28,12 +41,12 @@ pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
 remote-control:
   control-enable: no
 zone:
-  name: example.com
-  zonefile: {path}/zone
+  name: {origin}
+  zonefile: {file}
 "
     );
     fs::write(home.join("nsd.conf"), config)?;
     let mut command = process::Command::new("nsd");
     command.args(["-d", "-c", "nsd.conf"]);
-    Ok(vec![Setup { name: "nsd", home, address, command, workloads: PLAIN.to_vec() }])
+    Ok(Setup { name: "nsd", home, address, command, workloads })
 }

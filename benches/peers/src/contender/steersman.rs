@@ -1,9 +1,10 @@
 //! Our own config: the places are pools of one, geography is a policy with a region for each.
 
-use super::{Setup, Site};
+use super::{PlainZone, Setup, Site};
 use crate::world::{FAILOVER, HOSTS, LOCATED, PLACES, STEERED, TTL, WEIGHTS, Workload, host_address};
 use std::fmt::Write;
 use std::net::SocketAddrV4;
+use std::path::Path;
 use std::{fs, io, process};
 
 pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
@@ -11,13 +12,25 @@ pub fn prepare(site: &Site) -> io::Result<Vec<Setup>> {
     fs::write(home.join("steersman.yaml"), main_file(address))?;
     fs::write(home.join("policies.yaml"), policies(site))?;
     fs::write(home.join("zone.yaml"), zone())?;
-    let mut command = process::Command::new(site.steersman);
+    Ok(vec![Setup { name: "steersman", home, address, command: serve(site.steersman), workloads: Workload::ALL.to_vec() }])
+}
+
+/// One large zone, read from a master file.
+pub fn prepare_plain(zone: &PlainZone) -> io::Result<Setup> {
+    let (home, address) = super::home(zone.directory, "steersman")?;
+    fs::write(home.join("steersman.yaml"), format!("listen: [\"{address}\"]\nzones: [\"{}\"]\nworkers: 1\n", zone.file.display()))?;
+    Ok(Setup { name: "steersman", home, address, command: serve(zone.steersman), workloads: Vec::new() })
+}
+
+/// The command that serves the config in its directory.
+pub fn serve(program: &Path) -> process::Command {
+    let mut command = process::Command::new(program);
     command.args(["serve", "--config", "steersman.yaml"]);
-    Ok(vec![Setup { name: "steersman", home, address, command, workloads: Workload::ALL.to_vec() }])
+    command
 }
 
 fn main_file(address: SocketAddrV4) -> String {
-    format!("listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\n")
+    format!("listen: [\"{address}\"]\nzones: [zone.yaml]\npolicies: [policies.yaml]\nworkers: 1\nprobes: {{allow: [default, 127.0.0.0/8]}}\n")
 }
 
 fn policies(site: &Site) -> String {

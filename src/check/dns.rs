@@ -1,0 +1,238 @@
+//! A DNS question, and what must be answered.
+//!
+//! The messages are hickory-proto's. Octets go out, octets come in; UDP, TCP and who asks whom are the prober's business.
+
+use crate::dns::{Name, Rtype};
+use crate::health::FailReason;
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name as HickoryName, RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
+use std::fmt;
+
+/// A question and what must be answered.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct DnsCheck {
+    /// The name asked for.
+    pub name: Name,
+    /// The type asked for.
+    pub rtype: Rtype,
+    /// Response codes that pass; never empty.
+    pub rcodes: Vec<u16>,
+    /// Data that must all be among the answers, each as the wire has it, names uncompressed and in lower case.
+    pub answers: Vec<Vec<u8>>,
+    /// Whether to ask over UDP first, and over TCP when the answer is truncated; else over TCP at once.
+    pub udp: bool,
+    /// Whether the server is asked to look elsewhere (RD): for resolvers.
+    pub recursion: bool,
+}
+
+/// What a response is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// All that was expected.
+    Good,
+    /// Cut short: the question is to be asked again over TCP.
+    Truncated,
+    /// Not the answer to this question: somebody else's, or forged. Worth nothing.
+    Foreign,
+}
+
+impl fmt::Debug for DnsCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} rcodes {:?} answers {:?} udp {} rd {}", self.name, self.rtype, self.rcodes, self.answers, self.udp, self.recursion)
+    }
+}
+
+impl DnsCheck {
+    /// The query on the wire; none when the name is none that the library takes.
+    pub fn query(&self, id: u16) -> Option<Vec<u8>> {
+        let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = self.recursion;
+        message.add_query(self.question()?);
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_PAYLOAD).set_version(0);
+        message.set_edns(edns);
+        message.to_vec().ok()
+    }
+
+    fn question(&self) -> Option<Query> {
+        let name = HickoryName::from_ascii(self.name.to_string()).ok()?;
+        Some(Query::query(name, RecordType::from(self.rtype.0)))
+    }
+
+    /// Judges a response to the query with this id.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn judge(&self, id: u16, octets: &[u8]) -> Result<Sight, FailReason> {
+        let message = match Message::from_vec(octets) {
+            Ok(message) => message,
+            Err(error) => return Err(FailReason::Protocol(format!("no DNS message: {error}").into())),
+        };
+        if !self.is_answered_by(&message, id) {
+            return Ok(Sight::Foreign);
+        }
+        if message.metadata.truncation {
+            return Ok(Sight::Truncated);
+        }
+        let rcode = u16::from(message.metadata.response_code);
+        if !self.rcodes.contains(&rcode) {
+            return Err(FailReason::Content(format!("RCODE {}", rcode_word(rcode)).into()));
+        }
+        self.judge_answers(&message)
+    }
+
+    fn is_answered_by(&self, message: &Message, id: u16) -> bool {
+        let ours = self.question();
+        let asked = |query: &&Query| query.query_class == DNSClass::IN;
+        message.metadata.message_type == MessageType::Response
+            && message.metadata.id == id
+            && message
+                .queries
+                .iter()
+                .find(asked)
+                .is_some_and(|query| ours.is_some_and(|ours| query.name.eq_ignore_root(&ours.name) && query.query_type == ours.query_type))
+    }
+
+    fn judge_answers(&self, message: &Message) -> Result<Sight, FailReason> {
+        let of_type = message.answers.iter().filter(|record| record.record_type() == RecordType::from(self.rtype.0));
+        let came: Vec<Vec<u8>> = of_type.filter_map(|record| canonical(&record.data)).collect();
+        match self.answers.iter().find(|wanted| !came.contains(wanted)) {
+            None => Ok(Sight::Good),
+            Some(wanted) => {
+                let wanted = present(self.rtype, wanted);
+                Err(FailReason::Content(format!("{} {wanted} is not among the {} answers", self.rtype, came.len()).into()))
+            }
+        }
+    }
+}
+
+/// Record data as it is compared: names uncompressed and in lower case (RFC 4034 section 6.2).
+pub fn canonical_rdata(rtype: Rtype, wire: &[u8]) -> Option<Vec<u8>> {
+    canonical(&decode(rtype, wire)?)
+}
+
+fn decode(rtype: Rtype, wire: &[u8]) -> Option<RData> {
+    let length = Restrict::new(u16::try_from(wire.len()).ok()?);
+    RData::read(&mut BinDecoder::new(wire), RecordType::from(rtype.0), length).ok()
+}
+
+fn canonical(data: &RData) -> Option<Vec<u8>> {
+    let mut wire = Vec::new();
+    let mut encoder = BinEncoder::new(&mut wire);
+    encoder.set_name_encoding(NameEncoding::UncompressedLowercase);
+    data.emit(&mut encoder).ok()?;
+    Some(wire)
+}
+
+/// Record data as people write it.
+pub fn present(rtype: Rtype, wire: &[u8]) -> String {
+    decode(rtype, wire).map_or_else(|| format!("{wire:02x?}"), |data| data.to_string())
+}
+
+/// The number of a response code of this name; case is ignored (RFC 6895 section 2.3).
+pub fn rcode(word: &str) -> Option<u16> {
+    (0..=RCODE_NAMED_MAX).find(|&code| rcode_word(code).eq_ignore_ascii_case(word))
+}
+
+/// The names of response codes, as dig prints them.
+pub fn rcode_word(code: u16) -> &'static str {
+    match code {
+        0 => "NOERROR",
+        1 => "FORMERR",
+        2 => "SERVFAIL",
+        3 => "NXDOMAIN",
+        4 => "NOTIMP",
+        5 => "REFUSED",
+        6 => "YXDOMAIN",
+        7 => "YXRRSET",
+        8 => "NXRRSET",
+        9 => "NOTAUTH",
+        10 => "NOTZONE",
+        other => ResponseCode::from(u8::try_from(other >> 4).unwrap_or(0), u8::try_from(other & 0xf).unwrap_or(0)).to_str(),
+    }
+}
+
+/// Of the codes above only a few of EDNS are left, and no check expects them.
+const RCODE_NAMED_MAX: u16 = 10;
+
+/// What passes every path unfragmented (DNS flag day 2020).
+const UDP_PAYLOAD: u16 = 1232;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::Record;
+
+    fn check(answers: &[&str]) -> DnsCheck {
+        let rdata = |text: &&str| text.parse::<std::net::Ipv4Addr>().expect("an address").octets().to_vec();
+        DnsCheck {
+            name: Name::parse("www.example.com", &Name::root()).expect("a name"),
+            rtype: Rtype::A,
+            rcodes: vec![0],
+            answers: answers.iter().map(rdata).collect(),
+            udp: true,
+            recursion: false,
+        }
+    }
+
+    /// A response to the check's own query, changed by `edit`.
+    fn response(check: &DnsCheck, edit: impl FnOnce(&mut Message)) -> Vec<u8> {
+        let mut message = Message::from_vec(&check.query(7).expect("a query")).expect("it is a message");
+        message.metadata.message_type = MessageType::Response;
+        message.edns = None;
+        edit(&mut message);
+        message.to_vec().expect("it fits")
+    }
+
+    fn a(name: &str, addr: [u8; 4]) -> Record {
+        Record::from_rdata(HickoryName::from_ascii(name).expect("a name"), 60, RData::A(std::net::Ipv4Addr::from(addr).into()))
+    }
+
+    #[test]
+    fn every_expected_record_must_be_among_the_answers() {
+        let both = check(&["192.0.2.1", "192.0.2.2"]);
+        let answer = |last: &[u8]| {
+            response(&both, |message| message.answers.extend(last.iter().map(|&last| a("www.example.com.", [192, 0, 2, last]))))
+        };
+        assert_eq!(both.judge(7, &answer(&[3, 2, 1])), Ok(Sight::Good));
+        let reason = both.judge(7, &answer(&[1])).expect_err("one is missing");
+        assert_eq!(reason.to_string(), "unexpected content: A 192.0.2.2 is not among the 1 answers");
+    }
+
+    #[test]
+    fn the_code_must_be_an_expected_one() {
+        let refused = |check: &DnsCheck| response(check, |message| message.metadata.response_code = ResponseCode::Refused);
+        let plain = check(&[]);
+        assert_eq!(plain.judge(7, &refused(&plain)).expect_err("refused").to_string(), "unexpected content: RCODE REFUSED");
+        let either = DnsCheck { rcodes: vec![0, 5], ..check(&[]) };
+        assert_eq!(either.judge(7, &refused(&either)), Ok(Sight::Good));
+    }
+
+    #[test]
+    fn what_answers_another_question_is_worth_nothing() {
+        let check = check(&[]);
+        assert_eq!(check.judge(8, &response(&check, |_| {})), Ok(Sight::Foreign), "another id");
+        let other = DnsCheck { rtype: Rtype::AAAA, ..check.clone() };
+        assert_eq!(check.judge(7, &response(&other, |_| {})), Ok(Sight::Foreign), "another type");
+        assert_eq!(check.judge(7, &check.query(7).expect("a query")), Ok(Sight::Foreign), "no response at all");
+    }
+
+    #[test]
+    fn a_truncated_answer_is_told_apart_whatever_else_is_in_it() {
+        let check = check(&["192.0.2.1"]);
+        assert_eq!(check.judge(7, &response(&check, |message| message.metadata.truncation = true)), Ok(Sight::Truncated));
+        assert!(matches!(check.judge(7, b"no"), Err(FailReason::Protocol(_))));
+    }
+
+    #[test]
+    fn names_in_data_are_compared_without_regard_to_case() {
+        let wire = |name: &str| Name::parse(name, &Name::root()).expect("a name").wire().to_vec();
+        assert_eq!(canonical_rdata(Rtype::CNAME, &wire("A.Example")), Some(wire("a.example")));
+    }
+
+    #[test]
+    fn codes_are_known_by_name() {
+        assert_eq!((rcode("noerror"), rcode("NXDOMAIN"), rcode("REFUSED"), rcode("GREAT")), (Some(0), Some(3), Some(5), None));
+    }
+}

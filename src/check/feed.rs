@@ -1,0 +1,131 @@
+//! What others say of a member: a line in a file, or a report that its agent sent.
+//!
+//! A file is lines of `MEMBER up` or `MEMBER down WHY`, where MEMBER is `fra-1`, or `web-fra/fra-1` where several pools
+//! have one of that name. What begins with `#` is a comment. The last line that names a member counts.
+
+use crate::health::FailReason;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A member as feeds and reports name it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Subject {
+    /// Its pool.
+    pub pool: Arc<str>,
+    /// Its name.
+    pub member: Arc<str>,
+}
+
+/// A file that somebody else writes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct FileCheck {
+    /// Where it is.
+    pub path: Arc<Path>,
+    /// Whom to look for.
+    pub subject: Subject,
+    /// A file that has not been written for longer says nothing any more; none: it never grows old.
+    pub expires: Option<Duration>,
+}
+
+/// Reports of the member's own agent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PushCheck {
+    /// The monitor that the report names.
+    pub monitor: Arc<str>,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// A member of which nothing was heard for this long has failed.
+    pub expires: Duration,
+}
+
+/// What was said of a member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// Whether it is well.
+    pub up: bool,
+    /// Why, in the words of whoever said so; may be empty.
+    pub why: Box<str>,
+}
+
+impl Word {
+    /// Judges what was said.
+    ///
+    /// # Errors
+    /// The member is down, and why.
+    pub fn judge(&self) -> Result<(), FailReason> {
+        if self.up { Ok(()) } else { Err(FailReason::Reported(self.why.clone())) }
+    }
+}
+
+/// The word of a feed on a member; none when no sound line names it.
+pub fn find(feed: &str, subject: &Subject) -> Option<Word> {
+    feed.lines().rev().find_map(|line| read(line, subject))
+}
+
+fn read(line: &str, subject: &Subject) -> Option<Word> {
+    let (name, rest) = line.trim().split_once(char::is_whitespace)?;
+    if !subject.is_named(name) {
+        return None;
+    }
+    let (word, why) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+    let up = match word {
+        "up" => true,
+        "down" => false,
+        _ => return None,
+    };
+    Some(Word { up, why: reason(why) })
+}
+
+impl Subject {
+    fn is_named(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some((pool, member)) => *pool == *self.pool && *member == *self.member,
+            None => *name == *self.member,
+        }
+    }
+}
+
+/// What is kept of the words of somebody else: as much as a line of a log takes, without signs that would make it two or paint it.
+pub fn reason(words: &str) -> Box<str> {
+    let printable = words.trim().chars().map(|sign| if sign.is_control() { ' ' } else { sign });
+    printable.take(REASON_CHARS_MAX).collect()
+}
+
+const REASON_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(feed: &str) -> Option<(bool, String)> {
+        let subject = Subject { pool: "web".into(), member: "fra-1".into() };
+        find(feed, &subject).map(|word| (word.up, word.why.into()))
+    }
+
+    #[test]
+    fn a_member_is_named_alone_or_with_its_pool() {
+        assert_eq!(word("fra-1 up\n"), Some((true, String::new())));
+        assert_eq!(word("web/fra-1 down  disk full \n"), Some((false, "disk full".into())));
+        assert_eq!(word("mail/fra-1 down\nfra-2 down\nfra-11 up\n"), None);
+    }
+
+    #[test]
+    fn the_last_line_counts_and_comments_and_other_words_do_not() {
+        assert_eq!(word("fra-1 up\nfra-1 down\n# fra-1 up\n\nfra-1 perhaps\nfra-1\n"), Some((false, String::new())));
+        assert_eq!(word(""), None);
+    }
+
+    #[test]
+    fn foreign_words_fit_into_a_line_and_paint_nothing() {
+        assert_eq!(&*reason(" a\nb\u{1b}[31m\n"), "a b [31m");
+        assert_eq!(reason(&"ä".repeat(REASON_CHARS_MAX + 1)).chars().count(), REASON_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_down_member_fails_with_what_was_said() {
+        let down = Word { up: false, why: "disk full".into() };
+        assert_eq!(down.judge().expect_err("down").to_string(), "reported down: disk full");
+        assert!(Word { up: true, why: "".into() }.judge().is_ok());
+    }
+}

@@ -1,0 +1,138 @@
+//! TLS: whose certificates are believed, and for how long one must still be valid.
+
+use crate::health::FailReason;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+/// How a TLS connection is made, and which certificates pass.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TlsRules {
+    /// Whether chain, validity and name are verified.
+    pub verify: bool,
+    /// PEM file of the authorities to believe instead of those of the system.
+    pub ca: Option<Arc<Path>>,
+    /// Who we are, for servers that ask.
+    pub client: Option<ClientFiles>,
+    /// A certificate that expires within this fails; zero: one that has expired.
+    pub expiry_failure: Duration,
+}
+
+/// A certificate of our own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ClientFiles {
+    /// PEM file with the chain, our own certificate first.
+    pub certificate: Arc<Path>,
+    /// PEM file with its private key.
+    pub key: Arc<Path>,
+}
+
+impl TlsRules {
+    /// Verification against the roots of the system.
+    pub const STRICT: TlsRules = TlsRules { verify: true, ca: None, client: None, expiry_failure: Duration::ZERO };
+
+    /// Judges how long a certificate is still valid. One that has expired is the business of the verification.
+    ///
+    /// # Errors
+    /// It expires too soon.
+    pub fn judge(&self, certificate: &Certificate, now_unix_s: i64) -> Result<(), FailReason> {
+        let left = certificate.left(now_unix_s);
+        if left >= self.expiry_failure || self.expiry_failure.is_zero() {
+            return Ok(());
+        }
+        Err(FailReason::Tls(format!("the certificate expires in {} hours, within expiry_failure", left.as_secs() / 3600).into()))
+    }
+}
+
+/// A TLS connection, and what must come of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TlsCheck {
+    /// The server name; the address that is probed when none was written.
+    pub host: Option<Arc<str>>,
+    /// The rules.
+    pub rules: TlsRules,
+    /// Application protocols to offer (RFC 7301); when there are any, one of them must be agreed on.
+    pub alpn: Vec<Arc<str>>,
+}
+
+/// What a probe notes of a server's certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// Seconds since 1970.
+    pub not_before_unix_s: i64,
+    /// Seconds since 1970.
+    pub not_after_unix_s: i64,
+}
+
+impl Certificate {
+    /// Reads the validity from a certificate in DER; none when it is malformed.
+    pub fn read(der: &[u8]) -> Option<Certificate> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let validity = certificate.validity();
+        Some(Certificate { not_before_unix_s: validity.not_before.timestamp(), not_after_unix_s: validity.not_after.timestamp() })
+    }
+
+    /// For how long it is still valid; zero when it is not any more.
+    pub fn left(&self, now_unix_s: i64) -> Duration {
+        Duration::from_secs(u64::try_from(self.not_after_unix_s.saturating_sub(now_unix_s)).unwrap_or(0))
+    }
+
+    /// Whether somebody should be told that it expires: within `warning`, or, where nothing was written, within
+    /// [`WARNING`] or the last third of its life. Certificates that live for a week are renewed in their last days.
+    pub fn expires_soon(&self, warning: Option<Duration>, now_unix_s: i64) -> bool {
+        let life = self.left(self.not_before_unix_s);
+        self.left(now_unix_s) < warning.unwrap_or(WARNING.min(life / 3))
+    }
+}
+
+/// Certificates that live for 90 days are renewed a month before their end: a fortnight is a renewal that failed for long.
+const WARNING: Duration = Duration::from_hours(14 * 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+
+    fn certificate(days: i64) -> Certificate {
+        Certificate { not_before_unix_s: 0, not_after_unix_s: days * DAY }
+    }
+
+    #[test]
+    fn unasked_a_fortnight_or_the_last_third_of_a_short_life_is_soon() {
+        let long = certificate(90);
+        assert!(!long.expires_soon(None, 76 * DAY) && long.expires_soon(None, 76 * DAY + 1));
+        let short = certificate(6);
+        assert!(!short.expires_soon(None, 4 * DAY) && short.expires_soon(None, 4 * DAY + 1));
+    }
+
+    #[test]
+    fn a_warning_that_is_written_counts_as_written() {
+        let month = Some(Duration::from_hours(30 * 24));
+        assert!(!certificate(31).expires_soon(month, DAY) && certificate(31).expires_soon(month, DAY + 1));
+        assert!(!certificate(31).expires_soon(Some(Duration::ZERO), 40 * DAY), "zero never warns");
+    }
+
+    #[test]
+    fn a_certificate_fails_when_it_expires_within_what_is_written() {
+        let rules = TlsRules { expiry_failure: Duration::from_hours(48), ..TlsRules::STRICT };
+        assert!(rules.judge(&certificate(10), 8 * DAY).is_ok());
+        let reason = rules.judge(&certificate(10), 8 * DAY + 1).expect_err("too soon");
+        assert_eq!(reason.to_string(), "TLS: the certificate expires in 47 hours, within expiry_failure");
+        assert!(TlsRules::STRICT.judge(&certificate(10), 20 * DAY).is_ok(), "without a rule it is no business of this one");
+    }
+
+    #[test]
+    fn the_validity_is_read_from_a_real_certificate() {
+        let mut params = rcgen::CertificateParams::new(["www.example.com".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("aws-lc-rs makes keys");
+        let made = params.self_signed(&key).expect("the parameters are sound");
+        let read = Certificate::read(made.der()).expect("a certificate");
+        assert_eq!((read.not_before_unix_s, read.not_after_unix_s), (1_577_836_800, 4_102_444_800));
+        assert_eq!(Certificate::read(b"no certificate"), None);
+    }
+}

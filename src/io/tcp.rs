@@ -164,6 +164,9 @@ impl<E: Engine> Worker<E> {
         while self.door == Door::Knocked && self.now < deadline {
             self.turn(deadline);
         }
+        // Nothing else comes between: whoever came during the last turn, and then the end.
+        self.door = Door::Knocked;
+        self.accept_some();
         (self.listener, self.door) = (None, Door::Quiet);
         self.await_first_queries(deadline.min(self.now + FIRST_QUERY));
         self.is_stopping = true;

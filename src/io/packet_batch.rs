@@ -624,6 +624,20 @@ mod tests {
     }
 
     #[test]
+    fn no_answer_is_fragmented_on_the_way_whatever_is_said_of_the_path() {
+        for (addr, level, name, how) in [
+            ("127.0.0.1", libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+            ("::1", libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        ] {
+            let (batch, _) = promises::serving::<Batch>(addr);
+            let (mut value, mut len): (libc::c_int, _) = (-1, size_of::<libc::c_int>() as libc::socklen_t);
+            // SAFETY: the pointers are those of an int and of its length, which live through the call.
+            let result = unsafe { libc::getsockopt(batch.socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len) };
+            assert_eq!((result, value), (0, how), "{addr}");
+        }
+    }
+
+    #[test]
     fn only_a_link_local_answer_is_bound_to_the_interface() {
         let len = CONTROL_PAYLOAD + size_of::<libc::in6_pktinfo>();
         for (asked, kept) in [("fe80::1", true), ("2001:db8::1", false)] {

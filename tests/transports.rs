@@ -39,7 +39,7 @@ fn zone() -> String {
     let text = format!("[{}]", (0..10).map(|n| n.to_string().repeat(200)).map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", "));
     format!(
         "zone: gslb.example.com\nsoa: {{mname: ns1, rname: hostmaster}}\nrecords:\n  \"@\": {{NS: [ns1]}}\n  ns1: {{A: 192.0.2.53}}\n  \
-         www: {{steer: www}}\n  long: {{TXT: {text}}}\n"
+         www: {{steer: www}}\n  shop: {{CNAME: www}}\n  long: {{TXT: {text}}}\n"
     )
 }
 
@@ -58,16 +58,26 @@ struct Server {
 
 impl Server {
     fn start(name: &str) -> Server {
+        let mut server = Server::open(name);
+        server.answer();
+        server
+    }
+
+    /// What arrives waits until [`Server::answer`].
+    fn open(name: &str) -> Server {
         let folder = std::env::temp_dir().join(format!("steersman-transports-{name}-{}", std::process::id()));
         let snapshot = Arc::new(support::snapshot(POLICIES, &[&zone()]).unwrap_or_else(|report| panic!("{report}")));
         let dot = certificate(&folder);
         let certificate = CertificateDer::from_pem_file(&dot.certificate).expect("the certificate of before");
         let settings = Settings { dot: Some(dot), workers: 2, ..snapshot.settings.clone() };
         let board = Arc::new(CounterBoard::new());
-        let mut listeners = Listeners::open(&settings, Arc::clone(&board)).expect("free ports");
+        let listeners = Listeners::open(&settings, Arc::clone(&board)).expect("free ports");
         let published = Arc::new(ArcSwap::from_pointee(support::live(Arc::clone(&snapshot), &BTreeMap::new())));
-        listeners.start(Answering { live: Arc::clone(&published), handed_out: Arc::default() }).expect("threads");
         Server { snapshot, published, board, listeners, certificate, folder }
+    }
+
+    fn answer(&mut self) {
+        self.listeners.start(Answering { live: Arc::clone(&self.published), handed_out: Arc::default() }).expect("threads");
     }
 
     fn address(&self, transport: Transport) -> SocketAddr {
@@ -76,13 +86,17 @@ impl Server {
     }
 
     fn over_udp(&self, query: &[u8]) -> Vec<u8> {
+        receive_udp(&self.send_udp(&[query.to_vec()]))
+    }
+
+    /// Sends all from one socket, which the answers come back to.
+    fn send_udp(&self, queries: &[Vec<u8>]) -> UdpSocket {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.set_read_timeout(Some(PATIENT)).expect("a timeout above zero");
-        socket.send_to(query, self.address(Transport::Udp)).expect("room in the socket");
-        let mut response = vec![0; 65_535];
-        let len = socket.recv(&mut response).expect("an answer");
-        response.truncate(len);
-        response
+        for query in queries {
+            socket.send_to(query, self.address(Transport::Udp)).expect("room in the socket");
+        }
+        socket
     }
 
     fn connect(&self, transport: Transport) -> TcpStream {
@@ -122,6 +136,13 @@ fn certificate(folder: &Path) -> DotSettings {
     std::fs::write(&certificate, made.cert.pem()).expect("a writable directory");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("a writable directory");
     DotSettings { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], certificate, key }
+}
+
+fn receive_udp(socket: &UdpSocket) -> Vec<u8> {
+    let mut response = vec![0; 65_535];
+    let len = socket.recv(&mut response).expect("an answer");
+    response.truncate(len);
+    response
 }
 
 fn over_stream(mut stream: impl Read + Write, query: &[u8]) -> Vec<u8> {
@@ -170,6 +191,23 @@ fn an_answer_is_the_same_to_the_octet_over_every_transport() {
             assert_eq!((&udp, &udp), (&tcp, &tls), "{label} {qtype:?} {edns:?}");
             assert_eq!(read(&udp).metadata.id, 0x1234);
         }
+    }
+    server.stop();
+}
+
+#[test]
+fn queries_that_come_in_one_batch_with_rubbish_between_them_get_the_answers_that_each_gets_alone() {
+    let mut server = Server::open("batch");
+    let labels = ["www", "missing", "shop", "ns1", "SHOP", "long", "Www"];
+    let queries: Vec<_> = (0..100).zip(labels.iter().cycle()).map(|(id, label)| query(id, label, Rtype::A, Some(1232))).collect();
+    let response = [&[0xff, 0xff, 0x80], &[0; 20][..]].concat();
+    let batch: Vec<_> = queries.iter().flat_map(|query| [query.clone(), query[..5].to_vec(), response.clone()]).collect();
+    let socket = server.send_udp(&batch);
+    server.answer();
+    let answers: Vec<_> = queries.iter().map(|_| receive_udp(&socket)).collect();
+    for (query, answer) in queries.iter().zip(&answers) {
+        assert_eq!(*answer, server.over_udp(query));
+        assert_eq!(answer[..2], query[..2]);
     }
     server.stop();
 }

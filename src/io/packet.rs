@@ -34,6 +34,9 @@ pub trait PacketIo: Sized {
     /// [`ANSWER_MAX`] octets of answer. `Some(len)` queues the first `len` of them, `None` sends nothing.
     fn answer_each(&mut self, answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>);
 
+    /// Has the kernel give what comes from now on to the other sockets of the address. What waits here stays, and can be answered.
+    fn leave(&mut self);
+
     /// Sends what was queued. Never waits: an answer the kernel has no room for is lost, as the network could lose it.
     fn send(&mut self) -> Sent;
 }
@@ -163,6 +166,10 @@ impl PacketIo for OneByOne {
     fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
         let Some((len, source)) = self.received else { return };
         self.queued = answer(0, source.ip(), &self.query[..len], &mut self.answer[..]);
+    }
+
+    fn leave(&mut self) {
+        // There is no portable way, and no other socket: without batches there is one worker for an address.
     }
 
     fn send(&mut self) -> Sent {

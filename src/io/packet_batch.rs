@@ -166,6 +166,17 @@ impl PacketIo for Batch {
         }
     }
 
+    /// Connects the socket to itself: of sockets that share an address, Linux chooses for a stranger's datagram only among those
+    /// that are not connected (since 5.4), and a connected one may still send anywhere.
+    fn leave(&mut self) {
+        let Ok(mut own) = self.socket.local_addr() else { return };
+        if own.ip().is_unspecified() {
+            own.set_ip(if own.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        // Whoever cannot leave may lose what comes between the last look and the end, as on older systems.
+        let _ = self.socket.connect(own);
+    }
+
     fn send(&mut self) -> Sent {
         let mut done = Sent::default();
         while done.sent + done.lost < self.queue.len() {
@@ -431,6 +442,45 @@ mod tests {
     }
 
     #[test]
+    fn one_of_two_sockets_leaves_with_what_it_has_and_the_other_gets_the_rest() {
+        let bound = |addr: SocketAddr| {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
+            socket.set_reuse_port(true).expect("a fresh socket");
+            socket.bind(&addr.into()).expect("a free port, or one of ours");
+            let socket = UdpSocket::from(socket);
+            Batch::configure(&socket).expect("options that Linux knows");
+            socket
+        };
+        let stays = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let to = stays.local_addr().expect("a bound socket");
+        let (mut stays, mut leaves) = (Batch::new(stays), Batch::new(bound(to)));
+        // Many clients, so that the kernel gives some to each socket.
+        let clients: Vec<UdpSocket> = (0..64).map(|_| client("127.0.0.1")).collect();
+        let ask = || clients.iter().for_each(|client| assert_eq!(client.send_to(&[1, 2], to).expect("room in the socket"), 2));
+        ask();
+        leaves.leave();
+        let mut answered = 0;
+        while let Ok(received @ 1..) = leaves.receive(Patience::Never) {
+            leaves.answer_each(|_, _, _, answer| {
+                answer[..2].copy_from_slice(&[2, 1]);
+                Some(2)
+            });
+            assert_eq!(leaves.send(), Sent { sent: received, lost: 0 });
+            answered += received;
+        }
+        assert!((1..64).contains(&answered), "{answered} of 64");
+        mirror(&mut stays, 64 - answered);
+        ask();
+        assert_eq!(leaves.receive(Patience::Never).expect("a healthy socket"), 0, "it has left");
+        mirror(&mut stays, 64);
+        for client in &clients {
+            for _ in 0..2 {
+                assert_eq!(client.recv(&mut [0; 16]).expect("an answer"), 2);
+            }
+        }
+    }
+
+    #[test]
     fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
         let (mut batch, port) = wildcard(Ipv4Addr::UNSPECIFIED.into());
         let client = client("127.0.0.1");
@@ -571,6 +621,20 @@ mod tests {
         assert_eq!(batch.send(), Sent { sent: 2, lost: 2 });
         assert_eq!(batch.trains, Trains::Run);
         assert_eq!(answered.recv(&mut [0; 128]).expect("an answer"), 60);
+    }
+
+    #[test]
+    fn no_answer_is_fragmented_on_the_way_whatever_is_said_of_the_path() {
+        for (addr, level, name, how) in [
+            ("127.0.0.1", libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+            ("::1", libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        ] {
+            let (batch, _) = promises::serving::<Batch>(addr);
+            let (mut value, mut len): (libc::c_int, _) = (-1, size_of::<libc::c_int>() as libc::socklen_t);
+            // SAFETY: the pointers are those of an int and of its length, which live through the call.
+            let result = unsafe { libc::getsockopt(batch.socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len) };
+            assert_eq!((result, value), (0, how), "{addr}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Talk<S> {
     inbox: Vec<u8>,
     /// Answers that the stream had no room for.
     outbox: Vec<u8>,
+    /// Whether it ever brought a whole message.
+    has_asked: bool,
     /// Whether the peer has shut down its side; what it said before may still be unread.
     has_peer_ended: bool,
     /// Whether we have ended our side, and only wait for the peer to end its own.
@@ -80,7 +82,8 @@ impl<S> Talk<S> {
     /// A conversation that begins now.
     pub fn new(stream: S, client: Client, idle: Duration, now: Instant) -> Talk<S> {
         let deadline = now + idle;
-        Talk { stream, client, idle, deadline, inbox: Vec::new(), outbox: Vec::new(), has_peer_ended: false, is_leaving: false }
+        let (inbox, outbox) = (Vec::new(), Vec::new());
+        Talk { stream, client, idle, deadline, inbox, outbox, has_asked: false, has_peer_ended: false, is_leaving: false }
     }
 
     /// What it is held over.
@@ -91,6 +94,11 @@ impl<S> Talk<S> {
     /// When it is to be given up. Moves away with what happens in turns, and comes nearer only by [`Talk::leave`].
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Whether the peer's first query is still to come.
+    pub fn is_awaited(&self) -> bool {
+        !self.has_asked && !self.is_leaving
     }
 
     /// Whether [`Talk::leave`] was called.
@@ -135,6 +143,7 @@ impl<S: Read + Write> Talk<S> {
         };
         let done = answer(desk, &self.client, arrived, output);
         if done.messages > 0 {
+            self.has_asked = true;
             self.deadline = now + self.idle;
         }
         self.inbox = arrived[done.read..].to_vec();

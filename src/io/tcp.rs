@@ -7,7 +7,7 @@
 //!
 //! A connection ends when the client has said everything (it may shut down its side first and still gets all answers), when no
 //! whole query came for the idle time (the beginning of a query does not count), when answers could not be written for
-//! as long, at a message of length zero, or in peace when the worker stops.
+//! as long, at a message of length zero, or in peace when the worker stops; then whoever has just connected may still ask.
 //!
 //! What an answer costs here is a read and a write, shared by all queries that one read brought; the wait and one look at
 //! the clock are shared by all connections of a turn. What an idle connection costs is its [`Seat`]. Knows no DNS.
@@ -79,6 +79,10 @@ const EVENTS: usize = 256;
 
 /// How many connections are accepted in one turn: about as much work as answering twice as many queries of the others.
 const ACCEPTS: usize = 32;
+
+/// How long a worker that stops waits for the first query of those who are connected: clients connect and ask at once, so it
+/// is under way. A round trip around the world, and a lost packet.
+const FIRST_QUERY: Duration = Duration::from_secs(1);
 
 /// One thread with its connections.
 struct Worker<E> {
@@ -154,20 +158,30 @@ impl<E: Engine> Worker<E> {
     }
 
     /// Answers all who have connected and asked by now, and ends every connection in peace.
-    fn finish(mut self, deadline: Instant) {
+    fn finish(&mut self, deadline: Instant) {
         // The kernel has completed the connections that wait; closing the listener would reset them.
         self.door = Door::Knocked;
         while self.door == Door::Knocked && self.now < deadline {
-            self.now = Instant::now();
-            self.accept_some();
+            self.turn(deadline);
         }
+        // Nothing else comes between: whoever came during the last turn, and then the end.
+        self.door = Door::Knocked;
+        self.accept_some();
         (self.listener, self.door) = (None, Door::Quiet);
+        self.await_first_queries(deadline.min(self.now + FIRST_QUERY));
         self.is_stopping = true;
         for (key, seat) in &mut self.seats {
             seat.make_ready(key, &mut self.ready);
         }
         while !self.seats.is_empty() && self.now < deadline {
             self.turn(deadline);
+        }
+    }
+
+    /// Goes on until everybody has asked something.
+    fn await_first_queries(&mut self, latest: Instant) {
+        while self.now < latest && self.seats.iter().any(|(_, seat)| seat.talk.is_awaited()) {
+            self.turn(latest);
         }
     }
 
@@ -604,6 +618,16 @@ mod tests {
         worker.join().expect("a worker that does not panic");
     }
 
+    #[test]
+    fn a_stop_does_not_wait_for_long_for_those_who_say_nothing() {
+        let server = server(LIMITS);
+        let mut silent = server.connect();
+        server.signal.stop_by(Instant::now() + PATIENT);
+        assert!(is_closed(&mut silent));
+        drop(silent);
+        server.thread.join().expect("a worker that does not panic");
+    }
+
     //--- The worker, turn by turn
 
     /// A worker on this thread, that does what it is told.
@@ -719,6 +743,28 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_connected_before_a_stop_may_ask_after_it() {
+        let mut scene = scene(LIMITS);
+        let _known = scene.inside();
+        let mut new = Client::connect(scene.addr).expect("a listening server");
+        new.set_read_timeout(Some(PATIENT)).expect("a timeout above zero");
+        let Scene { worker, board, .. } = &mut scene;
+        let answer = thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                // It is the stop that lets the connection in: nothing else does anything here.
+                while board.totals().of(Transport::Tcp).connections.accepted < 2 {
+                    thread::yield_now();
+                }
+                new.write_all(&framed(&query(1))).expect("an open connection");
+                read_message(&mut new)
+            });
+            worker.finish(Instant::now() + PATIENT);
+            asking.join().expect("an answer")
+        });
+        assert_eq!(answer[8..], query(1));
+    }
+
+    #[test]
     fn an_idle_connection_is_closed_at_its_deadline_and_not_before() {
         let mut scene = scene(LIMITS);
         let mut client = scene.inside();
@@ -746,6 +792,18 @@ mod tests {
         let _hasty = scene.inside();
         scene.wait_to(scene.worker.now + Duration::from_secs(1));
         assert_eq!(scene.totals().connections.timed_out, 1);
+    }
+
+    #[test]
+    fn a_query_and_the_end_behind_it_are_heard_also_when_the_kernel_reports_them_together() {
+        let mut scene = scene(LIMITS);
+        let mut client = scene.inside();
+        client.write_all(&framed(&query(1))).expect("an open connection");
+        client.shutdown(Shutdown::Write).expect("an open connection");
+        scene.turn_until(|scene| scene.worker.seats.is_empty());
+        assert_eq!(scene.totals().connections, ConnectionTotals { open: 0, accepted: 1, refused: 0, timed_out: 0 });
+        assert_eq!(read_message(&mut client)[8..], query(1));
+        assert!(is_closed(&mut client));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub fn serve<P: PacketIo, E: Engine>(mut packets: P, mut desk: Desk<E>, stopping
             stay_awake(&mut packets, &mut desk, stopping);
         }
     }
+    packets.leave();
     let deadline = stopping.deadline();
     while turn(&mut packets, &mut desk, Patience::Never) > 0 && Instant::now() < deadline {}
 }
@@ -133,6 +134,7 @@ mod tests {
         fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
             assert!(answer(0, [127, 0, 0, 1].into(), QUERY, &mut [0; QUERY_MAX]).is_some());
         }
+        fn leave(&mut self) {}
         fn send(&mut self) -> Sent {
             Sent { sent: 0, lost: 1 }
         }
@@ -180,6 +182,7 @@ mod tests {
             std::iter::empty()
         }
         fn answer_each(&mut self, _: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {}
+        fn leave(&mut self) {}
         fn send(&mut self) -> Sent {
             Sent::default()
         }

@@ -82,9 +82,9 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Upper ends of the histogram, in seconds: from a refused connection with a hurried second probe to sleepy monitors.
 pub const DETECTION_BOUNDS_S: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0];
 
-/// Batches that are remembered of a pool at most; then the closest two become one. At a look every quarter of a second these are eight
-/// seconds in full detail, and as much as a long TTL needs with less.
-const BATCHES_MAX: usize = 32;
+/// Batches that are remembered of a pool at most; then two become one. Over five minutes this leaves each about an eighth of its age wide,
+/// so that what was handed out a few seconds ago is known to the second.
+const BATCHES_MAX: usize = 56;
 
 impl Exposure {
     /// Nobody has died.
@@ -185,8 +185,10 @@ impl History {
         self.0.retain(|batch| batch.left_after(now) > 0.0 || now.since(batch.at) < FAILING_FOR_MAX);
         self.0.push(batch);
         if self.0.len() > BATCHES_MAX {
-            let gap = |index: &usize| self.0[index + 1].at.since(self.0[*index].at);
-            let closest = (0..self.0.len() - 1).min_by_key(gap).expect("more than one");
+            // The closest two, as seen from now: the older, the less detail is needed.
+            let gap = |index: usize| self.0[index + 1].at.since(self.0[index].at).as_secs_f64();
+            let seen = |index: usize| gap(index) / now.since(self.0[index].at).as_secs_f64().max(f64::MIN_POSITIVE);
+            let closest = (0..self.0.len() - 1).min_by(|left, right| seen(*left).total_cmp(&seen(*right))).expect("more than one");
             let later = self.0.remove(closest + 1);
             self.0[closest] = self.0[closest].and(&later);
         }
@@ -279,8 +281,15 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_of_answers_takes_no_detail_from_the_last_seconds() {
+        let mut exposure = account(100, 5, 3_600_000);
+        assert!(exposure.histories.values().all(|history| history.0.len() <= BATCHES_MAX));
+        let dead = die(&mut exposure, &live(&["a"]), 3_596_000, 3_600_000);
+        assert!(close(dead.exposure_s, 900.0 * 4.5) && close(dead.answers, 900.0), "{dead:?}");
+    }
+
+    #[test]
     fn long_ttls_are_remembered_with_less_detail_and_the_same_sum() {
-        // 240 looks make 32 batches.
         let mut exposure = account(100, 60, 60_000);
         assert!(exposure.histories.values().all(|history| history.0.len() <= BATCHES_MAX));
         let dead = die(&mut exposure, &live(&["a"]), 50_000, 60_000);

@@ -83,6 +83,8 @@ pub(super) enum SendFailure {
     Interrupted,
     /// No room in the kernel: the others would meet the same.
     NoRoom,
+    /// The interface takes no packet of this size.
+    TooLong,
     /// This answer only.
     ThisAnswer,
 }
@@ -93,6 +95,7 @@ impl SendFailure {
             io::ErrorKind::Interrupted => SendFailure::Interrupted,
             io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => SendFailure::NoRoom,
             _ if error.raw_os_error() == Some(libc::ENOBUFS) => SendFailure::NoRoom,
+            _ if error.raw_os_error() == Some(libc::EMSGSIZE) => SendFailure::TooLong,
             _ => SendFailure::ThisAnswer,
         }
     }
@@ -334,6 +337,7 @@ mod tests {
         let failure = |code| SendFailure::of(&io::Error::from_raw_os_error(code));
         assert_eq!(failure(libc::EINTR), SendFailure::Interrupted);
         assert_eq!([failure(libc::EAGAIN), failure(libc::ENOBUFS), failure(libc::ENOMEM)], [SendFailure::NoRoom; 3]);
+        assert_eq!(failure(libc::EMSGSIZE), SendFailure::TooLong);
         assert_eq!([failure(libc::EINVAL), failure(libc::ENETUNREACH), failure(libc::EPERM)], [SendFailure::ThisAnswer; 3]);
     }
 

@@ -7,7 +7,7 @@
 //! On a wildcard address the kernel tells with each datagram which address it was sent to (IP_PKTINFO, RFC 3542 section
 //! 6.1); the answer carries it back, so that it leaves from the address asked.
 //!
-//! Answers are never fragmented: they are small enough for any sane path, and what the kernel believes of the path's MTU is
+//! Answers are not fragmented, but where an interface takes less than our largest: they are small enough for any sane path, and what the kernel believes of the path's MTU is
 //! ignored, since anybody can forge the ICMP message it comes from. IPv4 packets say so themselves by their DF bit (RFC 9715
 //! section 3.1), which IP_PMTUDISC_PROBE sets; it also saves the kernel the choice of an identification for each (RFC 6864
 //! section 4.1), a fortieth of what an answer costs. IPv6 routers never fragment; IPV6_PMTUDISC_OMIT ignores the lore.
@@ -49,6 +49,8 @@ pub struct Batch {
     answers: Vec<libc::iovec>,
     /// Whether trains leave this socket.
     trains: Trains,
+    /// Whether the kernel may fragment answers.
+    fragments: bool,
 }
 
 /// What is known of trains on this socket.
@@ -123,7 +125,8 @@ impl PacketIo for Batch {
         let incoming = (0..BATCH).map(|index| unsafe { incoming_header(base.add(index)) }).collect();
         let outgoing = vec![empty_header(); BATCH];
         let (queue, answers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        let mut batch = Batch { socket, wildcard, slots, incoming, outgoing, received: BATCH, queue, answers, trains: Trains::Run };
+        let mut batch =
+            Batch { socket, wildcard, slots, incoming, outgoing, received: BATCH, queue, answers, trains: Trains::Run, fragments: false };
         batch.forget_received();
         batch
     }
@@ -189,11 +192,13 @@ impl PacketIo for Batch {
                 }
                 Err(error) => match SendFailure::of(&error) {
                     SendFailure::Interrupted => {}
+                    // Once: afterwards the kernel cuts it.
+                    SendFailure::TooLong if self.may_be_cut() => {}
                     SendFailure::NoRoom => done.lost = self.queue.len() - done.sent,
-                    SendFailure::ThisAnswer if self.outgoing[0].msg_hdr.msg_iovlen as usize > 1 => {
+                    SendFailure::TooLong | SendFailure::ThisAnswer if self.outgoing[0].msg_hdr.msg_iovlen as usize > 1 => {
                         self.trains = Trains::Doubted { until: at + self.outgoing[0].msg_hdr.msg_iovlen as usize };
                     }
-                    SendFailure::ThisAnswer => done.lost += 1,
+                    SendFailure::TooLong | SendFailure::ThisAnswer => done.lost += 1,
                 },
             }
         }
@@ -231,6 +236,14 @@ impl Batch {
             header.msg_hdr.msg_controllen = control as _;
         }
         self.received = 0;
+    }
+
+    /// Lets the kernel fragment answers of this socket from now on, since an interface takes less than our largest answer: a rare
+    /// kind of network, in which a fragment is better than nothing. Says whether that is new.
+    fn may_be_cut(&mut self) -> bool {
+        let is_v4 = self.socket.local_addr().is_ok_and(|addr| addr.is_ipv4());
+        let is_new = is_v4 && !std::mem::replace(&mut self.fragments, true);
+        is_new && set_option(&self.socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT).is_ok()
     }
 
     fn query_len(&self, index: usize) -> usize {

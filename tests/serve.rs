@@ -458,10 +458,11 @@ fn an_override_survives_the_loss_of_the_process_and_ends_by_itself() {
     let backends = Backend::some(54, 2);
     let config = Config::new(&failover(&backends), WWW);
     config.server("state_dir: state\n");
-    let server = config.serve();
+    let mut server = config.serve();
     stdout(&config.command(&["override", "set", "down", "pool:p0", "--reason", "moved"]));
     stdout(&config.command(&["override", "set", "down", "m0", "--reason", "twice", "--for", "1s"]));
     server.signal("KILL");
+    server.wait_end();
     let server = config.serve();
     assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()], "from the first answer on");
     server.wait_line(&["override down of member:m0", "twice: expired"]);

@@ -6,6 +6,7 @@
 use super::baseline::Count;
 use super::scenarios::{Operation, Scenario, chosen};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, id};
 
@@ -14,7 +15,21 @@ const CALLGRIND: [&str; 3] = ["--tool=callgrind", "--dump-after=*ready_for_callg
 
 /// All that the program inside sees of the outside: the C library and the loader obey variables, and even their mere length
 /// moves the stack.
-const SURROUNDINGS: [(&str, &str); 1] = [("PATH", "/usr/local/bin:/usr/bin:/bin")];
+///
+/// The C library copies in the way that it holds best for the processor and its caches: with `rep movsb`, which callgrind
+/// counts as one instruction an octet, or in vectors of this or that width. It is told to copy alike on every machine
+/// ("Hardware Capability Tunables" in its manual).
+const SURROUNDINGS: [(&str, &str); 2] = [
+    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM,-AVX,-AVX2,-AVX512VL:glibc.cpu.x86_non_temporal_threshold=1000000000"),
+];
+
+/// The name by which the program inside is run: the path of the real one lies on its stack, too, and is another on another
+/// machine.
+const INSIDE: &str = "./counted";
+
+/// The begin of the names of callgrind's dumps.
+const DUMP: &str = "dump";
 
 /// Gets a scenario ready: its input is made and was used once, so that nothing is new to the allocator or the loader.
 #[inline(never)]
@@ -54,34 +69,36 @@ pub fn count(filter: &str) -> Result<Vec<Count>, String> {
     chosen(filter)?;
     let directory = std::env::temp_dir().join(format!("steersman-counts-{}", id()));
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let counts = count_into(&directory.join("dump"), filter);
+    let counts = count_into(&directory, filter);
     // A directory that stays in /tmp does no harm.
     let _ = fs::remove_dir_all(&directory);
     counts
 }
 
-fn count_into(dump: &Path, filter: &str) -> Result<Vec<Count>, String> {
+fn count_into(directory: &Path, filter: &str) -> Result<Vec<Count>, String> {
     let own = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
+    symlink(&own, directory.join(INSIDE)).map_err(|error| format!("a link in {}: {error}", directory.display()))?;
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(CALLGRIND).arg(format!("--callgrind-out-file={}", dump.display())).arg(own).args(["inside", filter]);
-    let Output { status, stdout, stderr } =
-        valgrind.env_clear().envs(SURROUNDINGS).output().map_err(|error| format!("valgrind: {error}"))?;
+    valgrind.args(CALLGRIND).arg(format!("--callgrind-out-file={DUMP}")).args([INSIDE, "inside", filter]);
+    let ran = valgrind.current_dir(directory).env_clear().envs(SURROUNDINGS).output();
+    let Output { status, stdout, stderr } = ran.map_err(|error| format!("valgrind: {error}"))?;
     if !status.success() {
         return Err(format!("valgrind ended with {status}:\n{}", String::from_utf8_lossy(&stderr)));
     }
-    String::from_utf8_lossy(&stdout).lines().enumerate().map(|(index, line)| read(dump, 2 * index + 2, line)).collect()
+    String::from_utf8_lossy(&stdout).lines().enumerate().map(|(index, line)| read(directory, 2 * index + 2, line)).collect()
 }
 
 /// The count of the scenario whose dump has this number.
-fn read(dump: &Path, number: usize, line: &str) -> Result<Count, String> {
+fn read(directory: &Path, number: usize, line: &str) -> Result<Count, String> {
     let run = line.split_once(' ').and_then(|(name, rounds)| Some((name, rounds.parse::<u64>().ok()?)));
     let (scenario, rounds) = run.ok_or_else(|| format!("`{line}` is not a scenario and how often it was run"))?;
-    let path = format!("{}.{number}", dump.display());
-    let text = fs::read_to_string(&path).map_err(|error| format!("callgrind's dump of {scenario}: {path}: {error}"))?;
+    let path = directory.join(format!("{DUMP}.{number}"));
+    let text = fs::read_to_string(&path).map_err(|error| format!("callgrind's dump of {scenario}: {}: {error}", path.display()))?;
     // Were the numbers shifted, the counts would be those of something else.
     let is_ours = text.lines().any(|line| line.starts_with("desc: Trigger: ") && line.contains("counted_by_callgrind"));
     let total = text.lines().find_map(|line| line.strip_prefix("summary: ")?.trim().parse::<u64>().ok());
-    let total = total.filter(|_| is_ours).ok_or_else(|| format!("callgrind's dump of {scenario}, {path}, is not what it should be"))?;
+    let total =
+        total.filter(|_| is_ours).ok_or_else(|| format!("callgrind's dump of {scenario}, {}, is not what it should be", path.display()))?;
     Ok(Count { scenario: scenario.to_owned(), instructions: (total + rounds / 2) / rounds })
 }
 

@@ -22,6 +22,7 @@
 //! Only `io` and `cli` touch the world; `tests/tidy.rs` holds who may name whom.
 
 pub mod answer;
+pub mod beliefs;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod dns;
 pub mod explain;
 pub mod geo;
 pub mod health;
+pub mod human;
 pub mod ids;
 pub mod io;
 pub mod judge;

@@ -127,7 +127,7 @@ fn table(overrides: &[OverrideStatus], now_unix_s: u64) -> String {
     }
     let row = |one: &OverrideStatus| {
         let state = if one.break_glass { format!("{} (glass broken)", one.state) } else { one.state.clone() };
-        vec![one.selector.clone(), state, one.owner.clone(), one.outlook(now_unix_s), one.reason.clone()]
+        vec![one.selector.clone(), state, one.owner.clone(), one.outlook(now_unix_s).unwrap_or_default(), one.reason.clone()]
     };
     let rows: Vec<Vec<String>> = std::iter::once(HEAD.map(String::from).to_vec()).chain(overrides.iter().map(row)).collect();
     columns(&rows)

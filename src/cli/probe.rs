@@ -5,7 +5,7 @@
 use super::table::columns;
 use super::{block_on, complain, say};
 use crate::health::Observation;
-use crate::io::human::span;
+use crate::human::span;
 use crate::io::prober::{Examination, Prober, Step};
 use crate::io::watch::Fingerprint;
 use crate::io::{clock, files};

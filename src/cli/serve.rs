@@ -1,10 +1,10 @@
 //! `steersman serve`: the real thing.
 
 use super::{block_on, complain, fail};
+use crate::beliefs::Change;
 use crate::diagnostic::Diagnostics;
-use crate::io::change::Change;
+use crate::human::count;
 use crate::io::files;
-use crate::io::human::count;
 use crate::io::metrics::transport_word;
 use crate::io::serve::{Addresses, Plan, Reload, Signals, serve};
 use crate::io::watch::Fingerprint;

@@ -2,8 +2,8 @@
 
 use super::table::columns;
 use super::{fail, say};
+use crate::human::{count, span};
 use crate::io::admin_client::{self, Response};
-use crate::io::human::{count, span};
 use crate::io::status::{AddressStatus, MemberStatus, PoolStatus, StatusView};
 use crate::snapshot::AdminAddr;
 use std::process::ExitCode;

@@ -4,8 +4,6 @@
 //! [`Live`] view, at most one a millisecond. A reload is compiled beside the task and adopted in between two events, so that
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
-use super::beliefs::Beliefs;
-use super::change::{Change, MemberChange, OverrideChange};
 use super::clock::Clock;
 use super::exposure::{Death, Exposure, LOOK_EVERY};
 use super::handed_out::AnswerBoard;
@@ -14,8 +12,11 @@ use super::order::{OrderReport, OverrideStatus};
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
-use super::state::{Saved, StateFile};
+use super::state::StateFile;
 use super::status::{Circumstances, StatusView};
+use crate::beliefs::Beliefs;
+use crate::beliefs::Saved;
+use crate::beliefs::{Change, MemberChange, OverrideChange};
 use crate::clock::Moment;
 use crate::health::{Doubt, Observation, ProbeOrder, Status, Token};
 use crate::judge::{Order, Selector};
@@ -593,7 +594,7 @@ fn broken(panic: &tokio::task::JoinError) -> Findings {
 }
 
 fn count_errors(findings: &Findings) -> String {
-    super::human::count(findings.errors, "error")
+    crate::human::count(findings.errors, "error")
 }
 
 fn report(result: ReloadResult, generation: u64, message: &str, findings: Findings) -> ReloadReport {

@@ -1,10 +1,8 @@
 //! Overrides as they travel: to the admin interface and back, and into the state file. One set of types for all three.
 
-use super::human::span;
-use crate::judge::{Force, Note, Override, Progress};
+use crate::beliefs::outlook;
+use crate::judge::{Force, Override, Progress};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
-use std::time::Duration;
 
 /// An override.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -92,36 +90,9 @@ impl OverrideStatus {
         })
     }
 
-    /// What it does now, and what comes next, in words.
-    pub fn outlook(&self, now_unix_s: u64) -> String {
-        let until = |unix_s: u64| span(Duration::from_secs(unix_s.saturating_sub(now_unix_s)));
-        let mut text = match (self.removes_unix_s, self.gone_unix_s) {
-            (Some(removes), _) if removes > now_unix_s => format!("TTL lowered, answered for {} more", until(removes)),
-            (_, Some(gone)) if gone > now_unix_s => format!("answered no more, in caches for {} at most", until(gone)),
-            (_, Some(_)) => "answered no more, and in no cache".to_owned(),
-            (_, None) => "in force".to_owned(),
-        };
-        match self.expires_unix_s {
-            Some(expires) => write!(text, "; ends in {}", until(expires)).expect("a string takes everything"),
-            None => text.push_str("; until it is cleared"),
-        }
-        text
-    }
-}
-
-/// What is held for or against a member, in words that follow its name.
-pub fn note_words(note: &Note, now_unix_s: u64) -> String {
-    match note {
-        Note::Forced(one) => {
-            let glass = if one.break_glass { ", breaking the glass" } else { "" };
-            let outlook = OverrideStatus::from(one).outlook(now_unix_s);
-            format!("is forced {} by {}{glass} ({}): {outlook}", one.force.word(), one.owner, one.reason)
-        }
-        Note::Kept(protection) => format!("seems dead, and is kept by the protection `{protection}`"),
-        Note::HeldBack(Duration::MAX) => "is up, and held back until an operator releases it".to_owned(),
-        Note::HeldBack(released_in) => format!("is up, and held back for {} more", span(*released_in)),
-        Note::Returning(permille) => format!("is coming back, with {} % of its share so far", permille / 10),
-        Note::Slow => "is slow against its siblings, and ranked last".to_owned(),
+    /// What it does now, and what comes next, in words; none when it is not an override that this program knows.
+    pub fn outlook(&self, now_unix_s: u64) -> Option<String> {
+        Some(outlook(&self.clone().parse()?, now_unix_s))
     }
 }
 
@@ -148,20 +119,5 @@ mod tests {
             assert_eq!(OverrideStatus::from(&one).parse(), Some(one));
         }
         assert_eq!(OverrideStatus { state: "sideways".into(), ..OverrideStatus::from(&drain()) }.parse(), None);
-    }
-
-    #[test]
-    fn a_drain_says_what_comes_next() {
-        let outlook = |now| OverrideStatus::from(&drain()).outlook(now);
-        assert_eq!(outlook(1_020), "TTL lowered, answered for 10s more; ends in 1h59m");
-        assert_eq!(outlook(1_030), "answered no more, in caches for 5s at most; ends in 1h59m");
-        assert_eq!(outlook(1_035), "answered no more, and in no cache; ends in 1h59m");
-    }
-
-    #[test]
-    fn a_note_follows_the_name_of_a_member() {
-        assert!(note_words(&Note::Forced(drain()), 1_020).starts_with("is forced drain by alice (disk swap): TTL lowered"));
-        assert_eq!(note_words(&Note::HeldBack(Duration::from_secs(61)), 0), "is up, and held back for 1m1s more");
-        assert_eq!(note_words(&Note::Returning(550), 0), "is coming back, with 55 % of its share so far");
     }
 }

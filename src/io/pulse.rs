@@ -1,8 +1,8 @@
 //! Whether the server is fit to be asked: what `/readyz` and `/livez` read.
 
 use super::clock::Clock;
-use super::human::span;
 use crate::clock::Moment;
+use crate::human::span;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! A server from start to end: sockets first, then a look at everything, then answers; and an orderly end.
 
 use super::admin::{self, Admin, Bound};
-use super::beliefs::Beliefs;
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
@@ -12,8 +11,10 @@ use super::open_files;
 use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
-use super::state::{Forgotten, Saved, StateFile};
+use super::state::{Forgotten, StateFile};
 use super::watch::{self, Fingerprint};
+use crate::beliefs::Beliefs;
+use crate::beliefs::Saved;
 use crate::clock::Moment;
 use crate::snapshot::{Settings, Snapshot};
 use std::hash::{BuildHasher, RandomState};

@@ -5,8 +5,8 @@
 
 use super::clock::wall_unix_s;
 use super::order::OverrideStatus;
+use crate::beliefs::{HeldBack, Saved};
 use crate::health::Status;
-use crate::judge::Override;
 use crate::prefix::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,37 +15,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What is worth remembering.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Saved {
-    /// Verdicts by target identity; those unknown are left out.
-    pub targets: BTreeMap<String, Status>,
-    /// The names of the last usable members by pool, then by [`Family::index`].
-    pub pools: BTreeMap<String, [Vec<String>; 2]>,
-    /// What operators ordered; never too old.
-    pub overrides: Vec<Override>,
-    /// Addresses that are up, and wait for an operator or their time.
-    pub held_back: Vec<HeldBack>,
-}
-
-/// An address that waits to be let back.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HeldBack {
-    /// Its pool.
-    pub pool: String,
-    /// The member.
-    pub member: String,
-    /// Of this family.
-    pub family: Family,
-}
-
-impl Saved {
-    /// Whether a member was among the last usable ones of its pool.
-    pub fn was_usable(&self, pool: &str, family: Family, member: &str) -> bool {
-        self.pools.get(pool).is_some_and(|families| families[family.index()].iter().any(|name| name == member))
-    }
-}
 
 /// The file's name below the state directory.
 const NAME: &str = "verdicts.json";
@@ -115,7 +84,7 @@ impl fmt::Display for Forgotten {
             Forgotten::Unreadable(error) => write!(f, "it cannot be read: {error}"),
             Forgotten::Malformed(error) => write!(f, "it is malformed: {error}"),
             Forgotten::FromTheFuture(version) => write!(f, "it has version {version}, and this program knows up to {VERSION}"),
-            Forgotten::TooOld(age, _) => write!(f, "it is {} old, more than state_max_age", super::human::span(*age)),
+            Forgotten::TooOld(age, _) => write!(f, "it is {} old, more than state_max_age", crate::human::span(*age)),
         }
     }
 }
@@ -233,7 +202,7 @@ fn decode(text: &str, now_unix_s: u64, max_age: Duration) -> Result<Saved, Forgo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Force, Progress};
+    use crate::judge::{Force, Override, Progress};
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -2,12 +2,11 @@
 //!
 //! Written by the server and read by `steersman status`: one set of types for both. Fields are only ever added.
 
-use super::beliefs::{Beliefs, usable_members};
-use super::change::result_words;
 use super::clock::Clock;
 use super::exposure::{DETECTION_BOUNDS_S, Exposure};
-use super::order::{OverrideStatus, note_words};
+use super::order::OverrideStatus;
 use super::prober::Seen;
+use crate::beliefs::{Beliefs, note_words, result_words, usable_members};
 use crate::clock::Moment;
 use crate::health::{Status, Suspicion};
 use crate::ids::{PoolId, TargetId};
@@ -335,7 +334,7 @@ impl Look<'_> {
         let soonest = seen.filter(|seen| seen.expires_soon).map(|seen| seen.certificate.left(self.unix_s())).min();
         match soonest {
             Some(left) if left.is_zero() => "; the certificate has expired".to_owned(),
-            Some(left) => format!("; the certificate expires in {}", super::human::span(left)),
+            Some(left) => format!("; the certificate expires in {}", crate::human::span(left)),
             None => String::new(),
         }
     }

@@ -39,7 +39,7 @@ impl Certificates {
         seen.insert(Arc::clone(&target.identity), Seen { certificate, expires_soon, told });
         drop(seen);
         if tell {
-            let left = crate::io::human::span(certificate.left(now_unix_s));
+            let left = crate::human::span(certificate.left(now_unix_s));
             tracing::warn!("the certificate of {} expires in {left}", target.identity);
         }
     }

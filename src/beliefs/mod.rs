@@ -1,11 +1,16 @@
 //! What this node believes: the config in force, the verdict on everything in it, and a prepared view of every pool.
 //!
 //! Observations and new snapshots come in; probe orders, changes worth a log line, and [`Live`] views go out. Told the time and
-//! free of sockets and tasks, so that tests drive it by hand; [`super::control`] drives it at work.
+//! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
-use super::change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
-use super::order::note_words;
-use super::state::{HeldBack, Saved};
+mod change;
+mod saved;
+mod words;
+
+pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
+pub use saved::{HeldBack, Saved};
+pub use words::{note_words, outlook};
+
 use crate::clock::Moment;
 use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
 use crate::ids::{Id, PoolId, Table, TargetId};

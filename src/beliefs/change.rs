@@ -1,9 +1,9 @@
 //! What happened to members and pools, in words: one line per change of a verdict or a grade.
 
-use super::human::{count, span};
-use super::order::OverrideStatus;
+use super::words::outlook;
 use crate::clock::Moment;
 use crate::health::{DoubtChange, Observation, Status};
+use crate::human::{count, span};
 use crate::ids::PoolId;
 use crate::judge::{Event, Override, Selector};
 use crate::policy::Grade;
@@ -134,7 +134,7 @@ impl fmt::Display for OverrideChange {
         match self {
             OverrideChange::Set(one, members) => {
                 let glass = if one.break_glass { ", breaking the glass" } else { "" };
-                let outlook = OverrideStatus::from(one).outlook(one.set_unix_s);
+                let outlook = outlook(one, one.set_unix_s);
                 write!(f, "{one} ({}{glass}; {outlook})", count(*members, "member"))
             }
             OverrideChange::Cleared(one) => write!(f, "{one}: cleared"),
@@ -142,7 +142,7 @@ impl fmt::Display for OverrideChange {
             OverrideChange::Passed(event, now_unix_s) => match event {
                 Event::AboutToExpire(one, left_s) => write!(f, "{one}: about to expire, in {}", span(Duration::from_secs(*left_s))),
                 Event::Expired(one) => write!(f, "{one}: expired"),
-                Event::Removed(one) => write!(f, "{one}: {}", OverrideStatus::from(one).outlook(*now_unix_s)),
+                Event::Removed(one) => write!(f, "{one}: {}", outlook(one, *now_unix_s)),
                 Event::Gone(one) => write!(f, "{one}: the last cached answer has expired"),
             },
         }

@@ -12,7 +12,9 @@ pub use saved::{HeldBack, Saved};
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
-use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
+use crate::health::{
+    Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView, Token, Verdict, Wanted,
+};
 use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::judge::{Judge, Note, Order, Override, Place, Refusal, Selector};
 use crate::live::{Live, Remark, Remarks};
@@ -40,6 +42,8 @@ pub struct Beliefs {
     members: Vec<Vec<[Belief; 2]>>,
     /// By target: the pools with a member that it checks.
     readers: Vec<Vec<PoolId>>,
+    /// The pools whose latency somebody reads.
+    timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
     /// Probes that were ordered and not yet answered, and when.
@@ -108,6 +112,7 @@ impl Beliefs {
             moved: now,
             remarks: Arc::default(),
             readers: Vec::new(),
+            timed: Table::new(),
             members: Vec::new(),
             views: Table::new(),
             touched: BTreeSet::new(),
@@ -165,9 +170,18 @@ impl Beliefs {
         if let Some((identity, began)) = self.under_way.remove(&token) {
             self.tallies.entry(identity).or_default().count(&observation, began);
         }
-        let Some(verdict) = self.schedule.handle_observation(token, observation, now) else { return };
-        self.ledger.handle_verdict(&verdict);
-        self.touched.extend(&self.readers[verdict.target.index()]);
+        if let Some(verdict) = self.schedule.handle_observation(token, observation, now) {
+            self.handle_verdict(&verdict);
+        }
+    }
+
+    /// Writes down a verdict, and whom it touches: a latency that moves is no news to pools of which nobody reads it.
+    fn handle_verdict(&mut self, verdict: &TargetVerdict) {
+        let before = self.ledger.verdict(verdict.target);
+        self.ledger.handle_verdict(verdict);
+        let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
+        let readers = self.readers[verdict.target.index()].iter();
+        self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
     }
 
     /// Whether observations still come in as they should.
@@ -179,8 +193,7 @@ impl Beliefs {
     pub fn reflect(&mut self, now: Moment) -> Vec<Change> {
         let (doubts, forgiven) = self.schedule.poll_doubt(now);
         for verdict in forgiven {
-            self.ledger.handle_verdict(&verdict);
-            self.touched.extend(&self.readers[verdict.target.index()]);
+            self.handle_verdict(&verdict);
         }
         let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
         let come_in = self.schedule.is_alive(now);
@@ -285,7 +298,7 @@ impl Beliefs {
     fn refresh_pool(&mut self, id: PoolId, now: Moment, changes: &mut Vec<Change>) {
         let snapshot = Arc::clone(&self.snapshot);
         let pool = &snapshot.graph.pools[id];
-        let verdicts = self.verdicts(pool);
+        let verdicts = self.verdicts(id, pool);
         for (index, member) in pool.members.iter().enumerate() {
             for family in Family::BOTH {
                 changes.extend(self.believe(id, index, member, family, verdicts[index][family.index()].status, now));
@@ -426,6 +439,7 @@ impl Beliefs {
                 self.readers[target.index()].push(id);
             }
         }
+        self.timed = self.snapshot.graph.timed();
         self.ledger = Ledger::new(self.snapshot.targets.len());
         for verdict in self.schedule.verdicts() {
             self.ledger.handle_verdict(&verdict);
@@ -443,11 +457,16 @@ impl Beliefs {
         }
     }
 
-    fn verdicts(&self, pool: &Pool) -> Vec<[Verdict; 2]> {
-        let one = |member: &Member, family: usize| match &member.conditions[family] {
+    /// The verdicts on a pool's members; with their latencies where somebody reads them, since what is not read is not kept fresh.
+    fn verdicts(&self, id: PoolId, pool: &Pool) -> Vec<[Verdict; 2]> {
+        let fold = |member: &Member, family: usize| match &member.conditions[family] {
             _ if member.disabled => Verdict::DISABLED,
             Some(condition) => self.ledger.judge(condition, &member.checks[family]),
             None => self.ledger.fold(&member.checks[family]),
+        };
+        let one = |member: &Member, family: usize| {
+            let verdict = fold(member, family);
+            Verdict { latency: verdict.latency.filter(|_| self.timed[id]), ..verdict }
         };
         pool.members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }
@@ -456,7 +475,7 @@ impl Beliefs {
     fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
         let snapshot = Arc::clone(&self.snapshot);
         let prepare = |(id, pool): (PoolId, &Pool)| {
-            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(pool), now);
+            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(id, pool), now);
             let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
                 let barred = |name: &str| {
@@ -477,12 +496,12 @@ impl Beliefs {
             let known = histories.get(&(Arc::clone(&pool.name), Arc::clone(&member.name), family));
             known.copied().filter(|belief| belief.status == fresh.status).unwrap_or(fresh)
         };
-        let all = |pool: &Pool| {
-            let verdicts = self.verdicts(pool);
+        let all = |(id, pool): (PoolId, &Pool)| {
+            let verdicts = self.verdicts(id, pool);
             let both = pool.members.iter().zip(&verdicts);
             both.map(|(member, verdict)| Family::BOTH.map(|family| one(pool, member, family, verdict[family.index()]))).collect()
         };
-        self.snapshot.graph.pools.rows().iter().map(all).collect()
+        self.snapshot.graph.pools.iter().map(all).collect()
     }
 }
 
@@ -622,6 +641,27 @@ mod tests {
         assert_eq!(beliefs.prepared(), prepared + 1, "the other one was not even looked at");
         assert_eq!(after.pools[PoolId::new(1)].grade, Grade::Healthy);
         assert_eq!(after.pools[PoolId::new(0)].grade, Grade::Empty);
+    }
+
+    #[test]
+    fn a_latency_that_moves_touches_only_pools_of_which_somebody_reads_it() {
+        let mut snapshot = snapshot_of(&[("plain", &["a"]), ("compared", &["a"])]);
+        let compared = PoolId::new(1);
+        snapshot.graph.pools[compared].conduct.slow_above_percent = Some(100);
+        let mut beliefs = Beliefs::new(Arc::new(snapshot), &Saved::default(), 1, 0, at(0));
+        let seen = |ms| Observation::Pass { connect: Duration::from_millis(ms), total: Duration::from_millis(ms) };
+        round(&mut beliefs, at(0), |_| seen(1));
+        beliefs.refresh(at(0));
+        // Until the streak is long enough to hold no longer.
+        let mut now = rounds(&mut beliefs, 5, 0, |_| seen(1));
+        beliefs.refresh(at(now));
+        let (before, prepared) = (beliefs.live(), beliefs.prepared());
+        now = rounds(&mut beliefs, 5, now, |_| seen(80));
+        beliefs.refresh(at(now));
+        let after = beliefs.live();
+        assert_eq!(beliefs.prepared(), prepared + 1);
+        assert!(Arc::ptr_eq(&before.pools[PoolId::new(0)], &after.pools[PoolId::new(0)]));
+        assert!(after.pools[compared].latency > before.pools[compared].latency);
     }
 
     #[test]

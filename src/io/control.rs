@@ -120,6 +120,7 @@ impl Control {
         let now = setup.clock.now();
         let task = Task {
             live: Arc::clone(&live),
+            replaced: Vec::new(),
             inbox: inbox.clone(),
             first_round_done,
             generation: 1,
@@ -207,6 +208,8 @@ fn death<'a>(change: &Change, before: &'a Live, published: Moment) -> Option<Dea
 struct Task {
     setup: Setup,
     live: Arc<ArcSwap<Live>>,
+    /// What was published before and a worker may hold still. Freed here: a worker should answer.
+    replaced: Vec<Arc<Live>>,
     /// For those who work beside the task.
     inbox: mpsc::Sender<Event>,
     first_round_done: watch::Sender<bool>,
@@ -230,6 +233,7 @@ impl Task {
             self.order_probes();
             self.publish_when_due();
             self.look_at_answers();
+            self.replaced.retain(memory::is_held_by_others);
             self.save_when_due();
             let wake = tokio::time::Instant::from_std(self.setup.clock.instant(self.next_wake()));
             tokio::select! {
@@ -342,6 +346,7 @@ impl Task {
         let changes = self.setup.beliefs.refresh(self.published);
         let before = self.live.swap(Arc::new(self.setup.beliefs.live()));
         self.account(&changes, &before);
+        self.replaced.push(before);
         // Workers first, words second.
         for change in &changes {
             (self.setup.announce)(change);
@@ -411,13 +416,13 @@ impl Task {
     fn adopt(&mut self, snapshot: Arc<Snapshot>) {
         // What flipped up to now is told in the words of the old config, then carried over by identity.
         self.publish();
-        let (now, old) = (self.setup.clock.now(), self.live.load_full());
+        let now = self.setup.clock.now();
         self.setup.beliefs.adopt(snapshot, now);
         self.generation += 1;
         self.loaded = now;
         self.publish();
         self.exposure.adopt();
-        tokio::spawn(memory::outlast(old));
+        tokio::spawn(memory::outlast(std::mem::take(&mut self.replaced)));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
     }
@@ -709,6 +714,25 @@ mod tests {
         let report = reloading.await.expect("no panic");
         assert_eq!((report.result, report.generation), (ReloadResult::Applied, 2));
         assert_eq!(grade(&control), Grade::Empty, "the new config knows what the old one learned");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_view_that_was_replaced_is_freed_by_the_task_after_the_last_worker_has_let_go_of_it() {
+        let Stage { control, backend, told, .. } = stage();
+        control.first_round().await;
+        let held = control.live().load_full();
+        drop(backend);
+        tokio::task::spawn_blocking(move || told.iter().nth(2)).await.expect("no panic").expect("the death is told of");
+        assert!(!Arc::ptr_eq(&held, &control.live().load_full()), "it was published before it was told");
+        assert!(memory::is_held_by_others(&held), "whoever lets go of it now has nothing to free");
+        let watch = Arc::downgrade(&held);
+        drop(held);
+        let freed = async {
+            while watch.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the task looks after it");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,9 +43,9 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
         }
     }
     if let Some(snapshot) = &snapshot {
-        for extent in snapshot.zones.extents() {
-            memory::enlarge_pages(&extent);
-        }
+        let (slots, entries) = snapshot.zones.tables();
+        memory::enlarge_pages(slots);
+        memory::enlarge_pages(entries);
     }
     memory::give_back();
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)

@@ -237,7 +237,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         totals: admin.counters.totals(),
         heartbeat_age: admin.pulse.age(),
         ready: admin.pulse.ready().is_ok(),
-        started_unix_s: admin.clock.unix_s(crate::clock::Moment::START),
+        started_unix_s: admin.clock.unix_s(admin.clock.started()),
     };
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
 }

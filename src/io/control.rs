@@ -104,11 +104,12 @@ const INBOX: usize = 1024;
 const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Verdicts are written at most this often.
+/// What was learned is written at most this often, and so soon after a verdict has changed, or who takes part.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
 const LAST_SAVE: Duration = Duration::from_secs(3);
-/// Verdicts are written at least this often, so that the file's age is that of the belief.
+/// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
+/// every probe, are never older in it.
 const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
@@ -278,8 +279,8 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
-        let saved = self.setup.beliefs.saved(self.setup.clock.now());
-        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
+        let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
+        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
     }
@@ -476,12 +477,12 @@ impl Task {
         if !self.keeper.is_due(now) {
             return;
         }
-        let saved = self.setup.beliefs.saved(now);
+        let saved = self.setup.beliefs.saved();
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let work = tokio::task::spawn_blocking(move || file.save(&saved));
+            let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
             let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
             let _ = inbox.send(Event::Saved(result)).await;
         });
@@ -534,7 +535,7 @@ impl Keeper {
     fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
         self.at = now;
         let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
-        if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+        if self.written.as_ref().is_some_and(|(at, written)| written.is_much_like(saved) && now.since(*at) < at_least_every) {
             Keeper::pay(std::mem::take(&mut self.owed[0]), None);
             return None;
         }
@@ -557,14 +558,14 @@ impl Keeper {
     }
 
     /// Saves after any save under way: two at once would write into one draft.
-    async fn save_last(&mut self, saved: Saved, mut events: mpsc::Receiver<Event>) {
+    async fn save_last(&mut self, saved: Saved, now: Moment, mut events: mpsc::Receiver<Event>) {
         let Some(file) = self.file.clone() else { return };
         while self.busy {
             if let Some(Event::Saved(result)) = events.recv().await {
                 self.handle_result(result);
             }
         }
-        let work = tokio::task::spawn_blocking(move || file.save(&saved));
+        let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
         self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
     }
 

@@ -27,6 +27,8 @@ pub mod port_holder;
 pub mod prober;
 pub mod pulse;
 pub mod reload;
+pub mod saved_form;
+pub mod seal;
 pub mod serve;
 pub mod state;
 pub mod status;

@@ -11,14 +11,15 @@ use super::open_files;
 use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
-use super::state::{Forgotten, StateFile};
+use super::state::{Remembered, StateFile};
 use super::watch::{self, Fingerprint};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::clock::Moment;
+use crate::human::span;
 use crate::snapshot::{Settings, Snapshot};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -75,8 +76,9 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
-    let (state, saved) = remember(&settings);
-    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), clock.now());
+    let now = clock.now();
+    let (state, saved) = remember(&settings, now);
+    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), now);
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
     let prober = Arc::new(Prober::new());
@@ -189,7 +191,7 @@ fn log_changes(changes: &Changes) {
 //--- State
 
 /// Where verdicts survive a restart, and those that did.
-fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
+fn remember(settings: &Settings, now: Moment) -> (Option<StateFile>, Saved) {
     let Some(directory) = &settings.state_dir else { return (None, Saved::default()) };
     let file = match StateFile::open(directory) {
         Ok(file) => file,
@@ -198,23 +200,22 @@ fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
             return (None, Saved::default());
         }
     };
-    let saved = match file.load(settings.state_max_age) {
-        Ok(saved) => {
-            tracing::info!("{} verdicts restored from {}", saved.targets.len(), file.path().display());
-            saved
-        }
-        Err(Forgotten::Missing) => Saved::default(),
-        Err(why @ Forgotten::TooOld(..)) => {
-            tracing::warn!("starting without the verdicts of {}: {why}", file.path().display());
-            let Forgotten::TooOld(_, saved) = why else { return (Some(file), Saved::default()) };
-            saved
-        }
-        Err(why) => {
-            tracing::warn!("starting without {}: {why}", file.path().display());
-            Saved::default()
-        }
-    };
+    let recall = file.load(settings.state_max_age, now);
+    for (path, why) in &recall.useless {
+        tracing::warn!("starting without {}: {why}", path.display());
+    }
+    let saved = recall.found.map(|(path, remembered)| told(&path, remembered)).unwrap_or_default();
     (Some(file), saved)
+}
+
+/// Says what is remembered.
+fn told(path: &Path, remembered: Remembered) -> Saved {
+    if let Some(age) = remembered.too_old {
+        tracing::warn!("starting without the verdicts of {}: it is {} old, more than state_max_age", path.display(), span(age));
+    } else {
+        tracing::info!("{} verdicts restored from {}", remembered.saved.targets.len(), path.display());
+    }
+    remembered.saved
 }
 
 fn remove_socket(settings: &Settings) {

@@ -239,7 +239,7 @@ impl StatusView {
             state: around.state.to_owned(),
             generation: around.generation,
             since_unix_s: around.clock.unix_s(around.loaded),
-            started_unix_s: around.clock.unix_s(Moment::START),
+            started_unix_s: around.clock.unix_s(around.clock.started()),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
             detections: detections(exposure),

@@ -275,7 +275,7 @@ fn verdicts_survive_a_restart() {
 
 #[test]
 fn a_killed_server_starts_from_whichever_state_is_whole_and_without_any() {
-    let backends = Backend::some(64, 2);
+    let backends = Backend::some(90, 2);
     let config = Config::new(&failover(&backends), WWW);
     config.server("state_dir: state\n");
     let read = || std::fs::read(config.directory().join("state/verdicts.json")).expect("saved");

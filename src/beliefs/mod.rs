@@ -421,6 +421,31 @@ impl Beliefs {
         }
     }
 
+    //--- The past, told again
+
+    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
+        if let Some(verdict) = self.schedule.impose(identity, status, now) {
+            self.ledger.handle_verdict(&verdict);
+            self.touched.extend(&self.readers[verdict.target.index()]);
+        }
+    }
+
+    /// Puts an override in force as it was once, whatever protections would say to it now.
+    pub fn impose_override(&mut self, one: Override, now: Moment) {
+        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
+        self.remark(now);
+    }
+
+    /// Takes account of all that time alone has changed up to now, for every pool.
+    pub fn settle(&mut self, now: Moment) {
+        self.moved = now;
+        self.judge.poll(&self.snapshot.graph, now);
+        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
+        self.refresh(now);
+        self.remark(now);
+    }
+
     //--- Making it all anew
 
     /// Fills what follows from the snapshot and the schedule: who reads which target, and the ledger.

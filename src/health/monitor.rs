@@ -143,6 +143,13 @@ impl Monitor {
         true
     }
 
+    /// Believes `status` whatever was seen: for looking at the past. Its connect time stays.
+    pub fn impose(&mut self, status: Status, now: Moment) {
+        let memory = Memory { latency: self.latency.parts(), ..Memory::of(status, now) };
+        *self = Monitor::new(self.rules, now);
+        self.restore(&memory, now);
+    }
+
     /// All that was learned, for a later life of the program.
     pub fn memory(&self) -> Memory {
         Memory {

@@ -207,6 +207,17 @@ impl Schedule {
         }
     }
 
+    /// Believes `status` of a target whatever was seen of it: for looking at the past. None when nobody is known by this identity.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) -> Option<TargetVerdict> {
+        let target = *self.by_identity.get(identity)?;
+        let Appointment { monitor, eye, .. } = &mut self.targets[target];
+        let was = monitor.verdict().status;
+        monitor.impose(status, now);
+        let verdict = monitor.verdict();
+        self.doubt.handle_status(eye, verdict.status);
+        Some(TargetVerdict { target, verdict, was: (was != verdict.status).then_some(was) })
+    }
+
     //--- Probes
 
     /// The next probe that is due at `now`; `None` when none is, or enough are under way. Also gives up probes whose

@@ -4,6 +4,7 @@
 //! [`Live`] view, at most one a millisecond. A reload is compiled beside the task and adopted in between two events, so that
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
+use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::exposure::{Death, Exposure, LOOK_EVERY};
 use super::handed_out::AnswerBoard;
@@ -13,7 +14,7 @@ use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
-use super::status::{Circumstances, StatusView};
+use super::status::{Circumstances, JournalStatus, StatusView};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::beliefs::{Change, MemberChange, OverrideChange};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub reconcile: Reconcile,
     /// Where verdicts survive a restart.
     pub state: Option<StateFile>,
+    /// Writes the journal.
+    pub chronicle: Option<Chronicle>,
     /// Hears of changes.
     pub announce: Announce,
 }
@@ -114,11 +117,14 @@ const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
-    pub fn start(setup: Setup) -> (Control, JoinHandle<()>) {
+    pub fn start(mut setup: Setup) -> (Control, JoinHandle<()>) {
         let (inbox, events) = mpsc::channel(INBOX);
         let (first_round_done, first_round) = watch::channel(false);
         let live = Arc::new(ArcSwap::from_pointee(setup.beliefs.live()));
         let now = setup.clock.now();
+        if let Some(chronicle) = &mut setup.chronicle {
+            chronicle.begin(&setup.beliefs, &setup.clock);
+        }
         let task = Task {
             live: Arc::clone(&live),
             inbox: inbox.clone(),
@@ -136,6 +142,7 @@ impl Control {
                 at: now,
                 busy: false,
                 complained: false,
+                failures: 0,
                 owed: [Vec::new(), Vec::new()],
             },
             setup,
@@ -279,6 +286,9 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
+        if let Some(chronicle) = self.setup.chronicle.take() {
+            let _ = tokio::task::spawn_blocking(move || chronicle.end(LAST_SAVE)).await;
+        }
         let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
         if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
@@ -319,12 +329,23 @@ impl Task {
     fn reflect(&mut self) {
         let changes = self.setup.beliefs.reflect(self.setup.clock.now());
         self.setup.pulse.beat(self.setup.beliefs.trouble());
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.look_after(&self.setup.beliefs, &self.setup.clock);
+        }
         if changes.is_empty() {
             return;
         }
         self.publish();
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
+        }
+    }
+
+    /// Tells the log and the journal.
+    fn tell(&mut self, change: &Change) {
+        (self.setup.announce)(change);
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_change(change, &self.setup.beliefs);
         }
     }
 
@@ -345,7 +366,7 @@ impl Task {
         self.account(&changes, &before);
         // Workers first, words second.
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
         }
     }
 
@@ -361,6 +382,10 @@ impl Task {
             loaded: self.loaded,
             reloads,
             certificates: self.setup.prober.certificates(),
+            journal: self.setup.chronicle.as_ref().map(|chronicle| {
+                let journal = chronicle.journal();
+                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
+            }),
         };
         StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
     }
@@ -416,6 +441,9 @@ impl Task {
         self.setup.beliefs.adopt(snapshot, now);
         self.generation += 1;
         self.loaded = now;
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_config(&self.setup.beliefs, self.generation);
+        }
         self.publish();
         self.exposure.adopt();
         tokio::spawn(memory::outlast(old));
@@ -466,7 +494,7 @@ impl Task {
         let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
         let message = change.to_string();
         self.publish();
-        (self.setup.announce)(&Change::Override(change));
+        self.tell(&Change::Override(change));
         self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
     }
 
@@ -499,6 +527,8 @@ struct Keeper {
     busy: bool,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Saves that failed.
+    failures: u64,
     /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
     owed: [Vec<Owed>; 2],
 }
@@ -552,6 +582,7 @@ impl Keeper {
             Ok(()) => self.complained = false,
             Err(error) => {
                 self.written = None;
+                self.failures += 1;
                 self.complain(&error);
             }
         }
@@ -675,6 +706,7 @@ mod tests {
             loader: Some(Arc::new(loader)),
             reconcile: Arc::new(|_| Ok(())),
             state,
+            chronicle: None,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
         Stage { control, backend, loads, told }

@@ -3,6 +3,7 @@
 //! steersman.yaml names the other files by globs, relative to its own directory. What is missing or unreadable is a diagnostic
 //! at the glob or path that named it; reading goes on.
 
+use super::manifest::Manifest;
 use super::memory;
 use super::prober;
 use super::watch::Fingerprint;
@@ -30,9 +31,9 @@ pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Option<Inputs> {
 /// Reads and compiles the config at `path`, and notes what was read. There is a snapshot exactly when nothing is wrong.
 pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
     memory::return_large_blocks();
-    let mut reader = Reader::default();
+    let mut reader = Reader { manifest: Some(Manifest::default()), ..Reader::default() };
     let inputs = reader.inputs(path);
-    read.set(reader.hash.finish());
+    read.set(reader.hash.finish(), reader.manifest.take().unwrap_or_default());
     let mut diagnostics = reader.diagnostics;
     let Some(inputs) = inputs else { return (None, diagnostics) };
     let (snapshot, found) = compile(inputs);
@@ -104,6 +105,11 @@ pub fn admin_addr(section: &ServerSection, path: &Path) -> Option<AdminAddr> {
     })
 }
 
+/// Where the config at `path` keeps state.
+pub fn state_dir(section: &ServerSection, path: &Path) -> Option<PathBuf> {
+    section.state_dir.as_ref().map(|directory| base(path).join(&directory.value))
+}
+
 /// The directory from which the paths of steersman.yaml count.
 fn base(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
@@ -114,6 +120,8 @@ fn base(path: &Path) -> &Path {
 struct Reader {
     diagnostics: Diagnostics,
     hash: DefaultHasher,
+    /// The files and what was in them, where somebody wants to know.
+    manifest: Option<Manifest>,
 }
 
 impl Reader {
@@ -132,7 +140,9 @@ impl Reader {
         };
         // Whoever renews a certificate wants it loaded; whether it is sound is seen when it is used.
         for file in certificate_files(&inputs.server, base) {
-            std::fs::read(file).unwrap_or_default().hash(&mut self.hash);
+            let contents = std::fs::read(&file).unwrap_or_default();
+            contents.hash(&mut self.hash);
+            self.note(&file, &contents);
         }
         Some(inputs)
     }
@@ -203,7 +213,14 @@ impl Reader {
     fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, String> {
         let result = std::fs::read(path).map_err(|error| error.to_string());
         (path, &result).hash(&mut self.hash);
+        self.note(path, result.as_deref().unwrap_or_default());
         result
+    }
+
+    fn note(&mut self, path: &Path, contents: &[u8]) {
+        if let Some(manifest) = &mut self.manifest {
+            manifest.note(path, contents);
+        }
     }
 }
 

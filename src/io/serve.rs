@@ -1,11 +1,13 @@
 //! A server from start to end: sockets first, then a look at everything, then answers; and an orderly end.
 
 use super::admin::{self, Admin, Bound};
+use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
 use super::desk::Answering;
 use super::handed_out::AnswerBoard;
+use super::journal::Journal;
 use super::listeners::{Changes, Listeners, Listening};
 use super::open_files;
 use super::prober::{ProbeThreads, Prober};
@@ -82,6 +84,8 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
     let prober = Arc::new(Prober::new());
+    let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
+    let journal = journal(state.as_ref(), &settings);
     let (control, mut task) = Control::start(Setup {
         beliefs,
         clock,
@@ -91,12 +95,13 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         handed_out: Arc::clone(&handed_out),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
+        chronicle: journal.clone().map(|journal| Chronicle::new(journal, read.clone())),
         state,
         announce: plan.announce,
     });
     if let Some(bound) = admin {
         let reports = Arc::clone(prober.reports());
-        let admin = Admin { control: control.clone(), reports, pulse: Arc::clone(&pulse), counters, clock };
+        let admin = Admin { control: control.clone(), reports, pulse: Arc::clone(&pulse), counters, clock, journal, read };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");
@@ -206,6 +211,12 @@ fn remember(settings: &Settings, now: Moment) -> (Option<StateFile>, Saved) {
     }
     let saved = recall.found.map(|(path, remembered)| told(&path, remembered)).unwrap_or_default();
     (Some(file), saved)
+}
+
+/// The journal, where there is a place for it.
+fn journal(state: Option<&StateFile>, settings: &Settings) -> Option<Journal> {
+    let opened = Journal::open(state?.directory(), settings.journal_max_octets);
+    opened.inspect_err(|error| tracing::warn!("there will be no journal: {error}")).ok()
 }
 
 /// Says what is remembered.

@@ -108,6 +108,11 @@ impl StateFile {
         Ok(StateFile { directory: directory.to_owned(), is_whole: Arc::default() })
     }
 
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The file's path.
     pub fn path(&self) -> PathBuf {
         self.directory.join(NAME)

@@ -438,6 +438,13 @@ impl Judge {
         counted.map(|(rule, both)| (Arc::clone(&rule.name), both.each_ref().map(|removals| removals.iter().copied().collect()))).collect()
     }
 
+    /// Puts an override in force that was in force once. Returns the pools to be judged anew.
+    pub fn impose(&mut self, graph: &Graph, one: Override) -> BTreeSet<PoolId> {
+        let pools = Judge::places_of(graph, &one.selector).into_iter().map(|place| place.pool).collect();
+        self.overrides.set(one);
+        pools
+    }
+
     /// Goes on counting removals where an earlier life of the program left off.
     pub fn recall_removals(&mut self, graph: &Graph, removals: &BTreeMap<Arc<str>, [Vec<Moment>; 2]>, now: Moment) {
         for (rule, counts) in graph.protections.iter().zip(&mut self.removals) {

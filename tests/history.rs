@@ -126,6 +126,34 @@ fn an_answer_of_the_past_is_explained_as_it_was() {
 }
 
 #[test]
+fn an_answer_of_the_past_is_explained_by_the_config_of_its_time() {
+    let backends = Backend::some(94, 2);
+    let config = config(&backends);
+    let server = config.serve();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    let before = now();
+    config.records("  web: {steer: main}\n");
+    stdout(&config.command(&["reload"]));
+    server.wait_answer("web.test.example", &[backends[0].ip()]);
+    let explain = |name: &str, at: &str| stdout(&config.command(&["explain", name, "--client", "198.51.100.1", "--at", at]));
+    let then = explain("www.test.example", &before);
+    assert!(
+        then.contains("with the config of then (generation 1, ") && then.contains("; now another is in force (generation 2, "),
+        "{then}"
+    );
+    assert!(then.contains(&format!(" A {}\n", backends[0].ip())), "{then}");
+    assert!(explain("web.test.example", &before).contains("NXDOMAIN"));
+    let now = explain("web.test.example", "now");
+    assert!(!now.contains("with the config of") && now.contains(&backends[0].ip()), "{now}");
+    std::fs::remove_dir_all(config.directory().join("state/configs")).expect("it is there");
+    let lost = explain("web.test.example", &before);
+    assert!(
+        lost.contains("with the config of now (generation 2, ") && lost.contains("but it is not kept") && lost.contains(&backends[0].ip()),
+        "{lost}"
+    );
+}
+
+#[test]
 fn nobody_needs_to_name_a_client_and_without_a_state_dir_there_is_no_past() {
     let backends = Backend::some(93, 2);
     let config = config(&backends);

@@ -14,7 +14,7 @@ pub struct Memory {
     pub status: Status,
     /// Since when.
     pub since: Moment,
-    /// When it was last probed; the end of what is known.
+    /// When a probe last counted; the end of what is known.
     pub seen: Moment,
     /// Observations in a row that count towards a flip.
     pub streak: u32,

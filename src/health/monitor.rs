@@ -93,10 +93,10 @@ pub struct Monitor {
     flaps: Flaps,
     /// When the status became what it is.
     since: Moment,
-    /// When it was last told anything: an observation, or what was remembered.
-    told: Moment,
     latency: Latency,
     last: Option<(Moment, Observation)>,
+    /// When the last observation came that counted; before the first, when the status became what it is.
+    counted: Moment,
 }
 
 /// A verdict that changed: its status, its streak (and so how long it holds), or its latency.
@@ -112,7 +112,7 @@ impl Monitor {
     /// A monitor that has seen nothing.
     pub fn new(rules: Rules, now: Moment) -> Monitor {
         let (window, flaps) = (Window::default(), Flaps::default());
-        Monitor { rules, state: State::Unknown, window, flaps, since: now, told: now, latency: Latency::NONE, last: None }
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now }
     }
 
     /// Believes what an earlier life of the program remembered. Only before the first observation, and only `Up` and `Down` can be
@@ -139,7 +139,7 @@ impl Monitor {
         }
         self.flaps = damping.map(|damping| Flaps::recalled(damping, &memory.falls, memory.held_until, now)).unwrap_or_default();
         self.latency = Latency::of_parts(memory.latency);
-        (self.since, self.told) = (memory.since.min(now), now);
+        (self.since, self.counted) = (memory.since.min(now), now);
         true
     }
 
@@ -155,7 +155,7 @@ impl Monitor {
         Memory {
             status: self.state.status(),
             since: self.since,
-            seen: self.told,
+            seen: self.counted,
             streak: self.streak(),
             window: self.window,
             falls: self.flaps.falls().collect(),
@@ -190,7 +190,7 @@ impl Monitor {
             }
             Observation::Inconclusive(_) => false,
         };
-        (self.last, self.told) = (Some((now, observation)), now);
+        self.last = Some((now, observation));
         let was = (before.0.status() != self.state.status()).then_some(before.0.status());
         if was.is_some() {
             self.since = now;
@@ -200,6 +200,7 @@ impl Monitor {
     }
 
     fn count(&mut self, counted: Counted, now: Moment) {
+        self.counted = now;
         if let Some(rule) = self.rules.window {
             self.window.handle(rule, counted == Counted::Passed, self.rules.fall);
         }
@@ -214,7 +215,7 @@ impl Monitor {
 
     /// Remembers what a probe saw without counting it: what a node that doubts its own sight could not see.
     pub fn withhold(&mut self, observation: Observation, now: Moment) {
-        (self.last, self.told) = (Some((now, observation)), now);
+        self.last = Some((now, observation));
     }
 
     /// Whether one more failure brings the target down.
@@ -259,7 +260,7 @@ impl Monitor {
             State::Up { failures } => self.rules.falls_in(failures, self.failures_missing(failures)),
             State::Down { passes } => {
                 let rises_in = self.rules.interval.saturating_mul(self.passes_missing(passes));
-                rises_in.max(self.flaps.held_until().since(self.told))
+                rises_in.max(self.flaps.held_until().since(self.counted))
             }
         }
     }

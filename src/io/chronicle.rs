@@ -125,14 +125,17 @@ impl Chronicle {
         news
     }
 
+    /// Notes a config that is in force now, and keeps its text.
     fn config(&self, snapshot: &Snapshot, generation: u64) -> ConfigNote {
         let manifest = self.read.manifest();
+        self.journal.keep(Arc::clone(&manifest));
+        self.read.drop_texts();
         ConfigNote {
             generation,
             fingerprint: manifest.fingerprint(),
-            files: manifest.files.len(),
+            files: manifest.files().len(),
             octets: manifest.octets(),
-            list: if manifest.files.len() <= LISTED { manifest.files.clone() } else { Vec::new() },
+            list: if manifest.files().len() <= LISTED { manifest.files().cloned().collect() } else { Vec::new() },
             zones: snapshot.zones.iter().count(),
             pools: snapshot.graph.pools.len(),
             members: snapshot.graph.pools.rows().iter().map(|pool| pool.members.len()).sum(),

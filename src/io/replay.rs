@@ -2,9 +2,10 @@
 //!
 //! A checkpoint and the entries after it are told to [`Beliefs`] as probes and operators told them then, so that verdicts, orders, slow starts
 //! and protections come about by the code that is at work now; out comes a [`Live`] view for [`crate::explain`]. The config is
-//! the one that is handed in: whether it is the one of then is said, not guessed.
+//! the one that was in force then, where it is kept, and else the one that is handed in; which of them is said, not guessed.
 
 use super::journal::{ConfigNote, Entry, Event, Filter, History, Turn};
+use super::kept;
 use super::order::OverrideStatus;
 use crate::beliefs::Beliefs;
 use crate::calendar;
@@ -48,16 +49,22 @@ pub fn replay(directory: &Path, lens: &Lens, at_unix_ms: u64) -> Result<Replayed
         _ => None,
     });
     let Some((index, began, state)) = found else { return Err(too_early(directory, at_unix_ms)) };
-    let mut replay = Replay {
-        beliefs: Beliefs::new(Arc::clone(&lens.snapshot), &state.clone().recall(Duration::ZERO, began), 0, 0, began),
-        suspicion: None,
+    let then = config_of(&entries);
+    let (snapshot, remark) = match then.filter(|then| then.fingerprint != lens.fingerprint) {
+        None => (Arc::clone(&lens.snapshot), None),
+        Some(then) => match kept::load(directory, &then.fingerprint) {
+            Ok(snapshot) => (Arc::new(snapshot), Some(with_config_of_then(then, lens))),
+            Err(why) => (Arc::clone(&lens.snapshot), Some(with_config_of_now(then, lens, &why))),
+        },
     };
+    let beliefs = Beliefs::new(snapshot, &state.clone().recall(Duration::ZERO, began), 0, 0, began);
+    let mut replay = Replay { beliefs, suspicion: None };
     for entry in &entries[index + 1..] {
         replay.handle(entry);
     }
-    let now = Moment::from_nanos(at_unix_ms.saturating_mul(NANOS_PER_MS));
-    replay.beliefs.settle(now);
-    let head = head(&entries, lens, at_unix_ms);
+    replay.beliefs.settle(Moment::from_nanos(at_unix_ms.saturating_mul(NANOS_PER_MS)));
+    let as_of = format!("as of {}, by the journal; TTLs as they are without failures in a row", shown(at_unix_ms));
+    let head = [Some(as_of), remark, not_running(&entries)].into_iter().flatten().map(|line| line + "\n").collect();
     Ok(Replayed { live: replay.live(), head })
 }
 
@@ -127,31 +134,32 @@ fn too_early(directory: &Path, at_unix_ms: u64) -> String {
     }
 }
 
-fn head(entries: &[Entry], lens: &Lens, at_unix_ms: u64) -> String {
-    let mut lines = vec![format!("as of {}, by the journal; TTLs as they are without failures in a row", shown(at_unix_ms))];
-    lines.extend(configs(entries, lens));
-    lines.extend(not_running(entries));
-    lines.push(String::new());
-    lines.join("\n")
-}
-
-/// Says so when the config is not that of then.
-fn configs(entries: &[Entry], lens: &Lens) -> Option<String> {
-    let then: &ConfigNote = entries.iter().rev().find_map(|entry| match &entry.event {
+/// The config that was in force at the end of these entries.
+fn config_of(entries: &[Entry]) -> Option<&ConfigNote> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Started { config, .. } | Event::Config { config, .. } => Some(config),
         _ => None,
-    })?;
-    if then.fingerprint == lens.fingerprint {
-        return None;
-    }
-    let number = |generation: Option<u64>| generation.map(|number| format!("generation {number}, ")).unwrap_or_default();
-    Some(format!(
-        "with the config of now ({}{}); at that time another was in force ({}{}), and members that have gone since are not shown",
-        number(lens.generation),
-        short(&lens.fingerprint),
-        number(Some(then.generation)),
-        short(&then.fingerprint)
-    ))
+    })
+}
+
+fn with_config_of_then(then: &ConfigNote, lens: &Lens) -> String {
+    format!(
+        "with the config of then ({}); now another is in force ({})",
+        named(Some(then.generation), &then.fingerprint),
+        named(lens.generation, &lens.fingerprint)
+    )
+}
+
+fn with_config_of_now(then: &ConfigNote, lens: &Lens, why: &str) -> String {
+    format!(
+        "with the config of now ({}); at that time another was in force ({}), but {why}; members that have gone since are not shown",
+        named(lens.generation, &lens.fingerprint),
+        named(Some(then.generation), &then.fingerprint)
+    )
+}
+
+fn named(generation: Option<u64>, fingerprint: &str) -> String {
+    generation.map(|number| format!("generation {number}, ")).unwrap_or_default() + short(fingerprint)
 }
 
 fn short(fingerprint: &str) -> &str {
@@ -272,7 +280,9 @@ mod tests {
         assert_eq!(past.replayed(1_025).live.remarks.suspicion, None);
         let head = past.replayed(1_030).head;
         assert!(
-            head.contains("with the config of now (generation 7, now); at that time another was in force (generation 5, then)"),
+            head.contains(
+                "with the config of now (generation 7, now); at that time another was in force (generation 5, then), but it is not kept"
+            ),
             "{head}"
         );
         assert!(head.contains("it had stopped at 1970-01-01 00:17:10Z"), "{head}");

@@ -86,6 +86,10 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let prober = Arc::new(Prober::new());
     let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
     let journal = journal(state.as_ref(), &settings);
+    if journal.is_none() {
+        // Nobody keeps them.
+        read.drop_texts();
+    }
     let (control, mut task) = Control::start(Setup {
         beliefs,
         clock,

@@ -39,6 +39,12 @@ impl Fingerprint {
         self.0.hash.load(Ordering::Relaxed)
     }
 
+    /// Lets go of the texts that were carried along.
+    pub fn drop_texts(&self) {
+        let mut manifest = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        *manifest = Arc::new(manifest.without_texts());
+    }
+
     /// The files that were read last.
     pub fn manifest(&self) -> Arc<Manifest> {
         Arc::clone(&self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner))

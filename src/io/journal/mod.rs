@@ -12,6 +12,7 @@ pub use entry::{ConfigNote, Entry, Event, FileNote, Turn};
 pub use history::{Filter, History, HistoryPage};
 
 use super::clock::wall_unix_ms;
+use super::manifest::Manifest;
 use crate::beliefs::Saved;
 use crate::clock::Moment;
 use std::io;
@@ -70,6 +71,11 @@ impl Journal {
     pub fn record(&self, event: Event, text: String) {
         let entry = Entry { at_unix_ms: wall_unix_ms(), text, event };
         self.send(Message::Entry(Box::new(entry)));
+    }
+
+    /// Keeps the text of a config that is in force now.
+    pub fn keep(&self, manifest: Arc<Manifest>) {
+        self.send(Message::Config(manifest));
     }
 
     /// Writes down all that is believed at `now`, so that whoever reads need not look further back.

@@ -4,6 +4,8 @@ use super::Shared;
 use super::entry::{Entry, Event};
 use crate::beliefs::Saved;
 use crate::clock::Moment;
+use crate::io::kept;
+use crate::io::manifest::Manifest;
 use crate::io::saved_form::SavedForm;
 use crate::io::seal;
 use std::fs::{File, OpenOptions};
@@ -36,6 +38,8 @@ pub enum Message {
         /// As of when.
         now: Moment,
     },
+    /// A config that is in force now.
+    Config(Arc<Manifest>),
     /// To be answered when all before it is on the disk.
     Sync(Sender<()>),
 }
@@ -81,6 +85,12 @@ impl Writer {
             Message::Checkpoint { at_unix_ms, saved, now } => {
                 let state = Box::new(SavedForm::of(&saved, now));
                 self.write(&Entry { at_unix_ms, text: String::new(), event: Event::Checkpoint { state } });
+            }
+            Message::Config(manifest) => {
+                let max_octets = self.shared.max_octets.load(Ordering::Relaxed) / CONFIGS_SHARE;
+                if let Err(error) = kept::store(&self.directory, &manifest, max_octets) {
+                    tracing::warn!("the config cannot be kept in {}: {error}; `explain --at` will not know it", self.directory.display());
+                }
             }
             Message::Sync(done) => {
                 self.sync();
@@ -170,6 +180,9 @@ impl Writer {
         }
     }
 }
+
+/// Configs that are kept may have a quarter of what the journal has, beside it.
+const CONFIGS_SHARE: u64 = 4;
 
 /// A checkpoint may take a quarter of a segment, so that most of it is left for what happens.
 const CHECKPOINT_SHARE: u64 = 4;

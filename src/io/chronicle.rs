@@ -26,12 +26,14 @@ pub struct Chronicle {
     read: Fingerprint,
     /// What a reader of the entries so far believes of targets, by identity.
     told: HashMap<Arc<str>, Status>,
+    /// The config in force.
+    config: ConfigNote,
 }
 
 impl Chronicle {
     /// A chronicle that goes on in `journal`; `read` knows which files the config in force consists of.
     pub fn new(journal: Journal, read: Fingerprint) -> Chronicle {
-        Chronicle { journal, read, told: HashMap::new() }
+        Chronicle { journal, read, told: HashMap::new(), config: ConfigNote::default() }
     }
 
     /// Where it is written to.
@@ -41,7 +43,7 @@ impl Chronicle {
 
     /// The program begins, with these beliefs.
     pub fn begin(&mut self, beliefs: &Beliefs, clock: &Clock) {
-        let config = self.config(beliefs.snapshot(), 1);
+        let config = self.take_config(beliefs.snapshot(), 1);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let text = format!("steersman {version} starts with {}", config_words(&config));
         self.journal.record(Event::Started { version, config }, text);
@@ -58,7 +60,7 @@ impl Chronicle {
     pub fn handle_config(&mut self, beliefs: &Beliefs, generation: u64) {
         let snapshot = beliefs.snapshot();
         self.journal.set_max_octets(snapshot.settings.journal_max_octets);
-        let config = self.config(snapshot, generation);
+        let config = self.take_config(snapshot, generation);
         let text = format!("{} is in force", config_words(&config));
         let targets = self.news(beliefs);
         self.journal.record(Event::Config { config, targets }, text);
@@ -92,7 +94,7 @@ impl Chronicle {
 
     fn checkpoint(&mut self, beliefs: &Beliefs, clock: &Clock) {
         self.told = statuses(beliefs).collect();
-        self.journal.record_checkpoint(beliefs.saved(), clock.now());
+        self.journal.record_checkpoint(beliefs.saved(), self.config.clone(), clock.now());
     }
 
     fn member(&mut self, change: &MemberChange, beliefs: &Beliefs) -> Event {
@@ -126,11 +128,11 @@ impl Chronicle {
     }
 
     /// Notes a config that is in force now, and keeps its text.
-    fn config(&self, snapshot: &Snapshot, generation: u64) -> ConfigNote {
+    fn take_config(&mut self, snapshot: &Snapshot, generation: u64) -> ConfigNote {
         let manifest = self.read.manifest();
         self.journal.keep(Arc::clone(&manifest));
         self.read.drop_texts();
-        ConfigNote {
+        self.config = ConfigNote {
             generation,
             fingerprint: manifest.fingerprint(),
             files: manifest.files().len(),
@@ -140,7 +142,8 @@ impl Chronicle {
             pools: snapshot.graph.pools.len(),
             members: snapshot.graph.pools.rows().iter().map(|pool| pool.members.len()).sum(),
             targets: snapshot.targets.len(),
-        }
+        };
+        self.config.clone()
     }
 }
 

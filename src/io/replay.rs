@@ -44,9 +44,9 @@ pub struct Replayed {
 pub fn replay(directory: &Path, lens: &Lens, at_unix_ms: u64) -> Result<Replayed, String> {
     let wanted = Filter { until_unix_ms: Some(at_unix_ms), checkpoints: true, ..Filter::default() };
     let entries = History::read(directory, &wanted).entries;
-    let found = entries.iter().enumerate().rev().find_map(|(index, entry)| match &entry.event {
-        Event::Checkpoint { state } => Some((index, moment(entry), state)),
-        _ => None,
+    let found = entries.iter().enumerate().rev().find_map(|(index, entry)| {
+        let Event::Checkpoint { state, .. } = &entry.event else { return None };
+        Some((index, moment(entry), state))
     });
     let Some((index, began, state)) = found else { return Err(too_early(directory, at_unix_ms)) };
     let then = config_of(&entries);
@@ -138,7 +138,15 @@ fn too_early(directory: &Path, at_unix_ms: u64) -> String {
 fn config_of(entries: &[Entry]) -> Option<&ConfigNote> {
     entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Started { config, .. } | Event::Config { config, .. } => Some(config),
-        _ => None,
+        Event::Checkpoint { config, .. } => config.as_deref(),
+        Event::Stopped
+        | Event::Member { .. }
+        | Event::Pool { .. }
+        | Event::Suspect { .. }
+        | Event::Trusting
+        | Event::Probes { .. }
+        | Event::Override { .. }
+        | Event::Other => None,
     })
 }
 
@@ -205,8 +213,8 @@ mod tests {
 
         fn begun(self, fingerprint: &str) -> Past {
             let config = ConfigNote { generation: 5, fingerprint: fingerprint.into(), ..ConfigNote::default() };
-            let state = Box::default();
-            self.at(1_000, Event::Started { version: "0".into(), config }).at(1_000, Event::Checkpoint { state })
+            let checkpoint = Event::Checkpoint { state: Box::default(), config: None };
+            self.at(1_000, Event::Started { version: "0".into(), config }).at(1_000, checkpoint)
         }
 
         fn replayed(&self, second: u64) -> Replayed {
@@ -289,6 +297,13 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_names_the_config_when_the_entry_of_that_has_gone() {
+        let config = ConfigNote { generation: 5, fingerprint: "then".into(), ..ConfigNote::default() };
+        let past = Past::new().at(1_000, Event::Checkpoint { state: Box::default(), config: Some(Box::new(config)) });
+        assert!(past.replayed(1_000).head.contains("another was in force (generation 5, then)"), "{}", past.replayed(1_000).head);
+    }
+
+    #[test]
     fn a_journal_that_does_not_reach_back_says_where_it_begins() {
         let past = Past::new().begun("now");
         let lens = Lens { snapshot: Arc::new(snapshot(&["a"])), generation: None, fingerprint: String::new() };
@@ -306,7 +321,7 @@ mod tests {
         let mut beliefs = Beliefs::new(Arc::clone(&lens.snapshot), &Saved::default(), 1, 0, now);
         beliefs.impose("tcp 10.0.0.1:80", crate::health::Status::Up, now);
         beliefs.settle(now);
-        journal.record_checkpoint(beliefs.saved(), now);
+        journal.record_checkpoint(beliefs.saved(), ConfigNote::default(), now);
         journal.finish(Duration::from_secs(30));
         let replayed = replay(directory.path(), &lens, u64::MAX / NANOS_PER_MS).expect("just written");
         assert_eq!(replayed.live.pools[PoolId::new(0)].families, beliefs.live().pools[PoolId::new(0)].families);

@@ -101,6 +101,9 @@ pub enum Event {
     Checkpoint {
         /// As the state file has it.
         state: Box<SavedForm>,
+        /// The config in force, whose own entry may be gone by now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        config: Option<Box<ConfigNote>>,
     },
     /// What a newer version of the program wrote.
     #[serde(other)]

@@ -79,8 +79,8 @@ impl Journal {
     }
 
     /// Writes down all that is believed at `now`, so that whoever reads need not look further back.
-    pub fn record_checkpoint(&self, saved: Saved, now: Moment) {
-        self.send(Message::Checkpoint { at_unix_ms: wall_unix_ms(), saved: Box::new(saved), now });
+    pub fn record_checkpoint(&self, saved: Saved, config: ConfigNote, now: Moment) {
+        self.send(Message::Checkpoint { at_unix_ms: wall_unix_ms(), saved: Box::new(saved), config: Box::new(config), now });
     }
 
     fn send(&self, message: Message) {
@@ -136,7 +136,7 @@ mod tests {
         for life in ["a", "b"] {
             let journal = Journal::open(directory.path(), 1 << 20).expect("a thread");
             probes(&journal, life);
-            journal.record_checkpoint(sample::saved(Moment::from_nanos(1 << 60)), Moment::from_nanos(1 << 60));
+            journal.record_checkpoint(sample::saved(Moment::from_nanos(1 << 60)), ConfigNote::default(), Moment::from_nanos(1 << 60));
             probes(&journal, &life.repeat(2));
             journal.finish(PATIENCE);
             assert_eq!((journal.written(), journal.lost()), (3, 0));

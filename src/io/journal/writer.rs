@@ -1,7 +1,7 @@
 //! The thread that writes: one line an entry, appended; brought to the disk once a second; the segments change places when one is full.
 
 use super::Shared;
-use super::entry::{Entry, Event};
+use super::entry::{ConfigNote, Entry, Event};
 use crate::beliefs::Saved;
 use crate::clock::Moment;
 use crate::io::kept;
@@ -35,6 +35,8 @@ pub enum Message {
         at_unix_ms: u64,
         /// What.
         saved: Box<Saved>,
+        /// The config in force.
+        config: Box<ConfigNote>,
         /// As of when.
         now: Moment,
     },
@@ -82,9 +84,9 @@ impl Writer {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Entry(entry) => self.write(&entry),
-            Message::Checkpoint { at_unix_ms, saved, now } => {
+            Message::Checkpoint { at_unix_ms, saved, config, now } => {
                 let state = Box::new(SavedForm::of(&saved, now));
-                self.write(&Entry { at_unix_ms, text: String::new(), event: Event::Checkpoint { state } });
+                self.write(&Entry { at_unix_ms, text: String::new(), event: Event::Checkpoint { state, config: Some(config) } });
             }
             Message::Config(manifest) => {
                 let max_octets = self.shared.max_octets.load(Ordering::Relaxed) / CONFIGS_SHARE;

@@ -274,6 +274,33 @@ fn verdicts_survive_a_restart() {
 }
 
 #[test]
+fn a_killed_server_starts_from_whichever_state_is_whole_and_without_any() {
+    let backends = Backend::some(90, 2);
+    let config = Config::new(&failover(&backends), WWW);
+    config.server("state_dir: state\n");
+    let read = || std::fs::read(config.directory().join("state/verdicts.json")).expect("saved");
+    for reason in ["once", "twice"] {
+        let mut server = config.serve();
+        stdout(&config.command(&["override", "set", "down", "m0", "--reason", reason]));
+        server.signal("KILL");
+        server.wait_end();
+    }
+    let torn = String::from_utf8(read()).expect("text");
+    config.write("state/verdicts.json", &torn[..torn.len() / 2]);
+    let mut server = config.serve();
+    server.wait_line(&["starting without state/verdicts.json", "malformed"]);
+    server.wait_line(&["verdicts restored from state/verdicts.json.previous"]);
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()], "the override of the first life");
+    server.signal("KILL");
+    server.wait_end();
+    config.write("state/verdicts.json", "torn");
+    config.write("state/verdicts.json.previous", "torn");
+    let server = config.serve();
+    server.wait_line(&["starting without state/verdicts.json.previous"]);
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
 fn a_broken_config_starts_nothing() {
     let config = Config::new("pools: {", WWW);
     let output = config.command(&["serve", "--config", "steersman.yaml"]);

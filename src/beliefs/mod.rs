@@ -4,11 +4,13 @@
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
 mod change;
+#[cfg(test)]
+mod restart;
 mod saved;
 mod words;
 
 pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
-pub use saved::{HeldBack, Saved};
+pub use saved::{Saved, SavedMember};
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
@@ -16,7 +18,7 @@ use crate::health::{
     Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView, Token, Verdict, Wanted,
 };
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::judge::{Judge, Note, Order, Override, Place, Refusal, Selector};
+use crate::judge::{Judge, Note, Order, Override, Past, Place, Refusal, Selector};
 use crate::live::{Live, Remark, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
@@ -103,8 +105,8 @@ impl Beliefs {
     pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
-        for (identity, status) in &saved.targets {
-            schedule.restore(identity, *status, now);
+        for (identity, memory) in &saved.targets {
+            schedule.restore(identity, memory, now);
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
@@ -126,9 +128,10 @@ impl Beliefs {
         };
         beliefs.index();
         beliefs.judge.adopt(None, &beliefs.snapshot.graph);
-        beliefs.recall_held_back(saved, now);
+        beliefs.recall(saved, now);
         beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
-        beliefs.members = beliefs.believe_all(&BTreeMap::new(), now);
+        let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
+        beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
         beliefs
     }
 
@@ -409,22 +412,51 @@ impl Beliefs {
     }
 
     /// What is worth remembering over a restart.
-    pub fn saved(&self, now: Moment) -> Saved {
+    pub fn saved(&self) -> Saved {
         let known = |(id, target): (TargetId, &Target)| {
-            let status = self.schedule.view(id).verdict.status;
-            (status != Status::Unknown).then(|| (target.identity.to_string(), status))
+            let memory = self.schedule.memory(id);
+            (memory.status != Status::Unknown).then(|| (Arc::clone(&target.identity), memory))
         };
         let graph = &self.snapshot.graph;
-        let name = |place: Place| {
-            let pool = &graph.pools[place.pool];
-            HeldBack { pool: pool.name.to_string(), member: pool.members[place.member].name.to_string(), family: place.family }
+        let fared = |(place, past): (Place, Past)| {
+            let Place { pool, member, family } = place;
+            let belief = self.belief(pool, member, family);
+            let pool = &graph.pools[pool];
+            let belief = (belief.status != Status::Unknown).then_some(belief);
+            SavedMember { pool: Arc::clone(&pool.name), member: Arc::clone(&pool.members[member].name), family, belief, past }
         };
         Saved {
             targets: self.snapshot.targets.iter().filter_map(known).collect(),
             pools: last_known_by_name(&self.snapshot, &self.views),
+            members: self.judge.pasts(graph).map(fared).collect(),
+            removals: self.judge.removals(graph),
             overrides: self.overrides().to_vec(),
-            held_back: self.judge.held_back(graph, now).into_iter().map(name).collect(),
         }
+    }
+
+    //--- The past, told again
+
+    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
+        if let Some(verdict) = self.schedule.impose(identity, status, now) {
+            self.ledger.handle_verdict(&verdict);
+            self.touched.extend(&self.readers[verdict.target.index()]);
+        }
+    }
+
+    /// Puts an override in force as it was once, whatever protections would say to it now.
+    pub fn impose_override(&mut self, one: Override, now: Moment) {
+        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
+        self.remark(now);
+    }
+
+    /// Takes account of all that time alone has changed up to now, for every pool.
+    pub fn settle(&mut self, now: Moment) {
+        self.moved = now;
+        self.judge.poll(&self.snapshot.graph, now);
+        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
+        self.refresh(now);
+        self.remark(now);
     }
 
     //--- Making it all anew
@@ -446,15 +478,22 @@ impl Beliefs {
         }
     }
 
-    /// Puts members back to waiting that waited for an operator, or for their time, when the program ended.
-    fn recall_held_back(&mut self, saved: &Saved, now: Moment) {
-        for HeldBack { pool, member, family } in &saved.held_back {
-            let pools = self.snapshot.graph.pools.iter();
-            let Some((id, pool)) = pools.into_iter().find(|(_, known)| *known.name == **pool) else { continue };
-            if let Some(member) = pool.members.iter().position(|known| *known.name == **member) {
-                self.judge.hold_back(Place { pool: id, member, family: *family }, now);
+    /// Takes up how members fared in an earlier life of the program.
+    fn recall(&mut self, saved: &Saved, now: Moment) {
+        let snapshot = Arc::clone(&self.snapshot);
+        let pools: HashMap<&str, (PoolId, &Pool)> = snapshot.graph.pools.iter().map(|(id, pool)| (&*pool.name, (id, pool))).collect();
+        // Members are remembered in the order of the config: the next one is mostly where the last one was, or just after.
+        let mut last = 0;
+        for SavedMember { pool, member, family, past, .. } in &saved.members {
+            let Some(&(id, pool)) = pools.get(&**pool) else { continue };
+            let is_it = |index: &usize| pool.members.get(*index).is_some_and(|known| known.name == *member);
+            let Some(index) = [last, last + 1].into_iter().find(is_it).or_else(|| (0..pool.members.len()).find(is_it)) else { continue };
+            last = index;
+            if pool.members[index].addresses[family.index()].is_some() {
+                self.judge.recall(Place { pool: id, member: index, family: *family }, past, now);
             }
         }
+        self.judge.recall_removals(&snapshot.graph, &saved.removals, now);
     }
 
     /// The verdicts on a pool's members; with their latencies where somebody reads them, since what is not read is not kept fresh.
@@ -704,7 +743,7 @@ mod tests {
         let mut before = believe(&["a", "b"]);
         round(&mut before, at(0), |identity| if identity.contains("10.0.0.0") { fail() } else { PASS });
         before.refresh(at(0));
-        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(at(0)), 1, 0, at(0));
+        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(), 1, 0, at(0));
         assert!(beliefs.first_round_is_done());
         let view = beliefs.live().pools[PoolId::new(0)].clone();
         assert_eq!(view.family(Family::V4).usable.len(), 1);
@@ -723,7 +762,7 @@ mod tests {
             view.last_known.iter().map(|usable| usable.addr.to_string()).collect()
         };
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);
-        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(at(0)), 1, 0, at(0));
+        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(), 1, 0, at(0));
         assert_eq!(last_known(&restarted), ["10.0.0.1"]);
         beliefs.adopt(Arc::new(snapshot(&["b", "a"])), at(now));
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);

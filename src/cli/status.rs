@@ -172,6 +172,7 @@ mod tests {
             detections: crate::io::status::DetectionStatus::default(),
             suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
             probes_come_in: true,
+            journal: None,
             overrides: Vec::new(),
             pools_prepared: 0,
             reloads: BTreeMap::new(),

@@ -181,6 +181,7 @@ fn settings(inputs: &Inputs) -> Settings {
         admin: server.admin.as_ref().map(|admin| admin_addr(admin, base)),
         state_dir: server.state_dir.as_ref().map(|dir| base.join(&dir.value)),
         state_max_age: server.state_max_age,
+        journal_max_octets: server.journal_max_octets,
         watch: server.watch,
         workers: server.workers.unwrap_or(*cores).max(1),
         busy_wait: server.busy_wait,

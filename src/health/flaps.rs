@@ -53,6 +53,18 @@ impl Flaps {
         self.held_until = now.after(damping.hold_down(self.count(damping, now)));
     }
 
+    /// What an earlier life of the program remembered: falls, the oldest first, and until when they hold it down. Never for longer than
+    /// the rules in force would.
+    pub fn recalled(damping: Damping, falls: &[Moment], held_until: Moment, now: Moment) -> Flaps {
+        let newest = &falls[falls.len().saturating_sub(FALLS_MAX)..];
+        Flaps { falls: newest.iter().map(|fall| (*fall).min(now)).collect(), held_until: held_until.min(now.after(damping.hold_max)) }
+    }
+
+    /// When it fell, the oldest first.
+    pub fn falls(&self) -> impl Iterator<Item = Moment> {
+        self.falls.iter().copied()
+    }
+
     /// Falls within the window.
     pub fn count(&self, damping: Damping, now: Moment) -> usize {
         self.falls.iter().filter(|&&fall| now.since(fall) <= damping.window).count()

@@ -14,7 +14,7 @@
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
 use super::{
-    Change, Doubt, DoubtChange, FailReason, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
+    Change, Doubt, DoubtChange, FailReason, Memory, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
 };
 use crate::clock::Moment;
 use crate::ids::{Table, TargetId};
@@ -197,14 +197,25 @@ impl Schedule {
         }
     }
 
-    /// Believes `status` of a target that has not been observed yet: what a state file said. Its observations then count
+    /// Believes what was remembered of a target that has not been observed yet: what a state file said. Its observations then count
     /// by rise and fall. Unknown identities are ignored.
-    pub fn restore(&mut self, identity: &str, status: Status, now: Moment) {
+    pub fn restore(&mut self, identity: &str, memory: &Memory, now: Moment) {
         if let Some(&target) = self.by_identity.get(identity)
-            && self.targets[target].monitor.restore(status, now)
+            && self.targets[target].monitor.restore(memory, now)
         {
-            self.doubt.handle_status(&mut self.targets[target].eye, status);
+            self.doubt.handle_status(&mut self.targets[target].eye, memory.status);
         }
+    }
+
+    /// Believes `status` of a target whatever was seen of it: for looking at the past. None when nobody is known by this identity.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) -> Option<TargetVerdict> {
+        let target = *self.by_identity.get(identity)?;
+        let Appointment { monitor, eye, .. } = &mut self.targets[target];
+        let was = monitor.verdict().status;
+        monitor.impose(status, now);
+        let verdict = monitor.verdict();
+        self.doubt.handle_status(eye, verdict.status);
+        Some(TargetVerdict { target, verdict, was: (was != verdict.status).then_some(was) })
     }
 
     //--- Probes
@@ -438,6 +449,11 @@ impl Schedule {
     /// The verdicts of all targets, in order: what a new [`super::Ledger`] starts from.
     pub fn verdicts(&self) -> impl Iterator<Item = TargetVerdict> {
         self.targets.iter().map(|(target, appointment)| TargetVerdict { target, verdict: appointment.monitor.verdict(), was: None })
+    }
+
+    /// All that was learned of a target, for a later life of the program.
+    pub fn memory(&self, target: TargetId) -> Memory {
+        self.targets[target].monitor.memory()
     }
 
     /// One target, for people.
@@ -758,9 +774,9 @@ mod tests {
     #[test]
     fn a_restored_status_counts_for_the_first_round_and_gives_way_to_fall_failures() {
         let mut schedule = schedule(1);
-        schedule.restore("nobody", Status::Up, Moment::START);
+        schedule.restore("nobody", &Memory::of(Status::Up, Moment::START), Moment::START);
         assert!(!schedule.first_round_is_done());
-        schedule.restore(&named(1)[0].identity, Status::Up, Moment::START);
+        schedule.restore(&named(1)[0].identity, &Memory::of(Status::Up, Moment::START), Moment::START);
         assert!(schedule.first_round_is_done());
         let first = order(&mut schedule, Moment::START);
         let told = schedule.handle_observation(first.token, FAIL, at(1)).expect("the streak grew");

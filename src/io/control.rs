@@ -4,6 +4,7 @@
 //! [`Live`] view, at most one a millisecond. A reload is compiled beside the task and adopted in between two events, so that
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
+use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::exposure::{Death, Exposure, LOOK_EVERY};
 use super::handed_out::AnswerBoard;
@@ -13,7 +14,7 @@ use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
-use super::status::{Circumstances, StatusView};
+use super::status::{Circumstances, JournalStatus, StatusView};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::beliefs::{Change, MemberChange, OverrideChange};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub reconcile: Reconcile,
     /// Where verdicts survive a restart.
     pub state: Option<StateFile>,
+    /// Writes the journal.
+    pub chronicle: Option<Chronicle>,
     /// Hears of changes.
     pub announce: Announce,
 }
@@ -104,20 +107,24 @@ const INBOX: usize = 1024;
 const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Verdicts are written at most this often.
+/// What was learned is written at most this often, and so soon after a verdict has changed, or who takes part.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
 const LAST_SAVE: Duration = Duration::from_secs(3);
-/// Verdicts are written at least this often, so that the file's age is that of the belief.
+/// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
+/// every probe, are never older in it.
 const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
-    pub fn start(setup: Setup) -> (Control, JoinHandle<()>) {
+    pub fn start(mut setup: Setup) -> (Control, JoinHandle<()>) {
         let (inbox, events) = mpsc::channel(INBOX);
         let (first_round_done, first_round) = watch::channel(false);
         let live = Arc::new(ArcSwap::from_pointee(setup.beliefs.live()));
         let now = setup.clock.now();
+        if let Some(chronicle) = &mut setup.chronicle {
+            chronicle.begin(&setup.beliefs, &setup.clock);
+        }
         let task = Task {
             live: Arc::clone(&live),
             replaced: Vec::new(),
@@ -136,6 +143,7 @@ impl Control {
                 at: now,
                 busy: false,
                 complained: false,
+                failures: 0,
                 owed: [Vec::new(), Vec::new()],
             },
             setup,
@@ -282,8 +290,11 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
-        let saved = self.setup.beliefs.saved(self.setup.clock.now());
-        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
+        if let Some(chronicle) = self.setup.chronicle.take() {
+            let _ = tokio::task::spawn_blocking(move || chronicle.end(LAST_SAVE)).await;
+        }
+        let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
+        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
     }
@@ -322,12 +333,23 @@ impl Task {
     fn reflect(&mut self) {
         let changes = self.setup.beliefs.reflect(self.setup.clock.now());
         self.setup.pulse.beat(self.setup.beliefs.trouble());
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.look_after(&self.setup.beliefs, &self.setup.clock);
+        }
         if changes.is_empty() {
             return;
         }
         self.publish();
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
+        }
+    }
+
+    /// Tells the log and the journal.
+    fn tell(&mut self, change: &Change) {
+        (self.setup.announce)(change);
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_change(change, &self.setup.beliefs);
         }
     }
 
@@ -349,7 +371,7 @@ impl Task {
         self.replaced.push(before);
         // Workers first, words second.
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
         }
     }
 
@@ -365,6 +387,10 @@ impl Task {
             loaded: self.loaded,
             reloads,
             certificates: self.setup.prober.certificates(),
+            journal: self.setup.chronicle.as_ref().map(|chronicle| {
+                let journal = chronicle.journal();
+                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
+            }),
         };
         StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
     }
@@ -420,6 +446,9 @@ impl Task {
         self.setup.beliefs.adopt(snapshot, now);
         self.generation += 1;
         self.loaded = now;
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_config(&self.setup.beliefs, self.generation);
+        }
         self.publish();
         self.exposure.adopt();
         tokio::spawn(memory::outlast(std::mem::take(&mut self.replaced)));
@@ -470,7 +499,7 @@ impl Task {
         let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
         let message = change.to_string();
         self.publish();
-        (self.setup.announce)(&Change::Override(change));
+        self.tell(&Change::Override(change));
         self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
     }
 
@@ -481,12 +510,12 @@ impl Task {
         if !self.keeper.is_due(now) {
             return;
         }
-        let saved = self.setup.beliefs.saved(now);
+        let saved = self.setup.beliefs.saved();
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let work = tokio::task::spawn_blocking(move || file.save(&saved));
+            let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
             let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
             let _ = inbox.send(Event::Saved(result)).await;
         });
@@ -503,6 +532,8 @@ struct Keeper {
     busy: bool,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Saves that failed.
+    failures: u64,
     /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
     owed: [Vec<Owed>; 2],
 }
@@ -539,7 +570,7 @@ impl Keeper {
     fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
         self.at = now;
         let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
-        if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+        if self.written.as_ref().is_some_and(|(at, written)| written.is_much_like(saved) && now.since(*at) < at_least_every) {
             Keeper::pay(std::mem::take(&mut self.owed[0]), None);
             return None;
         }
@@ -556,20 +587,21 @@ impl Keeper {
             Ok(()) => self.complained = false,
             Err(error) => {
                 self.written = None;
+                self.failures += 1;
                 self.complain(&error);
             }
         }
     }
 
     /// Saves after any save under way: two at once would write into one draft.
-    async fn save_last(&mut self, saved: Saved, mut events: mpsc::Receiver<Event>) {
+    async fn save_last(&mut self, saved: Saved, now: Moment, mut events: mpsc::Receiver<Event>) {
         let Some(file) = self.file.clone() else { return };
         while self.busy {
             if let Some(Event::Saved(result)) = events.recv().await {
                 self.handle_result(result);
             }
         }
-        let work = tokio::task::spawn_blocking(move || file.save(&saved));
+        let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
         self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
     }
 
@@ -679,6 +711,7 @@ mod tests {
             loader: Some(Arc::new(loader)),
             reconcile: Arc::new(|_| Ok(())),
             state,
+            chronicle: None,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
         Stage { control, backend, loads, told }

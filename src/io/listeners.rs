@@ -524,6 +524,7 @@ mod tests {
             admin: None,
             state_dir: None,
             state_max_age: Duration::ZERO,
+            journal_max_octets: 0,
             watch: false,
             workers,
             busy_wait: false,

@@ -218,6 +218,11 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let suspect = f64::from(u8::from(status.suspicion.is_some()));
     page.gauge("steersman_suspect", "1 while this node does not trust its own sight and holds its verdicts", vec![(vec![], suspect)])?;
     let stalled = f64::from(u8::from(!status.probes_come_in));
+    if let Some(journal) = status.journal {
+        page.counter("steersman_journal_entries", "Entries of the journal", vec![(vec![], journal.written)])?;
+        page.counter("steersman_journal_entries_lost", "Entries that the disk did not take", vec![(vec![], journal.lost)])?;
+        page.counter("steersman_state_save_failures", "Saves of the state that failed", vec![(vec![], journal.save_failures)])?;
+    }
     page.gauge("steersman_prober_stalled", "1 while no probe comes back", vec![(vec![], stalled)])?;
     let expiries = status.overrides.iter().map(|one| {
         let labels = vec![("selector", one.selector.clone()), ("state", one.state.clone()), ("owner", one.owner.clone())];
@@ -364,6 +369,7 @@ mod tests {
             detections: DetectionStatus { by_bound: vec![(Some(0.5), 1), (Some(1.0), 2), (None, 1)], sum_s: 130.5 },
             suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
             probes_come_in: false,
+            journal: Some(crate::io::status::JournalStatus { written: 7, lost: 2, save_failures: 1 }),
             overrides: vec![OverrideStatus {
                 selector: "pool:web".into(),
                 state: "drain".into(),
@@ -406,6 +412,9 @@ mod tests {
             r#"steersman_dead_answers_total{pool="web"} 2.5"#,
             r#"steersman_dead_ip_exposure_seconds_total{pool="web"} 7.25"#,
             "steersman_suspect 1.0",
+            "steersman_journal_entries_total 7",
+            "steersman_journal_entries_lost_total 2",
+            "steersman_state_save_failures_total 1",
             r#"steersman_override_expiry_time_seconds{selector="pool:web",state="drain",owner="alice"} 9.0"#,
             r#"steersman_member_forced{pool="web",member="fra-1",family="ipv4",state="drain"} 1.0"#,
             r#"steersman_member_protected{pool="web",member="fra-1",family="ipv4"} 1.0"#,

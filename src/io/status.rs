@@ -51,6 +51,9 @@ pub struct StatusView {
     pub pools_prepared: u64,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
+    /// What is written below `state_dir`; none without one.
+    #[serde(default)]
+    pub journal: Option<JournalStatus>,
     /// What operators put in the place of verdicts, in the order in which they did.
     #[serde(default)]
     pub overrides: Vec<OverrideStatus>,
@@ -69,6 +72,17 @@ pub struct DetectionStatus {
     pub by_bound: Vec<(Option<f64>, u64)>,
     /// The sum of all of them, in seconds.
     pub sum_s: f64,
+}
+
+/// How writing below `state_dir` goes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Entries of the journal since the start.
+    pub written: u64,
+    /// Entries that the disk did not take.
+    pub lost: u64,
+    /// Saves of the state that failed.
+    pub save_failures: u64,
 }
 
 /// A doubt that lasts.
@@ -227,6 +241,8 @@ pub struct Circumstances {
     pub reloads: BTreeMap<String, u64>,
     /// What probes saw of certificates, by the identity of the target.
     pub certificates: HashMap<Arc<str>, Seen>,
+    /// How writing below `state_dir` goes.
+    pub journal: Option<JournalStatus>,
 }
 
 impl StatusView {
@@ -239,7 +255,7 @@ impl StatusView {
             state: around.state.to_owned(),
             generation: around.generation,
             since_unix_s: around.clock.unix_s(around.loaded),
-            started_unix_s: around.clock.unix_s(Moment::START),
+            started_unix_s: around.clock.unix_s(around.clock.started()),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
             detections: detections(exposure),
@@ -247,6 +263,7 @@ impl StatusView {
             probes_come_in: beliefs.probes_come_in(),
             pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
+            journal: around.journal,
             overrides: beliefs.overrides().iter().map(OverrideStatus::from).collect(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),

@@ -90,6 +90,7 @@ pub fn settings() -> Settings {
         admin: None,
         state_dir: None,
         state_max_age: Duration::from_mins(10),
+        journal_max_octets: 64 << 20,
         watch: false,
         workers: 1,
         busy_wait: false,

@@ -10,6 +10,7 @@ mod seat;
 mod selector;
 
 pub use overrides::{Event, Force, InForce, Override, Overrides, Progress};
+pub use seat::{Absence, Past};
 pub use selector::{NotASelector, Selector};
 
 use crate::clock::Moment;
@@ -17,7 +18,7 @@ use crate::health::{Status, Verdict};
 use crate::ids::{Id, PoolId, SiteId, Table};
 use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
 use crate::prefix::Family;
-use seat::{Absence, Seat};
+use seat::Seat;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -414,15 +415,45 @@ impl Judge {
         Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
     }
 
-    /// The addresses that wait to be let back: worth remembering over a restart.
-    pub fn held_back(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        Judge::places(graph).filter(|place| self.seat(*place).is_held_back(graph.pools[place.pool].conduct, now)).collect()
+    //--- Over a restart
+
+    /// What is worth remembering of every address that may be answered.
+    pub fn pasts(&self, graph: &Graph) -> impl Iterator<Item = (Place, Past)> {
+        Judge::places(graph).map(|place| (place, self.seat(place).past()))
     }
 
-    /// Puts an address back to waiting: it did so in an earlier life of the program.
-    pub fn hold_back(&mut self, place: Place, now: Moment) {
-        self.seat_mut(place).hold_back(now);
+    /// Takes up what an earlier life of the program left of an address. What stood then may have been handed out until just now, with
+    /// the longest TTL there is.
+    pub fn recall(&mut self, place: Place, past: &Past, now: Moment) {
+        let longest = self.reach[place.pool].map_or(0, |range| range.max_s);
+        let just_now = if past.standing { now.after(Duration::from_secs(u64::from(longest))) } else { Moment::START };
+        let seat = self.seat_mut(place);
+        seat.recall(past, now);
+        seat.cached_until = seat.cached_until.max(just_now);
     }
+
+    /// When members were removed of late, by the name of the protection that counts it, then family.
+    pub fn removals(&self, graph: &Graph) -> BTreeMap<Arc<str>, [Vec<Moment>; 2]> {
+        let counted = graph.protections.iter().zip(&self.removals).filter(|(_, both)| both.iter().any(|removals| !removals.is_empty()));
+        counted.map(|(rule, both)| (Arc::clone(&rule.name), both.each_ref().map(|removals| removals.iter().copied().collect()))).collect()
+    }
+
+    /// Puts an override in force that was in force once. Returns the pools to be judged anew.
+    pub fn impose(&mut self, graph: &Graph, one: Override) -> BTreeSet<PoolId> {
+        let pools = Judge::places_of(graph, &one.selector).into_iter().map(|place| place.pool).collect();
+        self.overrides.set(one);
+        pools
+    }
+
+    /// Goes on counting removals where an earlier life of the program left off.
+    pub fn recall_removals(&mut self, graph: &Graph, removals: &BTreeMap<Arc<str>, [Vec<Moment>; 2]>, now: Moment) {
+        for (rule, counts) in graph.protections.iter().zip(&mut self.removals) {
+            let Some(known) = removals.get(&rule.name) else { continue };
+            *counts = known.each_ref().map(|removals| removals.iter().map(|removal| (*removal).min(now)).collect());
+        }
+    }
+
+    //--- Inside
 
     fn override_of(&self, graph: &Graph, place: Place) -> Option<&Override> {
         if self.overrides.list().is_empty() {

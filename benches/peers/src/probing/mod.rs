@@ -258,6 +258,9 @@ impl Bench<'_> {
         let (watched, (from, _)) = self.look(&mut server, &after, self.probing.time.max(self.probing.tcp_every * 3))?;
         let firsts = watched.book.firsts(from, |target| target >= self.probing.members);
         let visits = watched.book.visits_of(Kind::Tcp, |target| target < removed);
+        if visits > 0 {
+            return Err(io::Error::other(format!("members that a reload removed were visited {visits} times")));
+        }
         let mean = watched.book.visits() as f64 / watched.elapsed.as_secs_f64();
         table.row(vec![
             "steersman".to_owned(),

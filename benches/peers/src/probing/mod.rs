@@ -249,11 +249,10 @@ impl Bench<'_> {
         let removed = self.probing.members / 10;
         let after = Estate { members: removed..self.probing.members * 3 / 2, ..before };
         after.write_ours(&server.home, self.backend.ports())?;
-        let admin = own::admin(&server.home)?;
         self.backend.take();
         let asked = Instant::now();
         system::signal(server.process(), libc::SIGHUP);
-        own::await_generation(admin, 2)?;
+        own::await_reload(&server.home)?;
         // Connections that were under way are accepted by then.
         thread::sleep(Duration::from_millis(50));
         let in_force = Instant::now();

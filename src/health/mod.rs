@@ -7,9 +7,12 @@
 #[cfg(test)]
 mod blindness;
 mod condition;
+#[cfg(test)]
+mod crowd;
 mod doubt;
 mod flaps;
 mod latency;
+mod lateness;
 mod ledger;
 mod memory;
 mod monitor;
@@ -21,6 +24,7 @@ mod window;
 pub use condition::Condition;
 pub use doubt::{DoubtChange, Evidence, Role, SelfDoubt, Suspicion};
 pub use flaps::Damping;
+pub use lateness::{LATENESS_BOUNDS, Lateness};
 pub use ledger::Ledger;
 pub use memory::Memory;
 pub use monitor::{Change, Monitor, Pace, Rules};

@@ -340,13 +340,22 @@ impl Judge {
             Wish::Up => Force::Up,
             Wish::Down => Force::Down,
             Wish::Drain => {
-                let cached = places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(now).max(now);
-                let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max().unwrap_or(0);
                 // A second more: both ends of a TTL are cut to whole seconds.
-                let removes_unix_s = self.unix_s(cached) + 1;
-                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + u64::from(shortest) + 1 }
+                let removes_unix_s = self.unix_s(self.cached_until(places).max(now)) + 1;
+                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + self.shortest(places).as_secs() + 1 }
             }
         }
+    }
+
+    /// The last moment at which a cache may hold an answer with one of these, by views that were replaced.
+    fn cached_until(&self, places: &BTreeSet<Place>) -> Moment {
+        places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(Moment::START)
+    }
+
+    /// The TTL with which these are handed out while they are drained.
+    fn shortest(&self, places: &BTreeSet<Place>) -> Duration {
+        let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max();
+        Duration::from_secs(u64::from(shortest.unwrap_or(0)))
     }
 
     /// Ends the override for exactly this selector. Returns it, and the pools to be judged anew.
@@ -369,8 +378,8 @@ impl Judge {
         let mut overrides = std::mem::take(&mut self.overrides);
         let gone = |one: &Override| {
             let places = Judge::places_of(graph, &one.selector);
-            let cached = places.into_iter().map(|place| self.seat(place).cached_until).max().unwrap_or(now);
-            self.unix_s(cached.max(now)) + 1
+            // The view that ends now has handed them out until this moment.
+            self.unix_s(self.cached_until(&places).max(now.after(self.shortest(&places)))) + 1
         };
         let events = overrides.poll(now_unix_s, gone);
         self.overrides = overrides;

@@ -150,6 +150,18 @@ fn a_drain_first_hands_out_the_shortest_ttl_and_leaves_when_all_longer_answers_h
 }
 
 #[test]
+fn the_last_answer_before_a_removal_is_waited_for_too() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.look(10);
+    let Force::Drain { removes_unix_s, .. } = stage.order("m0", Wish::Drain).expect("nothing forbids it").force else { panic!("a drain") };
+    // Nothing replaces the view with the lowered TTL until the member goes: it is handed out to the last moment.
+    stage.look(11);
+    stage.look(removes_unix_s - 1_000);
+    let Force::Drain { gone_unix_s, .. } = stage.judge.overrides()[0].force else { panic!("a drain") };
+    assert_eq!(gone_unix_s, removes_unix_s + 2 + 1, "the shortest TTL is 2 s");
+}
+
+#[test]
 fn what_is_handed_out_is_remembered_over_views_that_promised_less() {
     let mut stage = Stage::new(1, Conduct::default(), Vec::new());
     stage.look(10);

@@ -15,7 +15,7 @@ pub use selector::{NotASelector, Selector};
 use crate::clock::Moment;
 use crate::health::{Status, Verdict};
 use crate::ids::{Id, PoolId, SiteId, Table};
-use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
+use crate::policy::{Graph, Judgement, Member, PoolView, Protection, Rank, TtlRange, ttl_reach};
 use crate::prefix::Family;
 use seat::{Absence, Seat};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -156,7 +156,7 @@ impl Judge {
                 }
             }
         }
-        self.compare_siblings(graph, pool, &mut judgements, now);
+        self.compare_siblings(graph, pool, &mut judgements);
         judgements
     }
 
@@ -194,9 +194,8 @@ impl Judge {
     }
 
     /// Finds out who is slow: against those of its family that are up and stand in the same site.
-    fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]], now: Moment) {
-        let conduct = graph.pools[pool].conduct;
-        let Some(above_percent) = conduct.slow_above_percent else { return };
+    fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]]) {
+        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else { return };
         let members = &graph.pools[pool].members;
         for family in Family::BOTH {
             let latency = |judgement: &Judgement| judgement.verdict.latency.filter(|_| judgement.verdict.status == Status::Up);
@@ -209,8 +208,9 @@ impl Judge {
                 let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
                 let seat = self.seat_mut(Place { pool, member, family });
                 seat.compare(latency(judgement), median(siblings), above_percent);
-                if judgement.rank == crate::policy::Rank::Usual {
-                    judgement.rank = seat.rank(conduct, now);
+                // Held back stays held back; and who is forced up is not, whatever the seat says.
+                if matches!(judgement.rank, Rank::Usual | Rank::Late) {
+                    judgement.rank = if seat.slow { Rank::Late } else { Rank::Usual };
                 }
             }
         }
@@ -409,7 +409,7 @@ impl Judge {
         let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
         let mut notes: Vec<Note> = self.override_of(graph, place).cloned().map(Note::Forced).into_iter().collect();
         notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| Note::Kept(Arc::clone(&rule.name))));
-        if let crate::policy::Rank::HeldBack { released_in } = seat.rank(conduct, now) {
+        if let Rank::HeldBack { released_in } = seat.rank(conduct, now) {
             notes.push(Note::HeldBack(released_in));
         } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {
             notes.push(Note::Returning(seat.share_permille(conduct, now)));

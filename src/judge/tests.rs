@@ -286,6 +286,18 @@ fn a_slow_sibling_is_ranked_last_and_not_removed() {
     assert_eq!(stage.view.as_ref().expect("looked").grade, Grade::Healthy);
 }
 
+#[test]
+fn who_is_forced_up_is_not_held_back_where_siblings_are_compared_either() {
+    let conduct = Conduct { failback: Failback::Manual, slow_above_percent: Some(100), ..Conduct::default() };
+    let mut stage = Stage::new(3, conduct, Vec::new());
+    stage.see(0, Status::Down);
+    stage.look(1);
+    stage.see(0, Status::Up);
+    assert_eq!(stage.look(2), [1, 2]);
+    stage.order("m0", Wish::Up).expect("up removes nobody");
+    assert_eq!(stage.look(3), [0, 1, 2]);
+}
+
 proptest! {
     #[test]
     fn no_sequence_of_verdicts_and_orders_breaks_a_protection(

@@ -95,6 +95,8 @@ pub struct Monitor {
     since: Moment,
     latency: Latency,
     last: Option<(Moment, Observation)>,
+    /// When the last observation came that counted; before the first, when the status became what it is.
+    counted: Moment,
 }
 
 /// A verdict that changed: its status, its streak (and so how long it holds), or its latency.
@@ -110,7 +112,7 @@ impl Monitor {
     /// A monitor that has seen nothing.
     pub fn new(rules: Rules, now: Moment) -> Monitor {
         let (window, flaps) = (Window::default(), Flaps::default());
-        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None }
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now }
     }
 
     /// Believes `status` from an earlier life of the program. Only before the first observation, and only `Up` and
@@ -124,7 +126,7 @@ impl Monitor {
             Status::Down => State::Down { passes: 0 },
             Status::Unknown => return false,
         };
-        self.since = now;
+        (self.since, self.counted) = (now, now);
         true
     }
 
@@ -164,6 +166,7 @@ impl Monitor {
     }
 
     fn count(&mut self, counted: Counted, now: Moment) {
+        self.counted = now;
         if let Some(rule) = self.rules.window {
             self.window.handle(rule, counted == Counted::Passed, self.rules.fall);
         }
@@ -223,8 +226,7 @@ impl Monitor {
             State::Up { failures } => self.rules.falls_in(failures, self.failures_missing(failures)),
             State::Down { passes } => {
                 let rises_in = self.rules.interval.saturating_mul(self.passes_missing(passes));
-                let seen = self.last.as_ref().map_or(self.since, |(then, _)| *then);
-                rises_in.max(self.flaps.held_until().since(seen))
+                rises_in.max(self.flaps.held_until().since(self.counted))
             }
         }
     }
@@ -581,6 +583,17 @@ mod tests {
         assert_eq!(feed(&mut monitor, "P"), State::Up { failures: 0 });
         let mut dead = Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START);
         assert_eq!(feed(&mut dead, &format!("P{}PP", "F".repeat(50))).status(), Status::Up);
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_changes_nothing_of_a_target_that_is_held_down() {
+        let mut monitor = Monitor::new(Rules { damping: Some(DAMPING), ..RULES }, Moment::START);
+        feed(&mut monitor, "PFFFPPFFF");
+        let (held, now) = (monitor.verdict(), monitor.last().expect("fed").0.after(Duration::from_secs(1)));
+        assert_eq!(held.holds, Duration::from_secs(10));
+        assert_eq!(monitor.handle_observation(observation('?'), now), None);
+        monitor.withhold(observation('F'), now);
+        assert_eq!(monitor.verdict(), held);
     }
 
     #[test]

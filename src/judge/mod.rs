@@ -394,9 +394,12 @@ impl Judge {
     pub fn note_replaced(&mut self, pool: PoolId, view: &PoolView, now: Moment) {
         let Some(range) = self.reach[pool] else { return };
         for family in Family::BOTH {
-            for usable in view.family(family).usable.iter() {
-                let expires = now.after(Duration::from_secs(u64::from(range.clamp(usable.holds_s))));
-                let seat = self.seat_mut(Place { pool, member: usize::from(usable.member), family });
+            let view = view.family(family);
+            // Where nobody is usable the last resort may serve everybody, with a TTL that the shortest one covers.
+            let last_resort = view.all.iter().filter(|_| view.usable.is_empty()).map(|member| (member.member, 0));
+            for (member, holds_s) in view.usable.iter().map(|usable| (usable.member, usable.holds_s)).chain(last_resort) {
+                let expires = now.after(Duration::from_secs(u64::from(range.clamp(holds_s))));
+                let seat = self.seat_mut(Place { pool, member: usize::from(member), family });
                 seat.cached_until = seat.cached_until.max(expires);
             }
         }

@@ -162,6 +162,16 @@ fn the_last_answer_before_a_removal_is_waited_for_too() {
 }
 
 #[test]
+fn a_drain_waits_for_what_the_last_resort_handed_out() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    (0..2).for_each(|member| stage.see(member, Status::Down));
+    assert!(stage.look(1).is_empty());
+    stage.now = at(100);
+    let Force::Drain { removes_unix_s, .. } = stage.order("m0", Wish::Drain).expect("nothing forbids it").force else { panic!("a drain") };
+    assert_eq!(removes_unix_s, 1_100 + 2 + 1, "any last resort is covered by the shortest TTL");
+}
+
+#[test]
 fn what_is_handed_out_is_remembered_over_views_that_promised_less() {
     let mut stage = Stage::new(1, Conduct::default(), Vec::new());
     stage.look(10);

@@ -4,6 +4,7 @@
 //! story. Has no second implementation of anything, and knows no socket: the shell hands in the [`Live`] view.
 
 use crate::answer::{Client, Disposition, Outcome, STREAM_PAYLOAD_MAX, Scratch, Transport, respond_traced};
+use crate::check::dns::rcode_word;
 use crate::dns::{Name, Rtype};
 use crate::ids::{NodeId, PoolId};
 use crate::live::{Live, Remarks};
@@ -13,6 +14,7 @@ use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -274,20 +276,10 @@ fn present(message: &Message, wire: &[u8]) -> String {
 }
 
 /// The RCODE, high bits of OPT included.
-fn status(message: &Message) -> String {
+fn status(message: &Message) -> Cow<'static, str> {
     let low = u16::from(message.metadata.response_code.low());
     let high = message.edns.as_ref().map_or(0, |edns| u16::from(edns.rcode_high()));
-    let code = match high << 4 | low & 0xf {
-        0 => "NOERROR",
-        1 => "FORMERR",
-        2 => "SERVFAIL",
-        3 => "NXDOMAIN",
-        4 => "NOTIMP",
-        5 => "REFUSED",
-        16 => "BADVERS",
-        other => return format!("RCODE{other}"),
-    };
-    code.to_owned()
+    rcode_word(high << 4 | low & 0xf)
 }
 
 fn flags(wire: &[u8]) -> String {

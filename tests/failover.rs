@@ -11,49 +11,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use support::backend::Backend;
+use support::pace::{self, AFTERWARDS, INTERVAL, NAME, RISE, SLACK, TTL_MIN_S, detection, return_time, ttl_max_s};
 use support::server::{Config, Server, binary};
 use support::watch::{Watch, rest_until};
 
-const INTERVAL: Duration = Duration::from_secs(1);
-const TIMEOUT: Duration = Duration::from_millis(500);
-const FALL: u32 = 2;
-const RISE: u32 = 2;
-const TTL_MIN_S: u32 = 1;
-/// For probes, packets and this very test to be held up by whatever else runs.
-const SLACK: Duration = Duration::from_secs(1);
-/// Goes on watching for so long after the last moment at which the dead may be answered: a few intervals.
-const AFTERWARDS: Duration = Duration::from_secs(2);
-
-/// By when a member that dies is not answered any more: `fall x interval + timeout`. What is hurried is sooner.
-fn detection() -> Duration {
-    INTERVAL * FALL + TIMEOUT
-}
-
-/// The longest TTL of an answer with a member: `max(ttl.min, nominal)`.
-fn ttl_max_s() -> u32 {
-    TTL_MIN_S.max(u32::try_from((INTERVAL * FALL).as_secs()).expect("a few seconds"))
-}
-
 /// Failover among backends, probed by `check`, whose monitor has `more` keys.
 fn policies(backends: &[Backend], check: &str, more: &str) -> String {
-    let port = backends[0].addr().port();
-    let monitor = format!(
-        "monitors:\n  m: {{type: {check}, port: {port}, interval: {}s, timeout: {}ms, fall: {FALL}, rise: {RISE}{more}}}\npools:\n",
-        INTERVAL.as_secs(),
-        TIMEOUT.as_millis()
-    );
-    let pool = |(index, backend): (usize, &Backend)| {
-        (format!("  p{index}: {{monitor: m, members: [{{name: m{index}, a: {}}}]}}\n", backend.addr().ip()), format!("p{index}"))
-    };
-    let (pools, names): (Vec<_>, Vec<_>) = backends.iter().enumerate().map(pool).unzip();
-    format!(
-        "{monitor}{}policies:\n  main: {{type: failover, use: [{}], ttl: {{max: 60s, min: {TTL_MIN_S}s}}}}\n",
-        pools.concat(),
-        names.join(", ")
-    )
+    let members: Vec<IpAddr> = backends.iter().map(|backend| backend.addr().ip()).collect();
+    pace::failover(&members, backends[0].addr().port(), check, more)
 }
 
-const NAME: &str = "www.test.example.";
 const HTTP: &str = "http, path: /";
 
 /// A server that is watched, and what it needs to live.
@@ -127,7 +94,7 @@ impl Scene {
     fn check_return(&mut self, revive: impl FnOnce(&mut Backend)) {
         let revived = Instant::now();
         revive(&mut self.backends[0]);
-        let back = self.watch.until(revived, &[self.address(0)], INTERVAL * RISE + TIMEOUT + SLACK * 2);
+        let back = self.watch.until(revived, &[self.address(0)], return_time());
         let took = back - revived;
         // The first pass may come at once; the others come an interval apart, give or take what a timer is late.
         assert!(took + Duration::from_millis(200) > INTERVAL * (RISE - 1), "back after {took:?}: too few passes");

@@ -9,19 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 use support::backend::Backend;
 use support::network::Network;
+use support::pace::{self, AFTERWARDS, NAME, SLACK, detection, return_time};
 use support::server::{Config, Server};
 use support::watch::{Watch, rest_until};
 
-const INTERVAL: Duration = Duration::from_secs(1);
-const TIMEOUT: Duration = Duration::from_millis(500);
-const FALL: u32 = 2;
-const RISE: u32 = 2;
 const PORT: u16 = 8080;
-/// For probes, packets and this very test to be held up by whatever else runs.
-const SLACK: Duration = Duration::from_secs(1);
-const AFTERWARDS: Duration = Duration::from_secs(2);
-
-const NAME: &str = "www.test.example.";
 
 /// The address of the member of a site.
 fn address(site: usize) -> IpAddr {
@@ -30,14 +22,8 @@ fn address(site: usize) -> IpAddr {
 
 /// Failover among the members of so many sites.
 fn policies(sites: usize) -> String {
-    let monitor = format!(
-        "monitors:\n  m: {{type: http, path: /, port: {PORT}, interval: {}s, timeout: {}ms, fall: {FALL}, rise: {RISE}}}\npools:\n",
-        INTERVAL.as_secs(),
-        TIMEOUT.as_millis()
-    );
-    let pool = |site| format!("  p{site}: {{monitor: m, members: [{{name: m{site}, a: {}}}]}}\n", address(site));
-    let (pools, names): (Vec<_>, Vec<_>) = (1..=sites).map(|site| (pool(site), format!("p{site}"))).unzip();
-    format!("{monitor}{}policies:\n  main: {{type: failover, use: [{}], ttl: {{max: 60s, min: 1s}}}}\n", pools.concat(), names.join(", "))
+    let members: Vec<IpAddr> = (1..=sites).map(address).collect();
+    pace::failover(&members, PORT, "http, path: /", "")
 }
 
 fn backend(network: &Network, address: IpAddr) -> Backend {
@@ -67,7 +53,7 @@ fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
     let (_config, server, watch) = serve(&node, 2);
     let died = Instant::now();
     first.filter(verdict);
-    let deadline = Instant::now() + INTERVAL * FALL + TIMEOUT + SLACK;
+    let deadline = Instant::now() + detection() + SLACK;
     rest_until(deadline + AFTERWARDS);
     let late = watch.between(deadline, Instant::now());
     assert!(late.len() > 20, "only {} answers in {AFTERWARDS:?}", late.len());
@@ -77,7 +63,7 @@ fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
     }
     let open = Instant::now();
     first.unfilter();
-    watch.until(open, &[address(1)], INTERVAL * RISE + TIMEOUT + SLACK * 2);
+    watch.until(open, &[address(1)], return_time());
 }
 
 #[test]

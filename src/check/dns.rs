@@ -4,9 +4,10 @@
 
 use crate::dns::{Name, Rtype};
 use crate::health::FailReason;
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name as HickoryName, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A question and what must be answered.
@@ -130,31 +131,32 @@ pub fn present(rtype: Rtype, wire: &[u8]) -> String {
     decode(rtype, wire).map_or_else(|| format!("{wire:02x?}"), |data| data.to_string())
 }
 
-/// The number of a response code of this name; case is ignored (RFC 6895 section 2.3).
+/// Response codes as dig names them (RFC 6895 section 2.3).
+const RCODES: [(u16, &str); 12] = [
+    (0, "NOERROR"),
+    (1, "FORMERR"),
+    (2, "SERVFAIL"),
+    (3, "NXDOMAIN"),
+    (4, "NOTIMP"),
+    (5, "REFUSED"),
+    (6, "YXDOMAIN"),
+    (7, "YXRRSET"),
+    (8, "NXRRSET"),
+    (9, "NOTAUTH"),
+    (10, "NOTZONE"),
+    (16, "BADVERS"),
+];
+
+/// The number of a response code of this name; case is ignored.
 pub fn rcode(word: &str) -> Option<u16> {
-    (0..=RCODE_NAMED_MAX).find(|&code| rcode_word(code).eq_ignore_ascii_case(word))
+    RCODES.iter().find(|(_, name)| name.eq_ignore_ascii_case(word)).map(|(code, _)| *code)
 }
 
-/// The names of response codes, as dig prints them.
-pub fn rcode_word(code: u16) -> &'static str {
-    match code {
-        0 => "NOERROR",
-        1 => "FORMERR",
-        2 => "SERVFAIL",
-        3 => "NXDOMAIN",
-        4 => "NOTIMP",
-        5 => "REFUSED",
-        6 => "YXDOMAIN",
-        7 => "YXRRSET",
-        8 => "NXRRSET",
-        9 => "NOTAUTH",
-        10 => "NOTZONE",
-        other => ResponseCode::from(u8::try_from(other >> 4).unwrap_or(0), u8::try_from(other & 0xf).unwrap_or(0)).to_str(),
-    }
+/// The name of a response code; one without a name is `RCODE` and its number.
+pub fn rcode_word(code: u16) -> Cow<'static, str> {
+    let named = RCODES.iter().find(|(known, _)| *known == code);
+    named.map_or_else(|| Cow::Owned(format!("RCODE{code}")), |(_, name)| Cow::Borrowed(*name))
 }
-
-/// Of the codes above only a few of EDNS are left, and no check expects them.
-const RCODE_NAMED_MAX: u16 = 10;
 
 /// What passes every path unfragmented (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
@@ -162,6 +164,7 @@ const UDP_PAYLOAD: u16 = 1232;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hickory_proto::op::ResponseCode;
     use hickory_proto::rr::Record;
 
     fn check(answers: &[&str]) -> DnsCheck {

@@ -417,6 +417,8 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     // Answers are written whole: waiting to fill a segment would only delay the last one (RFC 7766 section 6.2.1.1). Set
     // here, it is inherited by every connection.
     socket.set_tcp_nodelay(true)?;
+    // Left alone, the kernel lets it grow to some MiB, and reports room only when a third of that is free.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -439,6 +441,10 @@ fn socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
 
 /// A small query costs the kernel about 800 octets: room for five thousand, a burst of some milliseconds.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// What the kernel keeps of the answers to a client that reads slowly; it doubles it for its own needs. Room for the largest answer
+/// and what a turn can add to it, so that whoever reads a long pipeline at 13 kB/s or more makes room within the shortest idle time in use (10 s).
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// Connections that may wait for `accept`. A burst of a thousand is what a resolver farm does after a truncated answer.
 const BACKLOG: i32 = 1024;
@@ -572,6 +578,14 @@ mod tests {
 
     fn is_free(addr: SocketAddr) -> bool {
         UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok()
+    }
+
+    #[test]
+    fn what_the_kernel_keeps_for_a_slow_reader_is_bounded_on_every_connection() {
+        let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let (accepted, _) = listener.accept().expect("it is connected");
+        assert_eq!(socket2::SockRef::from(&accepted).send_buffer_size().expect("an option of every socket"), 2 * SEND_BUFFER);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod network;
+pub mod pace;
 pub mod server;
 pub mod watch;
 

@@ -39,7 +39,8 @@ impl Chance {
 
     /// A span around `mean`, mostly shorter, sometimes up to seven times as long: what waits for accidents are like.
     pub fn around(&mut self, mean: Duration) -> Duration {
-        let uniform = (self.0.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
+        let drawn = u32::try_from(self.0.below(1 << 20) + 1).expect("a million");
+        let uniform = f64::from(drawn) / f64::from(1 << 20);
         mean.mul_f64((-uniform.ln()).clamp(0.01, 7.0))
     }
 }

@@ -140,17 +140,14 @@ impl Machines {
         let passed = |latency: Duration| (latency * 2, Observation::Pass { connect: latency, total: latency * 2 });
         let refused = (trip, Observation::Fail(FailReason::Refused));
         match self.fate(spot) {
-            None => passed(trip),
             Some(Fate::Refuses) => refused,
             Some(Fate::Errors) => (trip * 2, Observation::Fail(FailReason::Status(503))),
-            Some(Fate::Hangs) => timed_out,
             Some(Fate::Unreachable) => (trip, Observation::Fail(FailReason::Unreachable)),
             Some(Fate::Slow(latency)) if latency < timeout => (latency, Observation::Pass { connect: latency / 2, total: latency }),
-            Some(Fate::Slow(_)) => timed_out,
+            Some(Fate::Hangs | Fate::Slow(_)) => timed_out,
             Some(Fate::Loses(percent)) if chance.percent(percent) => timed_out,
-            Some(Fate::Loses(_)) => passed(trip),
             Some(Fate::Flaps(turn)) if is_odd_turn(now, turn) => refused,
-            Some(Fate::Flaps(_)) => passed(trip),
+            None | Some(Fate::Loses(_) | Fate::Flaps(_)) => passed(trip),
         }
     }
 
@@ -161,9 +158,10 @@ impl Machines {
             Some(Fate::Flaps(turn)) => is_odd_turn(now, turn),
             Some(Fate::Refuses | Fate::Errors | Fate::Hangs | Fate::Unreachable) => true,
         };
-        match down {
-            true => Observation::Fail(FailReason::Reported("disk".into())),
-            false => Observation::Pass { connect: Duration::ZERO, total: Duration::from_micros(50) },
+        if down {
+            Observation::Fail(FailReason::Reported("disk".into()))
+        } else {
+            Observation::Pass { connect: Duration::ZERO, total: Duration::from_micros(50) }
         }
     }
 }

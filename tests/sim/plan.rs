@@ -148,11 +148,11 @@ impl Plan {
         let sites = chance.index(6);
         let canaries = *chance.one_of(&[0, 0, 1, 2, 3]);
         let mut plan = Plan { tempo_s, monitors: vec![], sites, pools: vec![], policies: vec![], protection: None, canaries, next_host: 0 };
-        for number in 0..1 + chance.index(4) {
+        for number in 0..=chance.index(4) {
             let monitor = plan.monitor(number, chance);
             plan.monitors.push(monitor);
         }
-        for number in 0..1 + chance.index(5) {
+        for number in 0..=chance.index(5) {
             let pool = plan.pool(number, chance);
             plan.pools.push(pool);
         }
@@ -234,10 +234,10 @@ impl Plan {
 
     fn pool(&mut self, number: usize, chance: &mut Chance) -> Pool {
         let monitors: Vec<usize> = (0..self.monitors.len()).filter(|_| chance.percent(50)).take(2).collect();
-        let mut members: Vec<Member> = (0..1 + chance.index(6)).map(|_| self.member(chance)).collect();
-        for index in 1..members.len() {
+        let mut members: Vec<Member> = (0..=chance.index(6)).map(|_| self.member(chance)).collect();
+        for (index, member) in members.iter_mut().enumerate().skip(1) {
             if chance.percent(8) {
-                members[index].depends_on = Some(chance.index(index));
+                member.depends_on = Some(chance.index(index));
             }
         }
         let mut body = format!("choose: {}, pick: {}", chance.one_of(&["weighted", "round_robin", "all"]), chance.between(1, 5));
@@ -384,7 +384,7 @@ impl Plan {
                 let _ = writeln!(text, "    monitors: [{}]", monitors.join(", "));
             }
             let _ = writeln!(text, "    family_health: {}", if pool.is_joint { "joint" } else { "independent" });
-            let _ = writeln!(text, "    {}", self.last_words(pool.ttl, pool.rescue).join("\n    "));
+            let _ = writeln!(text, "    {}", Plan::last_words(pool.ttl, pool.rescue).join("\n    "));
             text += "    members:\n";
             pool.members.iter().for_each(|member| line(writeln!(text, "      - {{{}}}", pool.line(member))));
         }
@@ -399,7 +399,7 @@ impl Plan {
         text
     }
 
-    fn last_words(&self, ttl: Option<(u32, u32)>, rescue: Rescue) -> Vec<String> {
+    fn last_words(ttl: Option<(u32, u32)>, rescue: Rescue) -> Vec<String> {
         let mut words: Vec<String> = ttl.map(|(min, max)| format!("ttl: {{min: {min}s, max: {max}s}}")).into_iter().collect();
         words.push(format!("on_all_down_ttl: {RESCUE_TTL_S}s"));
         words.push(match rescue {
@@ -430,7 +430,7 @@ impl Plan {
             }
             _ => format!("use: [{}]", policy.children.iter().map(child).collect::<Vec<_>>().join(", ")),
         });
-        words.extend(self.last_words(policy.ttl, policy.rescue));
+        words.extend(Plan::last_words(policy.ttl, policy.rescue));
         words.join(", ")
     }
 

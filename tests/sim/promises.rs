@@ -42,7 +42,7 @@ impl fmt::Display for Broken {
 /// What a result may take beyond its timeout, and a look at the clock beyond its second.
 const SLACK: Duration = Duration::from_millis(1_500);
 /// Silence is not believed for longer than this, whatever else is silent.
-const BELIEF_MAX: Duration = Duration::from_secs(60);
+const BELIEF_MAX: Duration = Duration::from_mins(1);
 /// A node that sees does not doubt for longer than this.
 const DOUBT_MAX: Duration = Duration::from_secs(125);
 
@@ -151,7 +151,7 @@ impl World {
             |target: &Target| target.rules.timeout.as_secs_f64() / target.rules.fast_interval.max(target.rules.timeout).as_secs_f64();
         let needed = self.targets.iter().map(share).sum::<f64>().ceil().max(256.0);
         let under_way = self.node.under_way.len();
-        if under_way as f64 > needed {
+        if f64::from(u32::try_from(under_way).expect("few")) > needed {
             return self.broken("no more probes are under way than the bound", format!("{under_way} of {needed}"));
         }
         Ok(())

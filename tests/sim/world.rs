@@ -298,7 +298,7 @@ impl World {
     fn cut(&mut self) {
         let chance = &mut self.chance.machines;
         let cut = *chance.one_of(&[Cut::Silent, Cut::Silent, Cut::NoRoute, Cut::NoRouteV6]);
-        let mean = *chance.one_of(&[Duration::from_secs(3), Duration::from_secs(60), self.tempo * 100]);
+        let mean = *chance.one_of(&[Duration::from_secs(3), Duration::from_mins(1), self.tempo * 100]);
         let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_200));
         self.schedule(again, Event::Cuts);
         let id = self.next_id;
@@ -319,7 +319,7 @@ impl World {
 
     fn stall(&mut self) {
         let chance = &mut self.chance.machines;
-        let mean = *chance.one_of(&[Duration::from_millis(300), Duration::from_secs(5), Duration::from_secs(60)]);
+        let mean = *chance.one_of(&[Duration::from_millis(300), Duration::from_secs(5), Duration::from_mins(1)]);
         let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_500));
         self.schedule(again, Event::Stalls);
         self.stalled_until = Some(self.now.after(lasts));

@@ -344,6 +344,28 @@ fn a_fast_member_need_not_wait_for_the_slots_of_slow_ones() {
 }
 
 #[test]
+fn a_cut_that_lasts_longer_than_looks_tell_something_drains_nobody_either() {
+    for seed in 0..20 {
+        let slow = Rules::plain(Duration::from_mins(4), Duration::from_secs(2), 2, 2);
+        let member = |n: u32| Wanted { identity: format!("member {n}").into(), rules: slow, role: Role::Member { place: n / 2 } };
+        let canary = Wanted { identity: "canary".into(), rules: CANARY, role: Role::Canary };
+        let mut world = World::of((0..8).map(member).chain([canary]).collect(), seed);
+        world.run_until(600_000);
+        assert!(world.doubts.is_empty(), "{:?}", world.doubts);
+        world.flips.clear();
+        world.set(everybody, Fate::Silent);
+        world.run_until(3_000_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        world.set(everybody, Fate::Answers);
+        world.run_until(3_010_000);
+        assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "seed {seed}: {:?}", world.doubts);
+        world.run_until(3_600_000);
+        assert_eq!((&world.flips[..], world.doubts.len()), (&[][..], 2), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_late_node_trusts_no_silence() {
     let mut world = World::new(1, 2, 0, 1);
     world.set(everybody, Fate::Silent);

@@ -185,12 +185,24 @@ impl SelfDoubt {
         (self.grounds, self.canaries) = (Vec::new(), Ground::default());
         // Numbers mean other places now.
         (self.witness, self.silent) = (None, BTreeSet::new());
+        let mut answering = BTreeSet::new();
         for eye in eyes {
             let seen = eye.look.filter(|look| look.saw == Sight::Seen).map(|look| look.begun);
             let ground = self.ground(eye.role);
             ground.seen.extend(seen);
             ground.standing += u32::from(eye.is_standing());
+            if let Role::Member { place } = eye.role
+                && eye.is_standing()
+            {
+                if eye.silent_since.is_some() {
+                    self.silent.insert(place)
+                } else {
+                    answering.insert(place)
+                };
+            }
         }
+        // Without doubt nobody asks; in doubt these are still silent.
+        self.silent.retain(|place| self.suspicion.is_some() && !answering.contains(place));
         for ground in self.grounds.iter_mut().chain([&mut self.canaries]) {
             ground.seen.make_contiguous().sort_unstable();
         }
@@ -341,7 +353,11 @@ impl SelfDoubt {
     /// The strongest evidence there is, and the places that are silent.
     fn weigh<'a>(&self, eyes: impl Iterator<Item = &'a Eye> + Clone, now: Moment) -> (Option<Evidence>, BTreeSet<u32>) {
         let after = Moment::from_nanos(now.as_nanos().saturating_sub(nanos(self.window))).max(self.void_before);
-        let (silent, seen) = self.silent_and_seen(eyes.clone(), after);
+        let (mut silent, seen) = self.silent_and_seen(eyes.clone(), after);
+        // Where targets are probed less often than looks tell something, nobody may have looked of late: no sign of sight.
+        if let Some(Suspicion { since, .. }) = self.suspicion {
+            silent.extend(self.silent.iter().filter(|place| !self.grounds[**place as usize].is_seen_since(since)));
+        }
         let canaries = eyes.clone().filter(|eye| eye.role == Role::Canary && eye.is_standing());
         let canary_looks: Vec<Option<Sight>> = canaries.map(|eye| eye.fresh(after)).collect();
         let silent_canaries = canary_looks.iter().filter(|look| look.is_some_and(|saw| saw != Sight::Seen)).count();

@@ -5,7 +5,7 @@
 use super::flaps::{Damping, Flaps};
 use super::latency::Latency;
 use super::window::{Window, WindowRule};
-use super::{Memory, Observation, Status, Verdict};
+use super::{Memory, Observation, Sight, Status, Verdict};
 use crate::clock::Moment;
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ pub struct Monitor {
     last: Option<(Moment, Observation)>,
     /// When the last observation came that counted; before the first, when the status became what it is.
     counted: Moment,
+    /// How many of the newest failures that counted were silence.
+    silent: u32,
 }
 
 /// A verdict that changed: its status, its streak (and so how long it holds), or its latency.
@@ -112,7 +114,7 @@ impl Monitor {
     /// A monitor that has seen nothing.
     pub fn new(rules: Rules, now: Moment) -> Monitor {
         let (window, flaps) = (Window::default(), Flaps::default());
-        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now }
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now, silent: 0 }
     }
 
     /// Believes what an earlier life of the program remembered. Only before the first observation, and only `Up` and `Down` can be
@@ -181,10 +183,12 @@ impl Monitor {
         let before = (self.state, self.verdict());
         let latency_moved = match observation {
             Observation::Pass { connect, .. } => {
+                self.silent = 0;
                 self.count(Counted::Passed, now);
                 self.latency.handle_sample(connect)
             }
             Observation::Fail(_) => {
+                self.silent = if observation.sight() == Sight::Dark { self.silent.saturating_add(1) } else { 0 };
                 self.count(Counted::Failed, now);
                 false
             }
@@ -227,11 +231,16 @@ impl Monitor {
         }
     }
 
-    /// Forgets the failures of a target that is up: they were seen by a node that could not see. Says whether there were any.
+    /// Forgets the newest failures of a target that is up, as far as they were silence: they were seen by a node that could not see. What
+    /// was refused before that was refused. Says whether there were any.
     pub fn forgive(&mut self) -> Option<Change> {
-        let State::Up { failures: 1.. } = self.state else { return None };
-        self.state = State::Up { failures: 0 };
-        self.window.forgive();
+        let State::Up { failures: failures @ 1.. } = self.state else { return None };
+        let silent = std::mem::take(&mut self.silent);
+        if silent == 0 {
+            return None;
+        }
+        self.state = State::Up { failures: failures.saturating_sub(silent) };
+        self.window.forgive(silent);
         Some(Change { verdict: self.verdict(), was: None })
     }
 
@@ -655,6 +664,28 @@ mod tests {
         assert_eq!(feed(&mut monitor, "P"), State::Up { failures: 0 });
         let mut dead = Monitor::new(Rules { window: Some(LOSSY), ..RULES }, Moment::START);
         assert_eq!(feed(&mut dead, &format!("P{}PP", "F".repeat(50))).status(), Status::Up);
+    }
+
+    #[test]
+    fn silence_is_forgiven_and_a_refusal_is_not() {
+        let mut monitor = monitor(2, 5);
+        feed(&mut monitor, "PRRFF");
+        assert!(monitor.forgive().is_some());
+        assert_eq!(monitor.state, State::Up { failures: 2 });
+        assert_eq!(monitor.forgive(), None, "what is left was seen");
+        feed(&mut monitor, "?");
+        assert_eq!((monitor.forgive(), monitor.streak()), (None, 2));
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_changes_nothing_of_a_target_that_is_held_down() {
+        let mut monitor = Monitor::new(Rules { damping: Some(DAMPING), ..RULES }, Moment::START);
+        feed(&mut monitor, "PFFFPPFFF");
+        let (held, now) = (monitor.verdict(), monitor.last().expect("fed").0.after(Duration::from_secs(1)));
+        assert_eq!(held.holds, Duration::from_secs(10));
+        assert_eq!(monitor.handle_observation(observation('?'), now), None);
+        monitor.withhold(observation('F'), now);
+        assert_eq!(monitor.verdict(), held);
     }
 
     #[test]

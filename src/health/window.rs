@@ -120,12 +120,12 @@ impl Window {
         passes
     }
 
-    /// Forgets the failures that are the newest observations.
-    pub fn forgive(&mut self) {
-        let struck = self.failed.trailing_ones().min(self.len);
+    /// Forgets the newest failures, at most `count` of them.
+    pub fn forgive(&mut self, count: u32) {
+        let struck = self.failed.trailing_ones().min(self.len).min(count);
         self.failed = self.failed.checked_shr(struck).unwrap_or(0);
         self.len -= struck;
-        self.run = 0;
+        self.run = self.run.saturating_sub(count);
     }
 
     /// Goes on under another rule: what no longer fits is forgotten.
@@ -202,9 +202,9 @@ mod tests {
     #[test]
     fn the_newest_failures_can_be_forgiven_and_older_ones_not() {
         let mut window = after(RULE, "FPFF");
-        window.forgive();
+        window.forgive(2);
         assert_eq!((window.failures(), window.len()), (1, 2));
-        window.forgive();
+        window.forgive(2);
         assert_eq!(window.failures(), 1);
     }
 

@@ -16,7 +16,7 @@ pub use selector::{NotASelector, Selector};
 use crate::clock::Moment;
 use crate::health::{Status, Verdict};
 use crate::ids::{Id, PoolId, SiteId, Table};
-use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
+use crate::policy::{Graph, Judgement, Member, PoolView, Protection, Rank, TtlRange, ttl_reach};
 use crate::prefix::Family;
 use seat::Seat;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -157,7 +157,7 @@ impl Judge {
                 }
             }
         }
-        self.compare_siblings(graph, pool, &mut judgements, now);
+        self.compare_siblings(graph, pool, &mut judgements);
         judgements
     }
 
@@ -195,9 +195,8 @@ impl Judge {
     }
 
     /// Finds out who is slow: against those of its family that are up and stand in the same site.
-    fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]], now: Moment) {
-        let conduct = graph.pools[pool].conduct;
-        let Some(above_percent) = conduct.slow_above_percent else { return };
+    fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]]) {
+        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else { return };
         let members = &graph.pools[pool].members;
         for family in Family::BOTH {
             let latency = |judgement: &Judgement| judgement.verdict.latency.filter(|_| judgement.verdict.status == Status::Up);
@@ -210,8 +209,9 @@ impl Judge {
                 let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
                 let seat = self.seat_mut(Place { pool, member, family });
                 seat.compare(latency(judgement), median(siblings), above_percent);
-                if judgement.rank == crate::policy::Rank::Usual {
-                    judgement.rank = seat.rank(conduct, now);
+                // Held back stays held back; and who is forced up is not, whatever the seat says.
+                if matches!(judgement.rank, Rank::Usual | Rank::Late) {
+                    judgement.rank = if seat.slow { Rank::Late } else { Rank::Usual };
                 }
             }
         }
@@ -341,13 +341,22 @@ impl Judge {
             Wish::Up => Force::Up,
             Wish::Down => Force::Down,
             Wish::Drain => {
-                let cached = places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(now).max(now);
-                let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max().unwrap_or(0);
                 // A second more: both ends of a TTL are cut to whole seconds.
-                let removes_unix_s = self.unix_s(cached) + 1;
-                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + u64::from(shortest) + 1 }
+                let removes_unix_s = self.unix_s(self.cached_until(places).max(now)) + 1;
+                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + self.shortest(places).as_secs() + 1 }
             }
         }
+    }
+
+    /// The last moment at which a cache may hold an answer with one of these, by views that were replaced.
+    fn cached_until(&self, places: &BTreeSet<Place>) -> Moment {
+        places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(Moment::START)
+    }
+
+    /// The TTL with which these are handed out while they are drained.
+    fn shortest(&self, places: &BTreeSet<Place>) -> Duration {
+        let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max();
+        Duration::from_secs(u64::from(shortest.unwrap_or(0)))
     }
 
     /// Ends the override for exactly this selector. Returns it, and the pools to be judged anew.
@@ -370,8 +379,8 @@ impl Judge {
         let mut overrides = std::mem::take(&mut self.overrides);
         let gone = |one: &Override| {
             let places = Judge::places_of(graph, &one.selector);
-            let cached = places.into_iter().map(|place| self.seat(place).cached_until).max().unwrap_or(now);
-            self.unix_s(cached.max(now)) + 1
+            // The view that ends now has handed them out until this moment.
+            self.unix_s(self.cached_until(&places).max(now.after(self.shortest(&places)))) + 1
         };
         let events = overrides.poll(now_unix_s, gone);
         self.overrides = overrides;
@@ -386,9 +395,12 @@ impl Judge {
     pub fn note_replaced(&mut self, pool: PoolId, view: &PoolView, now: Moment) {
         let Some(range) = self.reach[pool] else { return };
         for family in Family::BOTH {
-            for usable in view.family(family).usable.iter() {
-                let expires = now.after(Duration::from_secs(u64::from(range.clamp(usable.holds_s))));
-                let seat = self.seat_mut(Place { pool, member: usize::from(usable.member), family });
+            let view = view.family(family);
+            // Where nobody is usable the last resort may serve everybody, with a TTL that the shortest one covers.
+            let last_resort = view.all.iter().filter(|_| view.usable.is_empty()).map(|member| (member.member, 0));
+            for (member, holds_s) in view.usable.iter().map(|usable| (usable.member, usable.holds_s)).chain(last_resort) {
+                let expires = now.after(Duration::from_secs(u64::from(range.clamp(holds_s))));
+                let seat = self.seat_mut(Place { pool, member: usize::from(member), family });
                 seat.cached_until = seat.cached_until.max(expires);
             }
         }
@@ -401,7 +413,7 @@ impl Judge {
         let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
         let mut notes: Vec<Note> = self.override_of(graph, place).cloned().map(Note::Forced).into_iter().collect();
         notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| Note::Kept(Arc::clone(&rule.name))));
-        if let crate::policy::Rank::HeldBack { released_in } = seat.rank(conduct, now) {
+        if let Rank::HeldBack { released_in } = seat.rank(conduct, now) {
             notes.push(Note::HeldBack(released_in));
         } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {
             notes.push(Note::Returning(seat.share_permille(conduct, now)));

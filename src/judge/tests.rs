@@ -150,6 +150,28 @@ fn a_drain_first_hands_out_the_shortest_ttl_and_leaves_when_all_longer_answers_h
 }
 
 #[test]
+fn the_last_answer_before_a_removal_is_waited_for_too() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.look(10);
+    let Force::Drain { removes_unix_s, .. } = stage.order("m0", Wish::Drain).expect("nothing forbids it").force else { panic!("a drain") };
+    // Nothing replaces the view with the lowered TTL until the member goes: it is handed out to the last moment.
+    stage.look(11);
+    stage.look(removes_unix_s - 1_000);
+    let Force::Drain { gone_unix_s, .. } = stage.judge.overrides()[0].force else { panic!("a drain") };
+    assert_eq!(gone_unix_s, removes_unix_s + 2 + 1, "the shortest TTL is 2 s");
+}
+
+#[test]
+fn a_drain_waits_for_what_the_last_resort_handed_out() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    (0..2).for_each(|member| stage.see(member, Status::Down));
+    assert!(stage.look(1).is_empty());
+    stage.now = at(100);
+    let Force::Drain { removes_unix_s, .. } = stage.order("m0", Wish::Drain).expect("nothing forbids it").force else { panic!("a drain") };
+    assert_eq!(removes_unix_s, 1_100 + 2 + 1, "any last resort is covered by the shortest TTL");
+}
+
+#[test]
 fn what_is_handed_out_is_remembered_over_views_that_promised_less() {
     let mut stage = Stage::new(1, Conduct::default(), Vec::new());
     stage.look(10);
@@ -274,6 +296,18 @@ fn a_slow_sibling_is_ranked_last_and_not_removed() {
     assert_eq!(stage.look(1), [0, 2, 3, 4, 5, 1]);
     assert_eq!(stage.rank(1), Rank::Late);
     assert_eq!(stage.view.as_ref().expect("looked").grade, Grade::Healthy);
+}
+
+#[test]
+fn who_is_forced_up_is_not_held_back_where_siblings_are_compared_either() {
+    let conduct = Conduct { failback: Failback::Manual, slow_above_percent: Some(100), ..Conduct::default() };
+    let mut stage = Stage::new(3, conduct, Vec::new());
+    stage.see(0, Status::Down);
+    stage.look(1);
+    stage.see(0, Status::Up);
+    assert_eq!(stage.look(2), [1, 2]);
+    stage.order("m0", Wish::Up).expect("up removes nobody");
+    assert_eq!(stage.look(3), [0, 1, 2]);
 }
 
 proptest! {

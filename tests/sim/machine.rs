@@ -1,0 +1,186 @@
+//! What is true out there: which machines live, and what a probe of each of them meets.
+//!
+//! Faults come and go; the truth about a check follows from those that cover it. Nobody under test is told.
+
+use super::chance::Chance;
+use std::time::Duration;
+use steersman::clock::Moment;
+use steersman::health::{Doubt, FailReason, Observation};
+
+/// Where a check leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot {
+    /// The machine; none for a canary.
+    pub host: Option<u16>,
+    pub site: Option<usize>,
+    /// The port, 0 for an agent.
+    pub port: u16,
+    pub is_v6: bool,
+    /// Whether a packet has to go there.
+    pub is_sent: bool,
+}
+
+/// What is wrong with a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    Refuses,
+    Errors,
+    Hangs,
+    Unreachable,
+    Slow(Duration),
+    /// So many percent of the packets.
+    Loses(u64),
+    /// Well and refusing in turns, each for so long.
+    Flaps(Duration),
+}
+
+/// Whom a fault hits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    Host(u16),
+    Service(u16, u16),
+    Site(usize),
+    Canaries,
+}
+
+/// What is wrong with the node's own network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// All packets vanish.
+    Silent,
+    /// The system says at once that there is no way.
+    NoRoute,
+    /// The same, for IPv6 only.
+    NoRouteV6,
+}
+
+/// The truth about one check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Truth {
+    Well,
+    /// Dead, and it says so.
+    DeadLoud,
+    /// Dead without a word.
+    DeadMute,
+    /// Neither fish nor fowl.
+    Shaky,
+}
+
+/// All faults there are.
+#[derive(Default)]
+pub struct Machines {
+    faults: Vec<(u64, Scope, Fate)>,
+    cuts: Vec<(u64, Cut)>,
+}
+
+impl Machines {
+    pub fn break_down(&mut self, id: u64, scope: Scope, fate: Fate) {
+        self.faults.push((id, scope, fate));
+    }
+
+    pub fn cut(&mut self, id: u64, cut: Cut) {
+        self.cuts.push((id, cut));
+    }
+
+    /// Ends one fault or cut.
+    pub fn mend(&mut self, id: u64) {
+        self.faults.retain(|(other, ..)| *other != id);
+        self.cuts.retain(|(other, _)| *other != id);
+    }
+
+    /// What is wrong with the node's own network, if anything is.
+    pub fn node(&self) -> Option<Cut> {
+        self.cuts.last().map(|(_, cut)| *cut)
+    }
+
+    /// Whether every machine is well.
+    pub fn are_well(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// What is wrong with whom a check leads to: the last fault that covers it.
+    fn fate(&self, spot: Spot) -> Option<Fate> {
+        let covers = |scope: Scope| match scope {
+            Scope::Host(host) => spot.host == Some(host),
+            Scope::Service(host, port) => spot.host == Some(host) && spot.port == port,
+            Scope::Site(site) => spot.site == Some(site),
+            Scope::Canaries => spot.host.is_none(),
+        };
+        self.faults.iter().rev().find(|(_, scope, _)| covers(*scope)).map(|(.., fate)| *fate)
+    }
+
+    /// The truth about a check whose probes time out after `timeout`.
+    pub fn truth(&self, spot: Spot, timeout: Duration) -> Truth {
+        match self.fate(spot) {
+            None => Truth::Well,
+            Some(Fate::Slow(_)) if !spot.is_sent => Truth::Well,
+            Some(Fate::Slow(latency)) if latency < timeout.mul_f64(0.9) => Truth::Well,
+            Some(Fate::Slow(latency)) if latency < timeout => Truth::Shaky,
+            Some(Fate::Loses(_) | Fate::Flaps(_)) => Truth::Shaky,
+            // An agent that is not there, or not well, is reported as such.
+            Some(_) if !spot.is_sent => Truth::DeadLoud,
+            Some(Fate::Refuses | Fate::Errors) => Truth::DeadLoud,
+            Some(Fate::Hangs | Fate::Unreachable | Fate::Slow(_)) => Truth::DeadMute,
+        }
+    }
+
+    /// What a probe that begins now will see, and after how long.
+    pub fn probe(&self, spot: Spot, timeout: Duration, now: Moment, chance: &mut Chance) -> (Duration, Observation) {
+        let trip = Duration::from_micros(500 + u64::from(spot.host.unwrap_or(9)) * 1_700 % 40_000 + chance.between(0, 900));
+        let timed_out = (timeout + Duration::from_millis(chance.between(0, 20)), Observation::Fail(FailReason::Timeout));
+        if !spot.is_sent {
+            return (Duration::from_micros(50), self.report(spot, now));
+        }
+        match self.node() {
+            Some(Cut::Silent) => return timed_out,
+            Some(Cut::NoRoute) => return (Duration::ZERO, Observation::Inconclusive(Doubt::NoRoute)),
+            Some(Cut::NoRouteV6) if spot.is_v6 => return (Duration::ZERO, Observation::Inconclusive(Doubt::NoRoute)),
+            Some(Cut::NoRouteV6) | None => {}
+        }
+        let passed = |latency: Duration| (latency * 2, Observation::Pass { connect: latency, total: latency * 2 });
+        let refused = (trip, Observation::Fail(FailReason::Refused));
+        match self.fate(spot) {
+            Some(Fate::Refuses) => refused,
+            Some(Fate::Errors) => (trip * 2, Observation::Fail(FailReason::Status(503))),
+            Some(Fate::Unreachable) => (trip, Observation::Fail(FailReason::Unreachable)),
+            Some(Fate::Slow(latency)) if latency < timeout => (latency, Observation::Pass { connect: latency / 2, total: latency }),
+            Some(Fate::Hangs | Fate::Slow(_)) => timed_out,
+            Some(Fate::Loses(percent)) if chance.percent(percent) => timed_out,
+            Some(Fate::Flaps(turn)) if is_odd_turn(now, turn) => refused,
+            None | Some(Fate::Loses(_) | Fate::Flaps(_)) => passed(trip),
+        }
+    }
+
+    /// What an agent's desk holds.
+    fn report(&self, spot: Spot, now: Moment) -> Observation {
+        let down = match self.fate(spot) {
+            None | Some(Fate::Slow(_) | Fate::Loses(_)) => false,
+            Some(Fate::Flaps(turn)) => is_odd_turn(now, turn),
+            Some(Fate::Refuses | Fate::Errors | Fate::Hangs | Fate::Unreachable) => true,
+        };
+        if down {
+            Observation::Fail(FailReason::Reported("disk".into()))
+        } else {
+            Observation::Pass { connect: Duration::ZERO, total: Duration::from_micros(50) }
+        }
+    }
+}
+
+fn is_odd_turn(now: Moment, turn: Duration) -> bool {
+    (now.since(Moment::START).as_nanos() / turn.as_nanos().max(1)) % 2 == 1
+}
+
+impl Fate {
+    /// Something goes wrong; `tempo` is how fast this world lives.
+    pub fn drawn(tempo: Duration, chance: &mut Chance) -> Fate {
+        match chance.index(10) {
+            0 | 1 => Fate::Refuses,
+            2 => Fate::Errors,
+            3..=5 => Fate::Hangs,
+            6 => Fate::Unreachable,
+            7 => Fate::Slow(Duration::from_millis(chance.between(20, 6_000))),
+            8 => Fate::Loses(chance.between(10, 90)),
+            _ => Fate::Flaps(chance.around(tempo * 10)),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A simulated world: the shipped control side and answer path under virtual time, with faults by seed and promises that are checked
+//! after every event.
+//!
+//! A seed makes a config (`plan`), machines that die in every way and a network that fails (`machine`), operators (`operator`) and
+//! clients (`clients`); `node` drives the code under test as the control task does at work; `oracle` says the rules of verdicts once
+//! more, and `promises` holds everything against the truth. A world that breaks a promise prints the line that replays it.
+//!
+//! It stands among the tests and not in the library, so that the program carries no test code: all it needs is public.
+
+#![allow(clippy::disallowed_methods, reason = "the time that a run takes, and the seed that nobody has seen, come from the clock")]
+
+mod chance;
+mod clients;
+mod machine;
+mod node;
+mod operator;
+mod oracle;
+mod plan;
+mod promises;
+mod trace;
+mod world;
+
+use plan::Plan;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use steersman::rng::mix;
+use world::World;
+
+/// What became of some worlds.
+#[derive(Default)]
+struct Sum {
+    worlds: u64,
+    virtual_time: Duration,
+    probes: u64,
+    answers: u64,
+}
+
+/// Lets the world of `seed` live. Panics with all that is known when it breaks a promise.
+fn live(seed: u64, sum: &mut Sum) -> (u64, u64) {
+    let mut world = World::new(seed);
+    let lasts = world.tempo * SPAN;
+    (sum.worlds, sum.virtual_time) = (sum.worlds + 1, sum.virtual_time + lasts);
+    watch(&mut world, lasts, seed);
+    (sum.probes, sum.answers) = (sum.probes + world.trace.probes, sum.answers + world.trace.answers);
+    world.trace.hash()
+}
+
+fn watch(world: &mut World, lasts: Duration, seed: u64) {
+    if let Err(broken) = world.live(lasts) {
+        let (plan, past) = (world.plan.policies_text(), &world.trace);
+        panic!("\n{plan}\n{past}\nseed {seed}: {broken}\n\n    STEERSMAN_SIM_SEED={seed} cargo nextest run --test sim\n");
+    }
+}
+
+/// A world lives for so many of its seconds; see [`World::tempo`].
+const SPAN: u32 = 3_600;
+
+fn run(seeds: impl Iterator<Item = u64>) {
+    let mut sum = Sum::default();
+    let begun = std::time::Instant::now();
+    for seed in seeds {
+        live(seed, &mut sum);
+    }
+    let hours = sum.virtual_time.as_secs() / 3600;
+    println!("{} worlds, {hours} virtual hours, {} probes, {} answers in {:.1?}", sum.worlds, sum.probes, sum.answers, begun.elapsed());
+}
+
+/// A number that somebody wants something to be.
+fn wanted(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// Worlds by default: some thirty seconds of a build that nobody made fast.
+const WORLDS: u64 = 24;
+
+#[test]
+fn promises_hold_in_worlds_that_everybody_has_seen() {
+    let worlds = 0..wanted("STEERSMAN_SIM_WORLDS").unwrap_or(WORLDS);
+    run(wanted("STEERSMAN_SIM_SEED").map_or(worlds, |seed| seed..seed.saturating_add(1)));
+}
+
+#[test]
+fn promises_hold_in_a_world_that_nobody_has_seen() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let seed = mix(u64::try_from(now.as_nanos()).expect("before 2554"));
+    println!("seed {seed}");
+    run(std::iter::once(seed));
+}
+
+#[test]
+fn equal_seeds_give_equal_bytes() {
+    let mut sum = Sum::default();
+    for seed in 0..3 {
+        assert_eq!(live(seed, &mut sum), live(seed, &mut sum), "seed {seed}");
+    }
+    assert_ne!(live(0, &mut sum), live(1, &mut sum));
+}
+
+#[test]
+fn half_of_a_crowd_that_hangs_delays_nobody_and_takes_no_more_than_its_share() {
+    let mut world = World::of(Plan::crowd(), 0);
+    world.silence(0);
+    watch(&mut world, Duration::from_secs(30), 0);
+    assert!(world.trace.probes > 8_000, "{} probes", world.trace.probes);
+}

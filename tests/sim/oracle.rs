@@ -1,0 +1,185 @@
+//! The rules of verdicts, said once more and differently: not how a verdict comes about step by step, but what must have been seen
+//! before one may change, and what cannot have been seen without one changing.
+//!
+//! Keeps what was seen of each check by its identity. Knows nothing of streaks that are cut, runs that are struck out, or looks that
+//! are withheld: so it judges one way only where those might matter, and says nothing where it cannot know.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use steersman::clock::Moment;
+use steersman::health::{Observation, Rules, Sight, Status};
+
+/// What was seen of every check.
+#[derive(Clone, Default)]
+pub struct Oracle {
+    records: BTreeMap<Arc<str>, Record>,
+}
+
+/// What was seen of one check.
+#[derive(Clone)]
+pub struct Record {
+    pub status: Status,
+    /// What was conclusive, the newest last; as many as any window looks at.
+    seen: VecDeque<Seen>,
+    /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence.
+    sure: u32,
+    /// When it fell from up, in the life of this process.
+    falls: Vec<Moment>,
+    held_until: Moment,
+    /// The same, falls before a restart included, of which the process may or may not know.
+    perhaps_held_until: Moment,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    passed: bool,
+    /// Nothing came back, and the node was cut off all the while.
+    blind: bool,
+}
+
+/// One look, and the circumstances.
+pub struct Look<'a> {
+    pub observation: &'a Observation,
+    pub now: Moment,
+    /// The node was cut off from everything while the probe was made.
+    pub blind: bool,
+    /// The node doubted its own sight before and after, or stopped to while the probe was made.
+    pub doubted: bool,
+    /// The timeout was told so late that it may not count.
+    pub late: bool,
+}
+
+/// The longest window there may be.
+const SEEN_MAX: usize = 100;
+
+impl Oracle {
+    pub fn record(&mut self, identity: &Arc<str>) -> &mut Record {
+        let unseen = || Record {
+            status: Status::Unknown,
+            seen: VecDeque::new(),
+            sure: 0,
+            falls: Vec::new(),
+            held_until: Moment::START,
+            perhaps_held_until: Moment::START,
+        };
+        self.records.entry(Arc::clone(identity)).or_insert_with(unseen)
+    }
+
+    /// Forgets checks that are gone; whatever the others saw stays, but proves nothing under other rules.
+    pub fn adopt(&mut self, wanted: &[Arc<str>]) {
+        self.records.retain(|identity, _| wanted.contains(identity));
+        self.records.values_mut().for_each(|record| record.sure = 0);
+    }
+
+    /// The process ended: falls are not remembered, and who is believed is what was saved.
+    pub fn restart(&mut self) {
+        for record in self.records.values_mut() {
+            (record.sure, record.held_until) = (0, Moment::START);
+            record.falls.clear();
+        }
+    }
+}
+
+impl Record {
+    /// Takes one look, after which the status is `now_is`. Says which rule was broken.
+    pub fn look(&mut self, rules: &Rules, look: &Look, now_is: Status) -> Result<(), String> {
+        let was = std::mem::replace(&mut self.status, now_is);
+        let passed = match look.observation {
+            Observation::Pass { .. } => true,
+            Observation::Fail(_) => false,
+            Observation::Inconclusive(_) if was == now_is => return Ok(()),
+            Observation::Inconclusive(_) => return Err(format!("{was} became {now_is} by an inconclusive probe")),
+        };
+        let is_silent = look.observation.sight() == Sight::Dark;
+        if is_silent && (look.doubted || look.late) {
+            return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence that must not count")) };
+        }
+        self.remember(passed, look.blind && is_silent, is_silent);
+        match (was, now_is) {
+            (Status::Up, Status::Down) => self.fell(rules, look.now),
+            (Status::Down, Status::Up) => self.rose(rules, look.now),
+            (Status::Unknown, Status::Up) if passed => Ok(()),
+            (Status::Unknown, Status::Down) if !passed => Ok(()),
+            (_, Status::Unknown) | (Status::Unknown, _) if was != now_is => Err(format!("{was} became {now_is}")),
+            (Status::Up | Status::Down | Status::Unknown, _) => self.stayed(rules, look, is_silent, passed),
+        }
+    }
+
+    fn remember(&mut self, passed: bool, blind: bool, is_silent: bool) {
+        let is_alike = self.seen.back().is_some_and(|last| last.passed == passed);
+        self.sure = if is_silent {
+            0
+        } else if is_alike || self.sure == 0 {
+            self.sure + 1
+        } else {
+            1
+        };
+        self.seen.push_back(Seen { passed, blind });
+        if self.seen.len() > SEEN_MAX {
+            self.seen.pop_front();
+        }
+    }
+
+    fn in_a_row(&self, passed: bool) -> usize {
+        self.seen.iter().rev().take_while(|seen| seen.passed == passed).count()
+    }
+
+    fn fell(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {
+        let in_a_row = self.in_a_row(false);
+        let lost = rules.window.map(|rule| (self.newest(rule.of).filter(|seen| !seen.passed).count(), rule.limit as usize));
+        let is_due = in_a_row >= rules.fall as usize || (in_a_row > 0 && lost.is_some_and(|(lost, limit)| lost >= limit));
+        if !is_due {
+            return Err(format!("it fell after {in_a_row} failures in a row, and {lost:?} of the window; fall is {}", rules.fall));
+        }
+        if let Some(damping) = rules.damping {
+            self.falls.push(now);
+            let recent = self.falls.iter().filter(|fall| now.since(**fall) <= damping.window).count();
+            let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
+            let hold = if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) };
+            self.held_until = now.after(hold);
+            self.perhaps_held_until = self.perhaps_held_until.max(self.held_until);
+        }
+        Ok(())
+    }
+
+    fn rose(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {
+        if self.in_a_row(true) < rules.rise as usize {
+            return Err(format!("it rose after {} passes in a row; rise is {}", self.in_a_row(true), rules.rise));
+        }
+        if now < self.held_until {
+            return Err(format!("it rose {:?} before its hold-down ended", self.held_until.since(now)));
+        }
+        Ok(())
+    }
+
+    /// What cannot have been seen of a check that stays what it is.
+    fn stayed(&self, rules: &Rules, look: &Look, is_silent: bool, passed: bool) -> Result<(), String> {
+        let is_clean =
+            || rules.window.is_none_or(|rule| self.newest(rule.of).all(|seen| seen.passed) && self.seen.len() >= rule.of as usize);
+        match self.status {
+            Status::Up if !is_silent && !passed && self.sure >= rules.fall => {
+                Err(format!("it is up after {} failures in a row that cannot be doubted; fall is {}", self.sure, rules.fall))
+            }
+            Status::Down if passed && self.sure >= rules.rise && is_clean() && look.now >= self.perhaps_held_until => {
+                Err(format!("it is down after {} passes in a row; rise is {}", self.sure, rules.rise))
+            }
+            Status::Unknown if !is_silent => Err("it is unknown after a conclusive probe".to_owned()),
+            Status::Up | Status::Down | Status::Unknown => Ok(()),
+        }
+    }
+
+    fn newest(&self, count: u32) -> impl Iterator<Item = &Seen> {
+        self.seen.iter().rev().take(count as usize)
+    }
+
+    /// Failures of which nobody can doubt that they count: so many of them are missing no more.
+    pub fn sure_failures(&self) -> u32 {
+        if self.seen.back().is_some_and(|last| !last.passed) { self.sure } else { 0 }
+    }
+
+    /// Whether the newest failures, as many as bring it down, were all of them silence of a node that was cut off.
+    pub fn fell_blindly(&self, rules: &Rules) -> bool {
+        self.in_a_row(false) >= rules.fall as usize && self.newest(rules.fall).all(|seen| seen.blind)
+    }
+}

@@ -1,0 +1,454 @@
+//! What must hold, whatever happens: each promise a check with a sentence of its own.
+//!
+//! Held against the truth of the world, the plan, the oracle and the book of the operators. The shipped code is asked only what it believes.
+
+use super::clients::{Answer, Asked};
+use super::machine::Truth;
+use super::node::Flight;
+use super::operator::Whom;
+use super::oracle::Look;
+use super::plan::{RESCUE_TTL_S, Rescue, Seat};
+use super::world::{Target, World};
+use hickory_proto::op::ResponseCode;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use steersman::answer::Outcome;
+use steersman::beliefs::Saved;
+use steersman::clock::Moment;
+use steersman::health::{Ledger, Status, TargetVerdict, Verdict};
+use steersman::ids::{Id, PoolId, TargetId};
+use steersman::judge::{Force, Order, Override, Place, Refusal, Wish};
+use steersman::policy::PoolView;
+use steersman::prefix::Family;
+
+/// A promise that was not kept.
+#[derive(Debug)]
+pub struct Broken {
+    pub promise: &'static str,
+    pub how: String,
+    pub at: Moment,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.since(Moment::START).as_secs_f64();
+        write!(f, "after {at:.3} s this promise was broken: {}\n    {}", self.promise, self.how)
+    }
+}
+
+/// What a result may take beyond its timeout, and a look at the clock beyond its second.
+const SLACK: Duration = Duration::from_millis(1_500);
+/// Silence is not believed for longer than this, whatever else is silent.
+const BELIEF_MAX: Duration = Duration::from_mins(1);
+/// A node that sees does not doubt for longer than this.
+const DOUBT_MAX: Duration = Duration::from_secs(125);
+
+impl World {
+    //--- Verdicts
+
+    /// Verdicts flip only by the rules: what was seen is enough for it, and what is enough makes them flip.
+    pub fn flips_by_the_rules(&mut self, flight: &Flight, look: &Look, status: Status) -> Result<(), Broken> {
+        let rules = self.targets[flight.target].rules;
+        let record = self.oracle.record(&flight.identity);
+        let was = record.status;
+        let result = record.look(&rules, look, status);
+        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly(&rules);
+        if let Err(how) = result {
+            return self.broken("verdicts flip only by the rules, and by the rules they flip", format!("{}: {how}", flight.identity));
+        }
+        if blindly && self.sites_standing() >= 3 {
+            return self.broken("a node that is cut off drains nobody", format!("{} is down", flight.identity));
+        }
+        Ok(())
+    }
+
+    /// Sites with somebody who is not known to be down: so many independent witnesses.
+    fn sites_standing(&self) -> usize {
+        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent && self.node.status(*index) != Status::Down;
+        let sites: BTreeSet<usize> = self.targets.iter().enumerate().filter(stands).filter_map(|(_, target)| target.spot.site).collect();
+        sites.len()
+    }
+
+    /// No verdict changes but by an observation of its own target; and who is dead is down in time.
+    pub fn keeps_its_verdicts(&mut self) -> Result<(), Broken> {
+        for index in 0..self.targets.len() {
+            let (identity, status) = (Arc::clone(&self.targets[index].identity), self.node.status(index));
+            let before = self.oracle.record(&identity).status;
+            if before != status {
+                return self.broken("no verdict changes without an observation", format!("{identity} was {before} and is {status}"));
+            }
+            let target = &self.targets[index];
+            if status != Status::Down && self.now > self.down_by(target) {
+                return self.broken("who is dead is down within the detection time", format!("{identity} is {status}: {:?}", target.truth));
+            }
+        }
+        self.doubts_with_reason()
+    }
+
+    /// When a dead target is down at the latest; never, as long as something else is going on.
+    fn down_by(&self, target: &Target) -> Moment {
+        let never = Moment::from_nanos(u64::MAX);
+        let patience = match target.truth {
+            Truth::Well | Truth::Shaky => return never,
+            Truth::DeadLoud => Duration::ZERO,
+            Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
+        };
+        if self.machines.node().is_some() || (target.truth == Truth::DeadMute && self.node.beliefs.suspicion().is_some()) {
+            return never;
+        }
+        target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
+    }
+
+    /// A node that sees everybody does not doubt itself, and one that is cut off from everybody does not forget to.
+    pub fn doubts_with_reason(&self) -> Result<(), Broken> {
+        let (Some(suspicion), Some(well)) = (self.node.beliefs.suspicion(), self.well_since) else { return Ok(()) };
+        let calm = well.max(self.calm_since).after(DOUBT_MAX);
+        if self.machines.node().is_none() && self.now > calm {
+            return self.broken("a node that sees everybody does not doubt its sight", format!("{:?}", suspicion.evidence));
+        }
+        Ok(())
+    }
+
+    /// After a restart that is believed which was saved, and nothing else.
+    pub fn believes_what_was_saved(&mut self, saved: &Saved) -> Result<(), Broken> {
+        for index in 0..self.targets.len() {
+            let identity = Arc::clone(&self.targets[index].identity);
+            let status = self.node.status(index);
+            let expected = saved.targets.get(&*identity).copied().unwrap_or(Status::Unknown);
+            if status != expected {
+                return self.broken("a restart forgets and invents nothing", format!("{identity} was {expected} and is {status}"));
+            }
+            self.oracle.record(&identity).status = status;
+        }
+        Ok(())
+    }
+
+    //--- Probes
+
+    /// A target is probed once an interval, whatever becomes of others; and never twice at a time.
+    pub fn is_ordered_in_time(&self, index: usize) -> Result<(), Broken> {
+        let Some(target) = self.targets.get(index) else {
+            return self.broken("a removed target is never ordered again", format!("there is no target {index}"));
+        };
+        if self.node.under_way.values().any(|flight| flight.target == index) {
+            return self.broken("no target is probed twice at a time", target.identity.to_string());
+        }
+        let Some(last) = target.last_begun.filter(|last| *last > self.calm_since) else { return Ok(()) };
+        let gap = self.now.since(last);
+        // A slot that passes while a hurried probe is under way is lost.
+        if gap > target.rules.interval + target.rules.timeout + Duration::from_millis(50) {
+            return self.broken("no target waits for another", format!("{} was probed {gap:?} ago", target.identity));
+        }
+        Ok(())
+    }
+
+    /// Never more probes are under way than all targets need when all of them hang.
+    pub fn has_room(&self) -> Result<(), Broken> {
+        let share =
+            |target: &Target| target.rules.timeout.as_secs_f64() / target.rules.fast_interval.max(target.rules.timeout).as_secs_f64();
+        let needed = self.targets.iter().map(share).sum::<f64>().ceil().max(256.0);
+        let under_way = self.node.under_way.len();
+        if f64::from(u32::try_from(under_way).expect("few")) > needed {
+            return self.broken("no more probes are under way than the bound", format!("{under_way} of {needed}"));
+        }
+        Ok(())
+    }
+
+    //--- Views
+
+    /// What workers hold follows from the verdicts, and overrides do what they say.
+    pub fn keeps_its_views(&self) -> Result<(), Broken> {
+        if self.node.beliefs.is_stale() {
+            return Ok(());
+        }
+        let unix_s = self.node.unix_s(self.now);
+        for pool in 0..self.plan.pools.len() {
+            self.is_what_verdicts_say(pool)?;
+            for member in 0..self.plan.pools[pool].members.len() {
+                for family in Family::BOTH {
+                    self.is_what_orders_say(Seat { pool, member, family }, unix_s)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In a pool about which nobody said anything a view is what a fresh one would be.
+    fn is_what_verdicts_say(&self, pool: usize) -> Result<(), Broken> {
+        let plan = &self.plan.pools[pool];
+        let id = PoolId::new(pool);
+        for (member, settings) in plan.members.iter().enumerate() {
+            for family in Family::BOTH.into_iter().filter(|family| settings.families[family.index()]) {
+                let expected = self.verdict(Seat { pool, member, family });
+                let believed = self.node.beliefs.belief(id, member, family).status;
+                if expected != believed {
+                    let how = format!("{} of {} is {believed}, and its checks say {expected}", settings.name, plan.name);
+                    return self.broken("a member is what its checks say", how);
+                }
+            }
+        }
+        let is_protected = self.plan.protection.as_ref().is_some_and(|(pools, _)| pools.contains(&pool));
+        if !plan.is_plain || is_protected || self.book.touches(&self.plan, pool) {
+            return Ok(());
+        }
+        let view = self.node.beliefs.view(id);
+        let fresh = PoolView::prepare(&self.node.beliefs.snapshot().graph.pools[id], &self.verdicts(id), Some(view));
+        if fresh != *view || *view != *self.node.live.pools[id] {
+            return self.broken("a view is what its verdicts make of it", format!("{}: {view:?}, and fresh: {fresh:?}", plan.name));
+        }
+        Ok(())
+    }
+
+    fn verdicts(&self, pool: PoolId) -> Vec<[Verdict; 2]> {
+        let beliefs = &self.node.beliefs;
+        let mut ledger = Ledger::new(self.targets.len());
+        for target in (0..self.targets.len()).map(TargetId::new) {
+            ledger.handle_verdict(&TargetVerdict { target, verdict: beliefs.target(target).verdict, was: None });
+        }
+        let one = |member: &steersman::policy::Member, family: usize| match &member.conditions[family] {
+            _ if member.disabled => Verdict::DISABLED,
+            Some(condition) => ledger.judge(condition, &member.checks[family]),
+            None => ledger.fold(&member.checks[family]),
+        };
+        beliefs.snapshot().graph.pools[pool].members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
+    }
+
+    fn is_what_orders_say(&self, seat: Seat, unix_s: u64) -> Result<(), Broken> {
+        let settings = &self.plan.pools[seat.pool].members[seat.member];
+        let Some(addr) = settings.address(seat.family).filter(|_| !settings.disabled) else { return Ok(()) };
+        let Some(order) = self.book.of(&self.plan, seat, unix_s) else { return Ok(()) };
+        let view = self.node.live.pools[PoolId::new(seat.pool)].family(seat.family);
+        let in_roster = |roster: &steersman::policy::Roster| roster.iter().any(|usable| usable.addr == addr);
+        // What came about within this second is looked at once a second.
+        let kept = self.is_kept(seat);
+        let is_settled = order.removes_unix_s.is_none_or(|removes| removes + 1 < unix_s);
+        if order.bars(unix_s) && is_settled && !kept && (in_roster(&view.usable) || in_roster(&view.all) || in_roster(&view.last_known)) {
+            return self.broken("who is taken out is in no answer, until that expires", format!("{}: {order:?}", settings.name));
+        }
+        if order.wish == Wish::Up && settings.weight > 0 && !in_roster(&view.usable) {
+            return self.broken("who is forced up is answered, until that expires", format!("{}: {order:?}", settings.name));
+        }
+        Ok(())
+    }
+
+    /// Whether a protection keeps an address, and may.
+    fn is_kept(&self, seat: Seat) -> bool {
+        let place = Place { pool: PoolId::new(seat.pool), member: seat.member, family: seat.family };
+        let notes = self.node.beliefs.notes(place, self.node.moment(self.now));
+        let may = self.plan.protection.as_ref().is_some_and(|(pools, _)| pools.contains(&seat.pool));
+        may && notes.iter().any(|note| matches!(note, steersman::judge::Note::Kept(_)))
+    }
+
+    //--- Operators
+
+    /// Nobody is refused but by a protection, or because nobody was meant.
+    pub fn is_refused_with_reason(&self, whom: &Whom, order: &Order, refusal: &Refusal) -> Result<(), Broken> {
+        let meant = || {
+            self.seats
+                .values()
+                .filter(|seat| !self.plan.pools[seat.pool].members[seat.member].disabled)
+                .filter(|seat| whom.means(&self.plan, **seat))
+        };
+        let is_right = match refusal {
+            Refusal::NobodyMeant(_) => meant().next().is_none(),
+            Refusal::Protected(..) => {
+                let may = |pool: &usize| self.plan.protection.as_ref().is_some_and(|(pools, _)| pools.contains(pool));
+                !order.break_glass && order.wish != Wish::Up && meant().any(|seat| may(&seat.pool))
+            }
+        };
+        if is_right { Ok(()) } else { self.broken("nobody is refused without a reason", refusal.to_string()) }
+    }
+
+    fn addresses_of(&self, one: &Override) -> Vec<IpAddr> {
+        let names = |seat: &Seat| {
+            let (pool, member) = (&self.plan.pools[seat.pool], &self.plan.pools[seat.pool].members[seat.member]);
+            one.selector.selects(&pool.name, &member.name, member.site.map(|site| format!("s{site}")).as_deref())
+        };
+        // Of somebody about whom a later order says something else, this one says nothing.
+        let unix_s = self.node.unix_s(self.now);
+        let is_its_own =
+            |seat: &Seat| self.book.of(&self.plan, *seat, unix_s).is_some_and(|entry| entry.whom.text() == one.selector.to_string());
+        self.seats.iter().filter(|(_, seat)| names(seat) && is_its_own(seat)).map(|(addr, _)| *addr).collect()
+    }
+
+    /// A drain does not remove anybody before the answers with longer TTLs have expired.
+    pub fn waits_for_the_caches(&self, one: &Override) -> Result<(), Broken> {
+        let Force::Drain { removes_unix_s, .. } = one.force else { return Ok(()) };
+        let removes = self.node.when_unix_s(removes_unix_s, self.now);
+        let addresses = self.addresses_of(one);
+        match self.caches.with(&addresses).find(|held| held.expires > removes) {
+            None => Ok(()),
+            Some(held) => {
+                let how = format!("{:?} before an answer of {} s with {:?} expires", held.expires.since(removes), held.ttl_s, held.members);
+                self.broken("a drain removes nobody whom caches still hold for longer than the shortest TTL", how)
+            }
+        }
+    }
+
+    /// When it is said that the last cached answer has expired, it has.
+    pub fn has_left_the_caches(&self, one: &Override) -> Result<(), Broken> {
+        let addresses = self.addresses_of(one);
+        match self.caches.with(&addresses).find(|held| held.expires > self.now) {
+            None => Ok(()),
+            Some(held) => {
+                let how = format!("{one}: {:?} is held for {:?} more", held.members, held.expires.since(self.now));
+                self.broken("who is said to be in no cache is in none", how)
+            }
+        }
+    }
+
+    //--- Answers
+
+    pub fn is_a_good_answer(&self, asked: &Asked, outcome: Outcome, answer: &Answer) -> Result<(), Broken> {
+        let (min, max, rescue) = self.plan.edge(asked.node);
+        let (pools, is_geo, raised) = self.plan.below(asked.node);
+        let unix_s = self.node.unix_s(self.now);
+        if answer.rcode != ResponseCode::NoError && !(rescue == Rescue::ServFail && outcome == Outcome::AllDown) {
+            return self.broken("a name of the zone is answered", answer.rcode.to_string());
+        }
+        if outcome == Outcome::AllDown {
+            if !is_geo {
+                self.is_all_down(asked, &pools, unix_s)?;
+            }
+            if !answer.members.is_empty() && answer.ttl_s != RESCUE_TTL_S {
+                return self.broken("what is answered when all is down lives as long as was written", format!("{} s", answer.ttl_s));
+            }
+        }
+        for addr in &answer.members {
+            let Some(seat) = self.seats.get(addr).filter(|seat| seat.family == asked.family) else {
+                return self.broken("an answer holds members only", addr.to_string());
+            };
+            let fallback = rescue == Rescue::Fallback(seat.pool) && outcome == Outcome::AllDown;
+            if !pools.contains(&seat.pool) && !fallback {
+                return self.broken("an answer holds members of what the name steers at", addr.to_string());
+            }
+            self.may_be_answered(*seat, outcome, rescue, unix_s)?;
+            if outcome == Outcome::Steered {
+                self.lives_no_longer_than_belief(*seat, answer.ttl_s, min.max(raised.min(max)), max, unix_s)?;
+            }
+            if outcome == Outcome::Steered {
+                self.dies_with_its_member(*seat, answer.ttl_s, max)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Never an answer with a member known dead but where the operator wrote so.
+    fn may_be_answered(&self, seat: Seat, outcome: Outcome, rescue: Rescue, unix_s: u64) -> Result<(), Broken> {
+        let member = &self.plan.pools[seat.pool].members[seat.member];
+        if member.disabled {
+            return self.broken("who is disabled is never answered", member.name.clone());
+        }
+        let order = self.book.of(&self.plan, seat, unix_s);
+        let is_settled = order.and_then(|order| order.removes_unix_s).is_none_or(|removes| removes + 1 < unix_s);
+        if order.is_some_and(|order| order.bars(unix_s)) && is_settled && !self.is_kept(seat) {
+            return self.broken("who is taken out is never answered", format!("{}: {order:?}", member.name));
+        }
+        let asked_for = outcome == Outcome::AllDown && matches!(rescue, Rescue::ServeAll | Rescue::LastKnown);
+        // Whoever was forced up until this second may be answered until that is looked at.
+        let forced = self.book.entries().iter().any(|entry| {
+            let lasts = entry.expires_unix_s.is_none_or(|expires| expires + 2 > unix_s);
+            entry.wish == Wish::Up && lasts && entry.whom.means(&self.plan, seat)
+        });
+        if self.verdict(seat) == Status::Down && !asked_for && !forced && !self.is_kept(seat) {
+            return self.broken("nobody known to be dead is answered", member.name.clone());
+        }
+        Ok(())
+    }
+
+    /// No TTL is above what its members' verdicts surely hold, nor outside of what the operator allows.
+    fn lives_no_longer_than_belief(&self, seat: Seat, ttl_s: u32, min: u32, max: u32, unix_s: u64) -> Result<(), Broken> {
+        if ttl_s > max {
+            return self.broken("no TTL is above its maximum", format!("{ttl_s} s, and at most {max} s"));
+        }
+        let order = self.book.of(&self.plan, seat, unix_s);
+        // How long an order still lasts is looked at once a second.
+        let order_s = order.and_then(|order| order.expires_unix_s).map(|expires| expires.saturating_sub(unix_s) + 2);
+        if order_s.is_some_and(|left| u64::from(ttl_s) > left.max(u64::from(min))) {
+            return self.broken("no answer outlives the order behind it", format!("{ttl_s} s: {order:?}"));
+        }
+        let drained = order.is_some_and(|order| order.wish == Wish::Drain);
+        if drained && ttl_s > min {
+            return self.broken("who is drained is answered with the shortest TTL", format!("{ttl_s} s, and not {min} s: {order:?}"));
+        }
+        if order.is_some() || !self.plan.needs_all(seat) || self.verdict(seat) != Status::Up {
+            return Ok(());
+        }
+        for check in self.plan.checks(seat) {
+            let Some(&index) = self.checks.get(&check) else { continue };
+            let target = &self.targets[index];
+            let failed = if self.node.published[index] == self.node.status(index) && !self.node.beliefs.is_stale() {
+                self.sure_failures(target)
+            } else {
+                0
+            };
+            let nominal = nominal(target, failed).as_secs();
+            if u64::from(ttl_s) > nominal.max(u64::from(min)) {
+                let how = format!("{ttl_s} s, and {} is sure for {nominal} s, after {failed} failures; min {min}", target.identity);
+                return self.broken("no TTL is above the greater of its minimum and the nominal one", how);
+            }
+        }
+        Ok(())
+    }
+
+    fn sure_failures(&self, target: &Target) -> u32 {
+        let mut oracle = self.oracle.clone();
+        oracle.record(&target.identity).sure_failures()
+    }
+
+    /// An answer with a dead member expires when the death had to be noticed and the longest TTL has passed.
+    fn dies_with_its_member(&self, seat: Seat, ttl_s: u32, max: u32) -> Result<(), Broken> {
+        let order = self.book.entries().iter().any(|entry| entry.whom.means(&self.plan, seat));
+        if order || !self.plan.needs_all(seat) || self.is_kept(seat) {
+            return Ok(());
+        }
+        for check in self.plan.checks(seat) {
+            let Some(target) = self.checks.get(&check).map(|&index| &self.targets[index]) else { continue };
+            let by = self.down_by(target);
+            let expires = self.now.after(Duration::from_secs(u64::from(ttl_s)));
+            if by < Moment::from_nanos(u64::MAX) && expires > by.after(Duration::from_secs(u64::from(max))) {
+                return self.broken("no answer holds a dead member after its time", format!("{}: {:?}", target.identity, target.truth));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody is told that all is down while somebody below the name is up.
+    fn is_all_down(&self, asked: &Asked, pools: &[usize], unix_s: u64) -> Result<(), Broken> {
+        for &pool in pools {
+            for member in 0..self.plan.pools[pool].members.len() {
+                let seat = Seat { pool, member, family: asked.family };
+                let settings = &self.plan.pools[pool].members[member];
+                let is_there = settings.families[asked.family.index()] && !settings.disabled;
+                let ordered = self.book.entries().iter().any(|entry| entry.wish != Wish::Up && entry.whom.means(&self.plan, seat));
+                if is_there && !ordered && self.verdict(seat) == Status::Up {
+                    let how = format!("{} of {} is up, at {unix_s}", settings.name, self.plan.pools[pool].name);
+                    return self.broken("nobody is told that all is down while somebody is up", how);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By when a target that dies is noticed, as docs/CONFIG.md has it.
+fn detection(target: &Target) -> Duration {
+    let rules = &target.rules;
+    let step = if rules.fast_interval < rules.interval { rules.fast_interval.max(rules.timeout) } else { rules.interval };
+    rules.interval + step * (rules.fall - 1) + rules.timeout
+}
+
+/// How long a target that is up surely stays so after so many failures, as docs/CONFIG.md has it.
+fn nominal(target: &Target, failed: u32) -> Duration {
+    let rules = &target.rules;
+    let missing = rules.fall.saturating_sub(failed).max(1);
+    match (rules.fast_interval < rules.interval, failed, missing) {
+        (false, ..) => rules.interval * missing,
+        (true, 0, 1) => rules.interval,
+        (true, 0, _) => rules.interval + rules.fast_interval / 10 + rules.fast_interval * (missing - 2),
+        (true, ..) => rules.fast_interval / 10 + rules.fast_interval * (missing - 1),
+    }
+}

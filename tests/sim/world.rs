@@ -1,0 +1,593 @@
+//! A world in one thread: machines, a network, a node, operators and clients, under one clock that only events move.
+//!
+//! Everything follows from a seed. After every event the promises (`promises.rs`) are held against what is true out there.
+
+use super::chance::Chance;
+use super::clients::{Answer, Asked, Caches};
+use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth};
+use super::node::{Flight, GIVEN_UP_AFTER, Node};
+use super::operator::{Book, Whom};
+use super::oracle::{Look, Oracle};
+use super::plan::{Check, Plan, Seat};
+use super::promises::Broken;
+use super::trace::{Entry, Trace};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use steersman::answer::{Disposition, Outcome, UDP_PAYLOAD_MAX};
+use steersman::beliefs::{Change, OverrideChange, Saved};
+use steersman::check;
+use steersman::clock::Moment;
+use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
+use steersman::ids::Id;
+use steersman::judge::{Event as Passed, Wish};
+use steersman::rng::mix;
+use steersman::snapshot::Snapshot;
+
+/// The world.
+pub struct World {
+    pub plan: Plan,
+    pub node: Node,
+    pub machines: Machines,
+    pub oracle: Oracle,
+    pub book: Book,
+    pub caches: Caches,
+    pub trace: Trace,
+    pub now: Moment,
+    /// One per target of the config in force.
+    pub targets: Vec<Target>,
+    /// The targets by what they ask.
+    pub checks: BTreeMap<Check, usize>,
+    /// By address.
+    pub seats: BTreeMap<IpAddr, Seat>,
+    /// Since when nothing has disturbed the node itself.
+    pub calm_since: Moment,
+    /// Since when every machine is well.
+    pub well_since: Option<Moment>,
+    /// How fast this world lives.
+    pub tempo: Duration,
+    queue: BTreeMap<(Moment, u64), Event>,
+    next_id: u64,
+    /// The control side stands still until then.
+    stalled_until: Option<Moment>,
+    life: u32,
+    /// When the node last stopped to doubt its sight, as the process counts.
+    doubt_ended: Moment,
+    seed: u64,
+    /// What is on the disk, and what was seen until then.
+    saved: (Saved, Oracle),
+    saved_at: Moment,
+    /// How far the wall clock is from the time of the world.
+    wall_step_s: u64,
+    pub swept: Moment,
+    pub chance: Chances,
+}
+
+/// One target, and the truth about it.
+#[derive(Clone)]
+pub struct Target {
+    pub identity: Arc<str>,
+    pub rules: Rules,
+    pub spot: Spot,
+    pub check: Option<Check>,
+    pub truth: Truth,
+    /// Since when that is the truth.
+    pub since: Moment,
+    /// When its last probe began, in this life and under this config, and whether that ended in time for the next.
+    pub last_begun: Option<Moment>,
+}
+
+/// A stream of chance for each part of the world.
+pub struct Chances {
+    pub machines: Chance,
+    pub prober: Chance,
+    pub operators: Chance,
+    pub clients: Chance,
+    /// So many percent of the observations get lost on their way.
+    lost_percent: u64,
+}
+
+enum Event {
+    Returns(Token, u32, Observation),
+    Breaks,
+    Mends(u64),
+    Cuts,
+    Stalls,
+    Orders,
+    Reloads,
+    Restarts,
+    Saves,
+    Asks,
+}
+
+/// Seconds since 1970 at the beginning of every world.
+const EPOCH_UNIX_S: u64 = 1_800_000_000;
+
+/// Saved verdicts older than this are not believed, as `state_max_age` says by default.
+const STATE_AGE_MAX: Duration = Duration::from_mins(10);
+
+impl World {
+    /// The world that follows from a seed.
+    pub fn new(seed: u64) -> World {
+        let plan = if seed == 0 { Plan::small() } else { Plan::drawn(&mut Chance::new(mix(seed))) };
+        World::of(plan, seed)
+    }
+
+    /// A world with these operators' wishes; all else follows from the seed.
+    pub fn of(plan: Plan, seed: u64) -> World {
+        let mut chance = Chance::new(seed);
+        let tempo = plan.tempo();
+        let snapshot = Arc::new(plan.compile());
+        let lost_percent = if chance.percent(15) { chance.between(1, 10) } else { 0 };
+        let chances =
+            Chances { machines: chance.fork(), prober: chance.fork(), operators: chance.fork(), clients: chance.fork(), lost_percent };
+        let saved = (Saved::default(), Oracle::default());
+        let node = Node::start(Arc::clone(&snapshot), &saved.0, seed, EPOCH_UNIX_S, Moment::START);
+        let mut world = World {
+            node,
+            machines: Machines::default(),
+            oracle: Oracle::default(),
+            book: Book::default(),
+            caches: Caches::default(),
+            trace: Trace::default(),
+            now: Moment::START,
+            targets: Vec::new(),
+            checks: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            calm_since: Moment::START,
+            well_since: Some(Moment::START),
+            tempo,
+            queue: BTreeMap::new(),
+            next_id: 0,
+            stalled_until: None,
+            life: 0,
+            doubt_ended: Moment::START,
+            seed,
+            saved,
+            saved_at: Moment::START,
+            wall_step_s: 0,
+            swept: Moment::START,
+            chance: chances,
+            plan,
+        };
+        world.learn(&snapshot);
+        for (event, mean) in world.accidents() {
+            let first = world.chance.machines.around(mean);
+            world.schedule(first, event);
+        }
+        world
+    }
+
+    /// What comes again and again, and how far apart on the average.
+    fn accidents(&self) -> [(Event, Duration); 8] {
+        [
+            (Event::Breaks, self.tempo * 60),
+            (Event::Cuts, self.tempo * 1_200),
+            (Event::Stalls, self.tempo * 1_500),
+            (Event::Orders, self.tempo * 400),
+            (Event::Reloads, self.tempo * 700),
+            (Event::Restarts, self.tempo * 2_000),
+            (Event::Saves, self.tempo * 20),
+            (Event::Asks, self.tempo * 4),
+        ]
+    }
+
+    /// Reads what the compiler made of the plan.
+    fn learn(&mut self, snapshot: &Snapshot) {
+        self.seats = self.plan.addresses();
+        let known: BTreeMap<Arc<str>, Target> =
+            std::mem::take(&mut self.targets).into_iter().map(|target| (Arc::clone(&target.identity), target)).collect();
+        let (plan, now, seats) = (&self.plan, self.now, &self.seats);
+        let target = |target: &steersman::snapshot::Target| {
+            let (check, spot) = spot(plan, seats, target);
+            let (truth, since) = known.get(&target.identity).map_or((Truth::Well, now), |known| (known.truth, known.since));
+            Target { identity: Arc::clone(&target.identity), rules: target.rules, spot, check, truth, since, last_begun: None }
+        };
+        self.targets = snapshot.targets.rows().iter().map(target).collect();
+        self.checks = self.targets.iter().enumerate().filter_map(|(index, target)| Some((target.check.clone()?, index))).collect();
+        self.tell_truth();
+    }
+
+    fn schedule(&mut self, after: Duration, event: Event) {
+        self.next_id += 1;
+        self.queue.insert((self.now.after(after), self.next_id), event);
+    }
+
+    pub fn say(&mut self, text: String) {
+        self.trace.push(self.now, Entry::Said(text));
+    }
+
+    //--- The clock
+
+    /// Lives for so long, or until a promise is broken.
+    pub fn live(&mut self, lasts: Duration) -> Result<(), Broken> {
+        let end = Moment::START.after(lasts);
+        loop {
+            let next = self.queue.first_key_value().map_or(end, |(&(at, _), _)| at);
+            let wake = self.stalled_until.unwrap_or_else(|| self.node.next_wake(self.now));
+            let now = next.min(wake).max(self.now);
+            if now >= end {
+                return Ok(());
+            }
+            self.now = now;
+            if self.stalled_until.is_some_and(|until| until <= now) {
+                self.stalled_until = None;
+                self.calm_since = now;
+                self.say("the node is awake again".to_owned());
+            }
+            while let Some((&key, _)) = self.queue.first_key_value().filter(|((at, _), _)| *at <= now) {
+                let event = self.queue.remove(&key).expect("it is the first");
+                self.handle(event)?;
+            }
+            if self.stalled_until.is_none() {
+                self.turn()?;
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Broken> {
+        let (tempo, awake) = (self.tempo, self.stalled_until.is_none());
+        match event {
+            Event::Returns(token, life, observation) => return self.comes_back(token, life, observation),
+            Event::Mends(id) => self.mend(id),
+            Event::Asks => {
+                let again = self.chance.clients.around(tempo * 4);
+                self.schedule(again, Event::Asks);
+                for _ in 0..self.chance.clients.between(1, 3) {
+                    self.ask()?;
+                }
+            }
+            Event::Breaks => self.break_down(),
+            Event::Cuts => self.cut(),
+            Event::Stalls => self.stall(),
+            Event::Orders => {
+                let again = self.chance.operators.around(tempo * 400);
+                self.schedule(again, Event::Orders);
+                if awake {
+                    self.operate()?;
+                }
+            }
+            Event::Reloads => {
+                let again = self.chance.operators.around(tempo * 700);
+                self.schedule(again, Event::Reloads);
+                if awake {
+                    self.reload()?;
+                }
+            }
+            Event::Restarts => {
+                let again = self.chance.operators.around(tempo * 2_000);
+                self.schedule(again, Event::Restarts);
+                if awake {
+                    self.restart()?;
+                }
+            }
+            Event::Saves => {
+                self.schedule(tempo * 20, Event::Saves);
+                if awake {
+                    self.save();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    //--- Machines and the network
+
+    fn break_down(&mut self) {
+        let chance = &mut self.chance.machines;
+        let pool = chance.one_of(&self.plan.pools);
+        let host = chance.one_of(&pool.members).host;
+        let scope = match chance.index(10) {
+            0 if self.plan.sites > 0 => Scope::Site(chance.index(self.plan.sites)),
+            1 => Scope::Canaries,
+            2 | 3 => Scope::Service(host, chance.one_of(&self.plan.monitors).port),
+            _ => Scope::Host(host),
+        };
+        let fate = Fate::drawn(self.tempo, chance);
+        let mean = *chance.one_of(&[self.tempo * 2, self.tempo * 30, self.tempo * 120]);
+        let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 60));
+        self.schedule(again, Event::Breaks);
+        let id = self.next_id;
+        self.schedule(lasts, Event::Mends(id));
+        self.machines.break_down(id, scope, fate);
+        self.say(format!("{scope:?} breaks down: {fate:?}"));
+        self.tell_truth();
+    }
+
+    fn cut(&mut self) {
+        let chance = &mut self.chance.machines;
+        let cut = *chance.one_of(&[Cut::Silent, Cut::Silent, Cut::NoRoute, Cut::NoRouteV6]);
+        let mean = *chance.one_of(&[Duration::from_secs(3), Duration::from_mins(1), self.tempo * 100]);
+        let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_200));
+        self.schedule(again, Event::Cuts);
+        let id = self.next_id;
+        self.schedule(lasts, Event::Mends(id));
+        self.machines.cut(id, cut);
+        self.say(format!("the node is cut off: {cut:?}"));
+        self.calm_since = self.now;
+    }
+
+    fn mend(&mut self, id: u64) {
+        if self.machines.node().is_some() {
+            self.calm_since = self.now;
+        }
+        self.machines.mend(id);
+        self.say(format!("something is mended; {}", if self.machines.node().is_some() { "cut off" } else { "not cut off" }));
+        self.tell_truth();
+    }
+
+    fn stall(&mut self) {
+        let chance = &mut self.chance.machines;
+        let mean = *chance.one_of(&[Duration::from_millis(300), Duration::from_secs(5), Duration::from_mins(1)]);
+        let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_500));
+        self.schedule(again, Event::Stalls);
+        self.stalled_until = Some(self.now.after(lasts));
+        self.calm_since = self.now;
+        self.say(format!("the node stands still for {lasts:?}"));
+    }
+
+    /// All who stand there fall silent, for good.
+    pub fn silence(&mut self, site: usize) {
+        self.machines.break_down(u64::MAX, Scope::Site(site), Fate::Hangs);
+        self.tell_truth();
+    }
+
+    /// Works out what is true of each target now.
+    fn tell_truth(&mut self) {
+        for target in &mut self.targets {
+            let truth = self.machines.truth(target.spot, target.rules.timeout);
+            if truth != target.truth {
+                (target.truth, target.since) = (truth, self.now);
+            }
+        }
+        let all_well = self.machines.are_well();
+        self.well_since = if all_well { Some(self.well_since.unwrap_or(self.now)) } else { None };
+    }
+
+    //--- The node
+
+    fn turn(&mut self) -> Result<(), Broken> {
+        let mut orders = Vec::new();
+        let doubted = self.node.beliefs.suspicion().is_some();
+        let changes = self.node.turn(self.now, &mut orders);
+        self.note_doubt(doubted);
+        let at = self.node.moment(self.now);
+        self.node.under_way.retain(|_, flight| flight.deadline.after(GIVEN_UP_AFTER) > at);
+        for order in orders {
+            self.start(order)?;
+        }
+        let is_news = !changes.is_empty();
+        for change in changes {
+            self.hear(&change)?;
+        }
+        if is_news {
+            self.keeps_its_views()?;
+        }
+        if self.now.since(self.swept) >= Duration::from_secs(1) {
+            self.swept = self.now;
+            self.caches.pass(self.now);
+            self.keeps_its_verdicts()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a doubt was there before: if it is gone now, what began before says nothing.
+    fn note_doubt(&mut self, doubted: bool) {
+        if doubted && self.node.beliefs.suspicion().is_none() {
+            self.doubt_ended = self.node.moment(self.now);
+        }
+    }
+
+    fn hear(&mut self, change: &Change) -> Result<(), Broken> {
+        self.say(change.to_string());
+        match change {
+            Change::Sight(_) => {
+                self.calm_since = self.now;
+                self.doubts_with_reason()
+            }
+            Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
+            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Probes { .. } => Ok(()),
+        }
+    }
+
+    fn start(&mut self, order: ProbeOrder) -> Result<(), Broken> {
+        let index = order.target.index();
+        self.is_ordered_in_time(index)?;
+        let target = &mut self.targets[index];
+        target.last_begun = Some(self.now);
+        let blind = self.machines.node() == Some(Cut::Silent) && target.spot.is_sent;
+        let (identity, spot, timeout) = (Arc::clone(&target.identity), target.spot, target.rules.timeout);
+        self.trace.push(self.now, Entry::Ordered(index));
+        let begun = self.node.moment(self.now);
+        self.node.under_way.insert(order.token, Flight { target: index, identity, begun, deadline: order.deadline, blind });
+        self.has_room()?;
+        let chance = &mut self.chance.prober;
+        let (lasts, observation) = self.machines.probe(spot, timeout, self.now, chance);
+        if chance.percent(self.chance.lost_percent) {
+            self.calm_since = self.now;
+        } else {
+            self.schedule(lasts, Event::Returns(order.token, self.life, observation));
+        }
+        Ok(())
+    }
+
+    fn comes_back(&mut self, token: Token, life: u32, observation: Observation) -> Result<(), Broken> {
+        if life != self.life {
+            return Ok(());
+        }
+        if let Some(until) = self.stalled_until {
+            self.schedule(until.since(self.now), Event::Returns(token, life, observation));
+            return Ok(());
+        }
+        let doubted = self.node.beliefs.suspicion().is_some();
+        let flight = self.node.under_way.remove(&token);
+        let code = observation.code();
+        self.node.observe(token, observation.clone(), self.now);
+        self.note_doubt(doubted);
+        let Some(flight) = flight else { return self.keeps_its_verdicts() };
+        let doubted = (doubted && self.node.beliefs.suspicion().is_some()) || flight.begun < self.doubt_ended;
+        let status = self.node.status(flight.target);
+        self.trace.push(self.now, Entry::Observed(flight.target, code, status));
+        let at = self.node.moment(self.now);
+        let late = observation == Observation::Fail(FailReason::Timeout) && at.since(flight.deadline) > TOLD_LATE;
+        self.flips_by_the_rules(&flight, &Look { observation: &observation, now: self.now, blind: flight.blind, doubted, late }, status)
+    }
+
+    //--- Operators
+
+    fn operate(&mut self) -> Result<(), Broken> {
+        let at = self.node.moment(self.now);
+        match self.chance.operators.index(5) {
+            0 if !self.book.entries().is_empty() => {
+                let whom = self.chance.operators.one_of(self.book.entries()).whom.clone();
+                self.say(format!("{} is cleared", whom.text()));
+                self.node.beliefs.clear(&whom.text().parse().expect("a selector"), at);
+                self.book.clear(&whom);
+            }
+            1 => {
+                let whom = Whom::drawn(&self.plan, &mut self.chance.operators);
+                self.say(format!("{} is released", whom.text()));
+                self.node.beliefs.release(&whom.text().parse().expect("a selector"), at);
+            }
+            _ => self.command(at)?,
+        }
+        for change in self.node.publish(self.now) {
+            self.hear(&change)?;
+        }
+        // An order is confirmed when it is on the disk, and all else with it.
+        self.save();
+        self.keeps_its_views()
+    }
+
+    fn command(&mut self, at: Moment) -> Result<(), Broken> {
+        let (whom, order) = Book::order(&self.plan, self.tempo, &mut self.chance.operators);
+        let said = format!("{:?} of {}, for {:?}", order.wish, whom.text(), order.lasts);
+        match self.node.beliefs.obey(order.clone(), at) {
+            Ok(OverrideChange::Set(one, _)) => {
+                self.say(said);
+                self.book.enter(whom, &order, &one);
+                if order.wish == Wish::Drain { self.waits_for_the_caches(&one) } else { Ok(()) }
+            }
+            Ok(other) => self.broken("an order is obeyed as it was given", other.to_string()),
+            Err(refusal) => {
+                self.say(format!("{said}: {refusal}"));
+                self.is_refused_with_reason(&whom, &order, &refusal)
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), Broken> {
+        for _ in 0..self.chance.operators.between(1, 3) {
+            let said = self.plan.change(&mut self.chance.operators);
+            self.say(format!("a reload: {said}"));
+        }
+        let snapshot = Arc::new(self.plan.compile());
+        self.node.adopt(Arc::clone(&snapshot), self.now);
+        self.settle(&snapshot)
+    }
+
+    /// After a new config or a new life.
+    fn settle(&mut self, snapshot: &Snapshot) -> Result<(), Broken> {
+        let wanted: Vec<Arc<str>> = snapshot.targets.rows().iter().map(|target| Arc::clone(&target.identity)).collect();
+        self.oracle.adopt(&wanted);
+        self.learn(snapshot);
+        self.calm_since = self.now;
+        self.keeps_its_verdicts()?;
+        self.keeps_its_views()
+    }
+
+    fn save(&mut self) {
+        self.saved = (self.node.beliefs.saved(self.node.moment(self.now)), self.oracle.clone());
+        self.saved_at = self.now;
+    }
+
+    fn restart(&mut self) -> Result<(), Broken> {
+        let chance = &mut self.chance.operators;
+        let is_clean = chance.percent(50);
+        let down = *chance.one_of(&[Duration::from_millis(200), Duration::from_secs(20), Duration::from_mins(4), Duration::from_mins(20)]);
+        let down = chance.around(down);
+        let step_s = if chance.percent(30) { chance.between(0, 300) } else { 0 };
+        if is_clean {
+            self.save();
+        }
+        // Nobody is asked meanwhile: the process is not there.
+        let back = self.now.after(down);
+        let events: Vec<_> = self.queue.range(..(back, 0)).map(|(key, _)| *key).collect();
+        for key in events {
+            let event = self.queue.remove(&key).expect("found");
+            match event {
+                Event::Mends(id) => self.mend(id),
+                other => drop(self.queue.insert((back, key.1), other)),
+            }
+        }
+        self.now = back;
+        self.life += 1;
+        self.doubt_ended = Moment::START;
+        self.wall_step_s += step_s;
+        let wall_unix_s = EPOCH_UNIX_S + self.now.since(Moment::START).as_secs() + self.wall_step_s;
+        self.say(format!("a restart after {down:?}, {}, the clock goes {step_s} s ahead", if is_clean { "clean" } else { "killed" }));
+        let is_old = back.since(self.saved_at) + Duration::from_secs(step_s) > STATE_AGE_MAX;
+        let (saved, oracle) = self.saved.clone();
+        let saved = if is_old { Saved { overrides: saved.overrides, ..Saved::default() } } else { saved };
+        let snapshot = Arc::clone(self.node.beliefs.snapshot());
+        self.oracle = if is_old { Oracle::default() } else { oracle };
+        self.oracle.restart();
+        self.node = Node::start(Arc::clone(&snapshot), &saved, self.seed, wall_unix_s, self.now);
+        self.believes_what_was_saved(&saved)?;
+        self.settle(&snapshot)
+    }
+
+    //--- Clients
+
+    fn ask(&mut self) -> Result<(), Broken> {
+        let asked = Asked::drawn(&self.plan, &mut self.chance.clients);
+        let mut out = [0; UDP_PAYLOAD_MAX];
+        let Disposition::Send { len, outcome, .. } = self.node.respond(asked.source, &asked.query, &mut out) else {
+            return self.broken("every query is answered", "it was dropped".to_owned());
+        };
+        self.trace.push(self.now, Entry::Answered(out[..len].into()));
+        let answer = match Answer::read(&out[..len]) {
+            Ok(answer) => answer,
+            Err(error) => return self.broken("every answer passes another library's parser", error),
+        };
+        self.is_a_good_answer(&asked, outcome, &answer)?;
+        if outcome == Outcome::Steered || outcome == Outcome::AllDown {
+            self.caches.hold(&answer, self.now);
+        }
+        Ok(())
+    }
+
+    //--- Facts
+
+    /// What the plan says of one address, by what was believed when the last view was published.
+    pub fn verdict(&self, seat: Seat) -> Status {
+        self.plan.verdict(seat, &|check| self.checks.get(check).map_or(Status::Unknown, |&target| self.node.published[target]))
+    }
+
+    pub fn broken<T>(&self, promise: &'static str, how: String) -> Result<T, Broken> {
+        Err(Broken { promise, how, at: self.now })
+    }
+}
+
+/// What a target asks in the words of the plan, and where that leads.
+fn spot(plan: &Plan, seats: &BTreeMap<IpAddr, Seat>, target: &steersman::snapshot::Target) -> (Option<Check>, Spot) {
+    let place = |seat: &Seat| {
+        let member = &plan.pools[seat.pool].members[seat.member];
+        (Some(member.host), member.site)
+    };
+    if let check::Check::Push(push) = &target.check {
+        let monitor = plan.monitors.iter().position(|monitor| *monitor.name == *push.monitor).expect("the plan has it");
+        let pool = plan.pools.iter().position(|pool| *pool.name == *push.subject.pool).expect("the plan has it");
+        let member = plan.pools[pool].members.iter().position(|member| *member.name == *push.subject.member).expect("the plan has it");
+        let (host, site) = place(&Seat { pool, member, family: steersman::prefix::Family::V4 });
+        let told = Check::Told { monitor, pool: push.subject.pool.to_string(), member: push.subject.member.to_string() };
+        return (Some(told), Spot { host, site, port: 0, is_v6: false, is_sent: false });
+    }
+    let (host, site) = seats.get(&target.addr.ip()).map_or((None, None), place);
+    let spot = Spot { host, site, port: target.addr.port(), is_v6: target.addr.is_ipv6(), is_sent: true };
+    (host.map(|_| Check::Sent(target.addr)), spot)
+}
+
+/// A timeout that is told so late says nothing, as operators are promised.
+const TOLD_LATE: Duration = Duration::from_millis(500);

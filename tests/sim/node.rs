@@ -1,6 +1,6 @@
 //! The node under test: the shipped control side and answer path in one process, driven as the control task drives them at work.
 //!
-//! Knows the time of the process, which begins at its start, and what its wall clock said then. Ends and begins anew at a restart.
+//! Knows the time of the process, which counts from 1970 as its wall clock did when it started. Ends and begins anew at a restart.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,8 +21,10 @@ pub struct Node {
     pub live: Arc<Live>,
     /// What is believed of each target, as of the last view that was published.
     pub published: Vec<Status>,
-    /// When the process began.
+    /// When the process began, in the time of the world.
     boot: Moment,
+    /// The same, as its wall clock had it.
+    started: Moment,
     published_at: Moment,
     scratch: Scratch,
     /// Probes that were ordered, and neither answered nor given up.
@@ -50,19 +52,20 @@ pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 impl Node {
     /// Starts a process that finds `saved` on its disk.
     pub fn start(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, wall_unix_s: u64, now: Moment) -> Node {
+        let started = Moment::START.after(Duration::from_secs(wall_unix_s));
         // The seed of phases is of the host, not of the life.
-        let beliefs = Beliefs::new(snapshot, saved, seed, wall_unix_s, Moment::START);
+        let beliefs = Beliefs::new(snapshot, saved, seed, 0, started);
         let live = Arc::new(beliefs.live());
         let scratch = Scratch::new(seed);
         let (published, under_way) = (Vec::new(), BTreeMap::new());
-        let mut node = Node { beliefs, live, published, boot: now, published_at: Moment::START, scratch, under_way };
+        let mut node = Node { beliefs, live, published, boot: now, started, published_at: started, scratch, under_way };
         node.note_published();
         node
     }
 
     /// A moment of the world as the process counts it.
     pub fn moment(&self, now: Moment) -> Moment {
-        Moment::START.after(now.since(self.boot))
+        self.started.after(now.since(self.boot))
     }
 
     /// What the wall clock of the process says, in seconds since 1970.
@@ -99,7 +102,7 @@ impl Node {
         let probe = self.beliefs.next_due().map(|due| due.max(at.after(PUBLISH_EVERY)));
         let publish = self.beliefs.is_stale().then(|| self.published_at.after(PUBLISH_EVERY));
         let wake = [probe, publish].into_iter().flatten().fold(at.after(BEAT_EVERY), Moment::min);
-        self.boot.after(wake.since(Moment::START)).max(now)
+        self.boot.after(wake.since(self.started)).max(now)
     }
 
     /// Hands what is believed to the workers.

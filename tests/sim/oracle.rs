@@ -24,11 +24,15 @@ pub struct Record {
     seen: VecDeque<Seen>,
     /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence.
     sure: u32,
-    /// When it fell from up, in the life of this process.
+    /// When it fell from up, while that was held against it.
     falls: Vec<Moment>,
     held_until: Moment,
-    /// The same, falls before a restart included, of which the process may or may not know.
+    /// The same, under rules that are no longer in force.
     perhaps_held_until: Moment,
+    /// When something conclusive came last.
+    counted: Moment,
+    /// Whether what comes next begins a row of its own.
+    anew: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -36,11 +40,14 @@ struct Seen {
     passed: bool,
     /// Nothing came back, and the node was cut off all the while.
     blind: bool,
+    /// What was seen before it is too old to be in a row with it.
+    anew: bool,
 }
 
 /// One look, and the circumstances.
 pub struct Look<'a> {
     pub observation: &'a Observation,
+    /// By the clock of the process.
     pub now: Moment,
     /// The node was cut off from everything while the probe was made.
     pub blind: bool,
@@ -62,26 +69,48 @@ impl Oracle {
             falls: Vec::new(),
             held_until: Moment::START,
             perhaps_held_until: Moment::START,
+            counted: Moment::START,
+            anew: false,
         };
         self.records.entry(Arc::clone(identity)).or_insert_with(unseen)
     }
 
     /// Forgets checks that are gone; whatever the others saw stays, but proves nothing under other rules.
-    pub fn adopt(&mut self, wanted: &[Arc<str>]) {
-        self.records.retain(|identity, _| wanted.contains(identity));
-        self.records.values_mut().for_each(|record| record.sure = 0);
+    pub fn adopt(&mut self, wanted: &BTreeMap<Arc<str>, Rules>) {
+        self.records.retain(|identity, _| wanted.contains_key(identity));
+        for (identity, record) in &mut self.records {
+            record.sure = 0;
+            if wanted[identity].damping.is_none() {
+                record.let_go();
+            }
+        }
     }
 
-    /// The process ended: falls are not remembered, and who is believed is what was saved.
-    pub fn restart(&mut self) {
-        for record in self.records.values_mut() {
-            (record.sure, record.held_until) = (0, Moment::START);
-            record.falls.clear();
+    /// The process ended, and began again at `now` with what it had saved, under these rules.
+    pub fn restart(&mut self, wanted: &BTreeMap<Arc<str>, Rules>, now: Moment) {
+        self.adopt(wanted);
+        for (identity, record) in &mut self.records {
+            record.outlive(&wanted[identity], now);
         }
     }
 }
 
 impl Record {
+    /// Nothing was seen until `now`, since nobody was there: rows and windows that are too old end.
+    fn outlive(&mut self, rules: &Rules, now: Moment) {
+        let gap = now.since(self.counted);
+        self.anew |= gap > rules.interval * 2 + rules.timeout;
+        if rules.window.is_none_or(|rule| gap > rules.interval * rule.of) && self.anew {
+            self.seen.clear();
+        }
+    }
+
+    /// Its falls are not held against it any more.
+    fn let_go(&mut self) {
+        self.falls.clear();
+        self.held_until = Moment::START;
+    }
+
     /// Takes one look, after which the status is `now_is`. Says which rule was broken.
     pub fn look(&mut self, rules: &Rules, look: &Look, now_is: Status) -> Result<(), String> {
         let was = std::mem::replace(&mut self.status, now_is);
@@ -95,6 +124,7 @@ impl Record {
         if is_silent && (look.doubted || look.late) {
             return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence that must not count")) };
         }
+        self.counted = look.now;
         self.remember(passed, look.blind && is_silent, is_silent);
         match (was, now_is) {
             (Status::Up, Status::Down) => self.fell(rules, look.now),
@@ -107,7 +137,8 @@ impl Record {
     }
 
     fn remember(&mut self, passed: bool, blind: bool, is_silent: bool) {
-        let is_alike = self.seen.back().is_some_and(|last| last.passed == passed);
+        let anew = std::mem::take(&mut self.anew);
+        let is_alike = !anew && self.seen.back().is_some_and(|last| last.passed == passed);
         self.sure = if is_silent {
             0
         } else if is_alike || self.sure == 0 {
@@ -115,14 +146,21 @@ impl Record {
         } else {
             1
         };
-        self.seen.push_back(Seen { passed, blind });
+        self.seen.push_back(Seen { passed, blind, anew });
         if self.seen.len() > SEEN_MAX {
             self.seen.pop_front();
         }
     }
 
     fn in_a_row(&self, passed: bool) -> usize {
-        self.seen.iter().rev().take_while(|seen| seen.passed == passed).count()
+        let mut row = 0;
+        for seen in self.seen.iter().rev().take_while(|seen| seen.passed == passed) {
+            row += 1;
+            if seen.anew {
+                break;
+            }
+        }
+        row
     }
 
     fn fell(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {

@@ -117,7 +117,8 @@ impl World {
         for index in 0..self.targets.len() {
             let identity = Arc::clone(&self.targets[index].identity);
             let status = self.node.status(index);
-            let expected = saved.targets.get(&*identity).copied().unwrap_or(Status::Unknown);
+            let known = saved.targets.iter().find(|(known, _)| *known == identity);
+            let expected = known.map_or(Status::Unknown, |(_, memory)| memory.status);
             if status != expected {
                 return self.broken("a restart forgets and invents nothing", format!("{identity} was {expected} and is {status}"));
             }

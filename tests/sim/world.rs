@@ -431,7 +431,7 @@ impl World {
         self.trace.push(self.now, Entry::Observed(flight.target, code, status));
         let at = self.node.moment(self.now);
         let late = observation == Observation::Fail(FailReason::Timeout) && at.since(flight.deadline) > TOLD_LATE;
-        self.flips_by_the_rules(&flight, &Look { observation: &observation, now: self.now, blind: flight.blind, doubted, late }, status)
+        self.flips_by_the_rules(&flight, &Look { observation: &observation, now: at, blind: flight.blind, doubted, late }, status)
     }
 
     //--- Operators
@@ -489,8 +489,7 @@ impl World {
 
     /// After a new config or a new life.
     fn settle(&mut self, snapshot: &Snapshot) -> Result<(), Broken> {
-        let wanted: Vec<Arc<str>> = snapshot.targets.rows().iter().map(|target| Arc::clone(&target.identity)).collect();
-        self.oracle.adopt(&wanted);
+        self.oracle.adopt(&rules(snapshot));
         self.learn(snapshot);
         self.calm_since = self.now;
         self.keeps_its_verdicts()?;
@@ -498,7 +497,7 @@ impl World {
     }
 
     fn save(&mut self) {
-        self.saved = (self.node.beliefs.saved(self.node.moment(self.now)), self.oracle.clone());
+        self.saved = (self.node.beliefs.saved(), self.oracle.clone());
         self.saved_at = self.now;
     }
 
@@ -529,11 +528,11 @@ impl World {
         self.say(format!("a restart after {down:?}, {}, the clock goes {step_s} s ahead", if is_clean { "clean" } else { "killed" }));
         let is_old = back.since(self.saved_at) + Duration::from_secs(step_s) > STATE_AGE_MAX;
         let (saved, oracle) = self.saved.clone();
-        let saved = if is_old { Saved { overrides: saved.overrides, ..Saved::default() } } else { saved };
+        let saved = if is_old { saved.outdated() } else { saved };
         let snapshot = Arc::clone(self.node.beliefs.snapshot());
         self.oracle = if is_old { Oracle::default() } else { oracle };
-        self.oracle.restart();
         self.node = Node::start(Arc::clone(&snapshot), &saved, self.seed, wall_unix_s, self.now);
+        self.oracle.restart(&rules(&snapshot), self.node.moment(self.now));
         self.believes_what_was_saved(&saved)?;
         self.settle(&snapshot)
     }
@@ -568,6 +567,11 @@ impl World {
     pub fn broken<T>(&self, promise: &'static str, how: String) -> Result<T, Broken> {
         Err(Broken { promise, how, at: self.now })
     }
+}
+
+/// What is to be asked, and by which rules.
+fn rules(snapshot: &Snapshot) -> BTreeMap<Arc<str>, Rules> {
+    snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target.rules)).collect()
 }
 
 /// What a target asks in the words of the plan, and where that leads.

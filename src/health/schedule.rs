@@ -282,15 +282,17 @@ impl Schedule {
         change
     }
 
-    /// Lets an observation count, or not: silence only while this node trusts its eyes.
+    /// Lets an observation count, or not: silence, and failures of which others tell, only while this node trusts its eyes. What a program
+    /// or an agent cannot reach, or cannot be heard to say, tells no more of the target then than silence does.
     fn judge(&mut self, target: TargetId, probe: Probe, observation: Observation, now: Moment) -> Option<Change> {
         let observation = unless_late(observation, probe, now);
         let look = Look { begun: probe.begun, saw: observation.sight() };
         let ended = self.doubt.handle_look(&mut self.targets[target].eye, look, now);
         self.tell(ended);
         let is_silent = look.saw == Sight::Dark;
+        let is_hearsay = look.saw == Sight::Elsewhere && matches!(observation, Observation::Fail(_));
         self.targets[target].withheld = false;
-        if is_silent && !self.doubt.counts(look) {
+        if (is_silent || is_hearsay) && !self.doubt.counts(Look { begun: missed_since(&observation, look.begun), ..look }) {
             self.targets[target].monitor.withhold(observation, now);
             return None;
         }
@@ -387,14 +389,14 @@ impl Schedule {
         self.tell(change);
     }
 
-    /// Keeps a change of the doubt to be told. What was silent meanwhile, was silent to a node that could not see: it is forgiven.
+    /// Keeps a change of the doubt to be told. What was not seen meanwhile, was not seen by a node that could not see: it is forgiven.
     fn tell(&mut self, change: Option<DoubtChange>) {
         let Some(change) = change else { return };
         self.changes.push(change);
         for target in self.targets.iter().map(|(target, _)| target).collect::<Vec<_>>() {
             let appointment = &mut self.targets[target];
-            let is_silent = appointment.eye.silent_since().is_some();
-            if let Some(Change { verdict, was }) = is_silent.then(|| appointment.monitor.forgive()).flatten() {
+            let was_blind = !appointment.eye.sees();
+            if let Some(Change { verdict, was }) = was_blind.then(|| appointment.monitor.forgive()).flatten() {
                 self.forgiven.push(TargetVerdict { target, verdict, was });
             }
         }
@@ -448,7 +450,8 @@ impl Schedule {
     /// One target, for people.
     pub fn view(&self, target: TargetId) -> TargetView {
         let Appointment { monitor, due, eye, withheld, .. } = &self.targets[target];
-        let is_silent = eye.silent_since().is_some() && monitor.verdict().status != Status::Down;
+        let has_failed = matches!(monitor.last(), Some((_, Observation::Fail(_))));
+        let is_silent = (eye.silent_since().is_some() || (has_failed && !eye.sees())) && monitor.verdict().status != Status::Down;
         TargetView {
             verdict: monitor.verdict(),
             since: monitor.since(),
@@ -466,6 +469,12 @@ impl Appointment {
     fn new(identity: Arc<str>, rules: Rules, role: Role, now: Moment) -> Appointment {
         Appointment { identity, monitor: Monitor::new(rules, now), due: now, probe: None, eye: Eye::new(role), withheld: false }
     }
+}
+
+/// Since when there must have been something that was not seen, when the probe that missed it began at `begun`: an agent is missed
+/// for as long as its reports last.
+fn missed_since(observation: &Observation, begun: Moment) -> Moment {
+    if let Observation::Fail(FailReason::Silent(span)) = observation { begun.before(*span) } else { begun }
 }
 
 /// A probe that was said to have timed out long after its deadline was held up by this node, which may have slept through

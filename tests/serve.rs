@@ -536,6 +536,20 @@ fn a_protection_binds_probes_and_operators_until_the_glass_is_broken() {
 }
 
 #[test]
+fn a_reload_that_leaves_fewer_than_a_protection_asks_for_is_obeyed_and_warned_of() {
+    let backends = Backend::some(87, 3);
+    let protect = "protect: {core: {pools: all, min_members: 2}}\n";
+    let policies = format!("{}{protect}", three_sites(&backends));
+    let config = Config::new(&policies, "  www: {steer: all}\n");
+    let server = config.serve();
+    stdout(&config.command(&["override", "set", "down", "m0", "--reason", "two are left"]));
+    config.policies(&policies.replace("name: m1,", "name: m1, disabled: true,"));
+    let reload = config.command(&["reload"]);
+    assert!(reload.status.success() && text(&reload.stderr).contains("breaks the protection `core` (never fewer than 2 members); left: 1"));
+    server.wait_answer("www.test.example", &[backends[2].ip()]);
+}
+
+#[test]
 fn a_recovered_member_waits_for_an_operator_where_failback_is_manual() {
     let mut backends = Backend::some(57, 2);
     let policies = failover(&backends).replace("p0: {monitor: web,", "p0: {monitor: web, failback: manual, slow_start: 2s,");

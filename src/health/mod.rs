@@ -18,7 +18,7 @@ mod schedule;
 mod verdict;
 mod window;
 
-pub use condition::Condition;
+pub use condition::{Condition, Leaning};
 pub use doubt::{DoubtChange, Evidence, Role, SelfDoubt, Suspicion};
 pub use flaps::Damping;
 pub use ledger::Ledger;

@@ -169,6 +169,7 @@ impl Monitor {
     pub fn adopt(&mut self, rules: Rules) {
         self.rules = rules;
         self.window.adopt(rules.window);
+        self.flaps.adopt(rules.damping);
         self.state = match self.state {
             State::Unknown => State::Unknown,
             State::Up { failures } => State::Up { failures: failures.min(rules.fall.saturating_sub(1)) },

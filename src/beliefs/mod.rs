@@ -7,6 +7,8 @@ mod change;
 #[cfg(test)]
 mod restart;
 mod saved;
+#[cfg(test)]
+mod scenes;
 mod words;
 
 pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
@@ -15,15 +17,19 @@ pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
 use crate::health::{
-    Lateness, Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView, Token, Verdict, Wanted,
+    Condition, Lateness, Leaning, Ledger, Memory, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView,
+    Token, Verdict, Wanted,
 };
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::judge::{Judge, Note, Order, Override, Past, Place, Refusal, Selector};
+use crate::judge::{Breach, Judge, Note, Order, Override, Past, Place, Refusal, Selector};
 use crate::live::{Live, Remark, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +46,8 @@ pub struct Beliefs {
     remarks: Arc<Remarks>,
     /// One per pool, as of the last [`Beliefs::refresh`].
     views: Table<PoolId, Arc<PoolView>>,
+    /// Those who are answered though they are down, by pool; none where nobody is.
+    dead: BTreeMap<PoolId, Vec<AnsweredDead>>,
     /// By pool, then member, then family.
     members: Vec<Vec<[Belief; 2]>>,
     /// By target: the pools with a member that it checks.
@@ -52,7 +60,7 @@ pub struct Beliefs {
     under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
     tallies: HashMap<Arc<str>, Tally>,
-    /// Changes of members' verdicts so far.
+    /// Changes of members' verdicts so far, first verdicts not counted.
     flips: u64,
     /// Whether probes came back when that was last looked at.
     probes_come_in: bool,
@@ -67,6 +75,15 @@ pub struct Belief {
     pub status: Status,
     /// Since when.
     pub since: Moment,
+}
+
+/// An address that is answered though it is down: an operator or a protection wants it so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AnsweredDead {
+    /// Which.
+    pub place: Place,
+    /// When the first probe of the failing run began.
+    pub failing_since: Moment,
 }
 
 /// What the probes of one target saw.
@@ -117,6 +134,7 @@ impl Beliefs {
             timed: Table::new(),
             members: Vec::new(),
             views: Table::new(),
+            dead: BTreeMap::new(),
             touched: BTreeSet::new(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
@@ -132,6 +150,7 @@ impl Beliefs {
         beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
         beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
+        beliefs.dead = beliefs.all_answered_dead();
         beliefs
     }
 
@@ -139,11 +158,12 @@ impl Beliefs {
     /// members keep their history, and pools their last known members, by name.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         // What was handed out by the views that go now is in caches still.
-        for (id, view) in self.views.iter() {
-            self.judge.note_replaced(id, view, now);
-        }
+        self.note_live(now);
         let before = std::mem::replace(&mut self.snapshot, snapshot);
         self.schedule.adopt(&wanted(&self.snapshot), now);
+        for (identity, status) in self.inherited(&before) {
+            self.schedule.restore(&identity, &Memory::of(status, now), now);
+        }
         let identities: BTreeSet<&str> = self.snapshot.targets.rows().iter().map(|t| &*t.identity).collect();
         self.tallies.retain(|identity, _| identities.contains(&**identity));
         self.index();
@@ -152,6 +172,36 @@ impl Beliefs {
         self.judge.adopt(Some(&before.graph), &self.snapshot.graph);
         self.views = self.prepare_all(now, |pool, family, member| last_known.was_usable(pool, family, member));
         self.members = self.believe_all(&histories(&before, &self.members), now);
+        self.dead = self.all_answered_dead();
+    }
+
+    /// What is to be believed of targets that nobody has looked at yet, since a new config checks in another way than the one
+    /// before what an address does: what was believed of the address. Else a member known to be dead would be answered until its new
+    /// check has failed for the first time. By identity; those of which members would have it both ways are left out.
+    fn inherited(&self, before: &Snapshot) -> BTreeMap<Arc<str>, Status> {
+        let mut believed: HashMap<(&str, IpAddr), Status> = HashMap::new();
+        for (pool, beliefs) in before.graph.pools.rows().iter().zip(&self.members) {
+            for (member, both) in pool.members.iter().zip(beliefs).filter(|(member, _)| !member.disabled) {
+                for (addr, belief) in member.addresses.iter().zip(both) {
+                    addr.map(|addr| agree(&mut believed, (&*pool.name, addr), belief.status));
+                }
+            }
+        }
+        let known: BTreeSet<&str> = before.targets.rows().iter().map(|target| &*target.identity).collect();
+        let mut inherited: HashMap<TargetId, Status> = HashMap::new();
+        for pool in self.snapshot.graph.pools.rows() {
+            for (member, family) in pool.members.iter().flat_map(|member| Family::BOTH.map(|family| (member, family))) {
+                let Some(addr) = member.addresses[family.index()] else { continue };
+                let status = believed.get(&(&*pool.name, addr)).copied().unwrap_or(Status::Unknown);
+                for (target, leaning) in leanings(member, family) {
+                    if !known.contains(&*self.snapshot.targets[target].identity) {
+                        agree(&mut inherited, target, leaning.turn(status));
+                    }
+                }
+            }
+        }
+        let certain = inherited.into_iter().filter(|(_, status)| *status != Status::Unknown);
+        certain.map(|(target, status)| (Arc::clone(&self.snapshot.targets[target].identity), status)).collect()
     }
 
     //--- Probes
@@ -192,6 +242,12 @@ impl Beliefs {
         self.probes_come_in
     }
 
+    /// Hears what the wall clock says at `now`, as the time since 1970: overrides end by it. To be called before each
+    /// [`Beliefs::reflect`] by whoever has such a clock.
+    pub fn handle_wall_clock(&mut self, says: Duration, now: Moment) {
+        self.judge.handle_wall_clock(says, now);
+    }
+
     /// Thinks over whether this node sees, and whether its probes come back; to be called at least once a second. Returns what changed.
     pub fn reflect(&mut self, now: Moment) -> Vec<Change> {
         let (doubts, forgiven) = self.schedule.poll_doubt(now);
@@ -224,13 +280,18 @@ impl Beliefs {
     /// # Errors
     /// When nobody is meant, or a protection forbids it.
     pub fn obey(&mut self, order: Order, now: Moment) -> Result<OverrideChange, Refusal> {
-        for (id, view) in self.views.iter() {
-            self.judge.note_replaced(id, view, now);
-        }
+        self.note_live(now);
         let (set, members, touched) = self.judge.set(&self.snapshot.graph, order, now)?;
         self.touched.extend(touched);
         self.remark(now);
         Ok(OverrideChange::Set(set, members))
+    }
+
+    /// Until now everything was answered that is live.
+    fn note_live(&mut self, now: Moment) {
+        for (id, view) in self.views.iter() {
+            self.judge.note_replaced(id, view, now);
+        }
     }
 
     /// Ends the override for exactly this selector; none when there is none.
@@ -311,6 +372,10 @@ impl Beliefs {
         let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
         let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
+        match self.answered_dead(id, &view) {
+            none if none.is_empty() => self.dead.remove(&id),
+            some => self.dead.insert(id, some),
+        };
         if view == *before {
             return;
         }
@@ -331,7 +396,8 @@ impl Beliefs {
             *belief = before;
             return None;
         }
-        self.flips += 1;
+        // That something was seen for the first time is no change of mind: every start and every new member would count.
+        self.flips += u64::from(before.status != Status::Unknown);
         Some(Change::Member(MemberChange {
             place: (pool, index),
             pool: Arc::clone(&self.snapshot.graph.pools[pool].name),
@@ -340,18 +406,44 @@ impl Beliefs {
             was: before.status,
             now: status,
             lasted: now.since(before.since),
-            cause: self.cause(&member.checks[family.index()], status),
+            cause: self.cause(member, family, status),
         }))
     }
 
-    /// The probes that speak for `status`: the first target that has it, and what it last saw.
-    fn cause(&self, checks: &[TargetId], status: Status) -> Option<Cause> {
-        let target = *checks.iter().find(|&&target| self.schedule.view(target).verdict.status == status)?;
-        let (_, seen) = self.schedule.view(target).last?;
+    /// The probes that tipped the scales: those of the target, of those that speak for `status`, that came to do so last.
+    fn cause(&self, member: &Member, family: Family, status: Status) -> Option<Cause> {
+        let speaking = leanings(member, family).into_iter().filter_map(|(target, leaning)| {
+            let view = self.schedule.view(target);
+            (leaning.turn(view.verdict.status) == status).then_some((target, view))
+        });
+        let (target, view) = speaking.min_by_key(|(_, view)| Reverse(view.since))?;
+        let (_, seen) = view.last?;
         let identity = &self.snapshot.targets[target].identity;
         let tally = self.tallies.get(identity);
-        let in_a_row = tally.map_or(1, |tally| tally.in_a_row.max(1));
-        Some(Cause { target: Arc::clone(identity), seen: result_words(&seen), in_a_row, began: tally.map(|tally| tally.began) })
+        Some(Cause {
+            target: Arc::clone(identity),
+            seen: result_words(&seen),
+            in_a_row: tally.map_or(1, |tally| tally.in_a_row.max(1)),
+            status: view.verdict.status,
+            began: tally.map(|tally| tally.began),
+        })
+    }
+
+    /// Who is answered by `view` though it is down.
+    fn answered_dead(&self, pool: PoolId, view: &PoolView) -> Vec<AnsweredDead> {
+        let answered = Family::BOTH.into_iter().flat_map(|family| view.family(family).usable.iter().map(move |usable| (family, usable)));
+        let dead = answered.filter_map(|(family, usable)| {
+            let place = Place { pool, member: usize::from(usable.member), family };
+            let belief = self.belief(pool, place.member, family);
+            let began = || self.cause(&self.snapshot.graph.pools[pool].members[place.member], family, Status::Down)?.began;
+            (belief.status == Status::Down).then(|| AnsweredDead { place, failing_since: began().unwrap_or(belief.since) })
+        });
+        dead.collect()
+    }
+
+    fn all_answered_dead(&self) -> BTreeMap<PoolId, Vec<AnsweredDead>> {
+        let all = self.views.iter().map(|(id, view)| (id, self.answered_dead(id, view)));
+        all.filter(|(_, dead)| !dead.is_empty()).collect()
     }
 
     /// How late probes began since the start.
@@ -406,7 +498,17 @@ impl Beliefs {
         self.members[pool.index()][member][family.index()]
     }
 
-    /// Changes of members' verdicts so far.
+    /// Everybody who is answered though they are down; those not counted who are answered as a last resort.
+    pub fn dead(&self) -> impl Iterator<Item = &AnsweredDead> {
+        self.dead.values().flatten()
+    }
+
+    /// Protections with fewer members or sites left than they are to keep, with how many members are left.
+    pub fn shortfalls(&self, now: Moment) -> Vec<(Arc<str>, Breach, u32)> {
+        self.judge.shortfalls(&self.snapshot.graph, now)
+    }
+
+    /// Changes of members' verdicts so far, first verdicts not counted.
     pub fn flips(&self) -> u64 {
         self.flips
     }
@@ -549,6 +651,17 @@ impl Beliefs {
     }
 }
 
+/// The targets of one address of a member, and how each speaks for it.
+fn leanings(member: &Member, family: Family) -> Vec<(TargetId, Leaning)> {
+    let straight = || member.checks[family.index()].iter().map(|target| (*target, Leaning::Straight)).collect();
+    member.conditions[family.index()].as_ref().map_or_else(straight, Condition::leanings)
+}
+
+/// Writes down what somebody believes of `key`; unknown when others believe otherwise.
+fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status) {
+    beliefs.entry(key).and_modify(|known| *known = if *known == status { status } else { Status::Unknown }).or_insert(status);
+}
+
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -669,7 +782,7 @@ mod tests {
         );
         assert_eq!(lines[1], "pool web is empty (was healthy): 0 of 1 members usable");
         assert!(beliefs.live().pools[PoolId::new(0)].family(Family::V4).usable.is_empty());
-        assert_eq!(beliefs.flips(), 2);
+        assert_eq!(beliefs.flips(), 1, "the first verdict is none");
     }
 
     #[test]

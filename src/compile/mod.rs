@@ -124,6 +124,7 @@ fn link(
     let sound = !diagnostics.has_errors() && has_zones;
     let graph = Graph { protections, ..graph.finish(sound, diagnostics) };
     if sound {
+        pools::warn_of_unmet(&sections.protections, &graph, diagnostics);
         warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }

@@ -97,8 +97,8 @@ pub struct Monitor {
     last: Option<(Moment, Observation)>,
     /// When the last observation came that counted; before the first, when the status became what it is.
     counted: Moment,
-    /// How many of the newest failures that counted were silence.
-    silent: u32,
+    /// How many of the newest failures that counted were silence, or hearsay.
+    unseen: u32,
 }
 
 /// A verdict that changed: its status, its streak (and so how long it holds), or its latency.
@@ -114,7 +114,7 @@ impl Monitor {
     /// A monitor that has seen nothing.
     pub fn new(rules: Rules, now: Moment) -> Monitor {
         let (window, flaps) = (Window::default(), Flaps::default());
-        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now, silent: 0 }
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now, unseen: 0 }
     }
 
     /// Believes what an earlier life of the program remembered. Only before the first observation, and only `Up` and `Down` can be
@@ -171,6 +171,7 @@ impl Monitor {
     pub fn adopt(&mut self, rules: Rules) {
         self.rules = rules;
         self.window.adopt(rules.window);
+        self.flaps.adopt(rules.damping);
         self.state = match self.state {
             State::Unknown => State::Unknown,
             State::Up { failures } => State::Up { failures: failures.min(rules.fall.saturating_sub(1)) },
@@ -183,12 +184,12 @@ impl Monitor {
         let before = (self.state, self.verdict());
         let latency_moved = match observation {
             Observation::Pass { connect, .. } => {
-                self.silent = 0;
+                self.unseen = 0;
                 self.count(Counted::Passed, now);
                 self.latency.handle_sample(connect)
             }
             Observation::Fail(_) => {
-                self.silent = if observation.sight() == Sight::Dark { self.silent.saturating_add(1) } else { 0 };
+                self.unseen = if observation.sight() == Sight::Seen { 0 } else { self.unseen.saturating_add(1) };
                 self.count(Counted::Failed, now);
                 false
             }
@@ -231,16 +232,16 @@ impl Monitor {
         }
     }
 
-    /// Forgets the newest failures of a target that is up, as far as they were silence: they were seen by a node that could not see. What
-    /// was refused before that was refused. Says whether there were any.
+    /// Forgets the newest failures of a target that is up, as far as they were silence or hearsay: this node could not see. What was
+    /// refused before that was refused. Says whether there were any.
     pub fn forgive(&mut self) -> Option<Change> {
         let State::Up { failures: failures @ 1.. } = self.state else { return None };
-        let silent = std::mem::take(&mut self.silent);
-        if silent == 0 {
+        let unseen = std::mem::take(&mut self.unseen);
+        if unseen == 0 {
             return None;
         }
-        self.state = State::Up { failures: failures.saturating_sub(silent) };
-        self.window.forgive(silent);
+        self.state = State::Up { failures: failures.saturating_sub(unseen) };
+        self.window.forgive(unseen);
         Some(Change { verdict: self.verdict(), was: None })
     }
 

@@ -50,7 +50,8 @@ pub fn wall_unix_ms() -> u64 {
     u64::try_from(wall().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn wall() -> Duration {
+/// What the wall clock says now, as the time since 1970.
+pub fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

@@ -5,8 +5,8 @@
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
 use super::chronicle::Chronicle;
-use super::clock::Clock;
-use super::exposure::{Death, Exposure, LOOK_EVERY};
+use super::clock::{Clock, wall};
+use super::exposure::{Death, Exposure, LOOK_EVERY, Lingering};
 use super::handed_out::AnswerBoard;
 use super::memory;
 use super::order::{OrderReport, OverrideStatus};
@@ -337,7 +337,9 @@ impl Task {
 
     /// Says that the task is alive, and whether what it believes can be trusted.
     fn reflect(&mut self) {
-        let changes = self.setup.beliefs.reflect(self.setup.clock.now());
+        let now = self.setup.clock.now();
+        self.setup.beliefs.handle_wall_clock(wall(), now);
+        let changes = self.setup.beliefs.reflect(now);
         self.setup.pulse.beat(self.setup.beliefs.trouble());
         if let Some(chronicle) = &mut self.setup.chronicle {
             chronicle.look_after(&self.setup.beliefs, &self.setup.clock);
@@ -425,8 +427,10 @@ impl Task {
 
     fn handle_attempt(&mut self, attempt: Attempt) {
         let (result, message, findings) = match attempt {
-            Attempt::Ready(snapshot, findings) => {
-                self.adopt(snapshot);
+            Attempt::Ready(snapshot, mut findings) => {
+                for warning in self.adopt(snapshot) {
+                    findings.warn(&warning);
+                }
                 (ReloadResult::Applied, format!("generation {} is in force", self.generation), findings)
             }
             Attempt::Refused(why, findings) => (ReloadResult::Refused, why, findings),
@@ -445,11 +449,15 @@ impl Task {
         }
     }
 
-    fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+    /// Puts a snapshot in force. Returns what somebody should know of it: protections bind no config.
+    fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Vec<String> {
         // What flipped up to now is told in the words of the old config, then carried over by identity.
         self.publish();
         let now = self.setup.clock.now();
+        let short_before = self.setup.beliefs.shortfalls(now);
         self.setup.beliefs.adopt(snapshot, now);
+        let short = self.setup.beliefs.shortfalls(now).into_iter();
+        let short = short.filter(|(rule, breach, _)| !short_before.iter().any(|(known, how, _)| (known, how) == (rule, breach)));
         self.generation += 1;
         self.loaded = now;
         if let Some(chronicle) = &mut self.setup.chronicle {
@@ -460,6 +468,8 @@ impl Task {
         tokio::spawn(memory::outlast(std::mem::take(&mut self.replaced)));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
+        let words = |(rule, breach, left)| format!("the new config breaks the protection `{rule}` ({breach}); left: {left}");
+        short.map(words).collect()
     }
 
     //--- What was handed out
@@ -471,16 +481,20 @@ impl Task {
         }
     }
 
-    /// Takes account of the deaths among `changes`, which were just published; `before` is what was answered until then.
+    /// Takes account of the deaths among `changes`, which were just published, and of the dead that are answered all the same;
+    /// `before` is what was answered until then.
     fn account(&mut self, changes: &[Change], before: &Live) {
         let published = self.setup.clock.now();
         let mut deaths = changes.iter().filter_map(|change| death(change, before, published)).peekable();
-        if deaths.peek().is_some() {
+        let live = self.live.load();
+        let lingering: Vec<Lingering> = self.setup.beliefs.dead().map(|dead| Lingering::of(&live, dead)).collect();
+        if deaths.peek().is_some() || self.exposure.is_news(&lingering) {
             self.exposure.handle_look(self.setup.handed_out.of(&before.snapshot), published);
         }
         for death in deaths {
             self.exposure.handle_death(&death);
         }
+        self.exposure.handle_lingering(lingering);
     }
 
     //--- Operators

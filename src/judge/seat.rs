@@ -68,11 +68,16 @@ impl Seat {
 
     /// Lets it back though its pool waits for an operator. Says whether it did wait.
     pub fn release(&mut self, conduct: Conduct, now: Moment) -> bool {
-        let waits = matches!(self.rank(conduct, now), Rank::HeldBack { .. });
+        let waits = self.waits(conduct, now);
         if waits {
             self.released = Some(now);
         }
         waits
+    }
+
+    /// Whether it waits to be let back.
+    pub fn waits(&self, conduct: Conduct, now: Moment) -> bool {
+        matches!(self.rank(conduct, now), Rank::HeldBack { .. })
     }
 
     /// Since when it takes part again; none while it is held back, or never was out.

@@ -234,7 +234,7 @@ impl Roster {
     }
 
     /// The chance of the member at `position`, in parts per million; for a weighted choice that of the first draw.
-    pub(super) fn chance_ppm(&self, how: Choose, count: usize, position: usize) -> u32 {
+    pub fn chance_ppm(&self, how: Choose, count: usize, position: usize) -> u32 {
         self.shares.chance_ppm(how, count, position)
     }
 }

@@ -20,7 +20,7 @@ use steersman::beliefs::Saved;
 use steersman::clock::Moment;
 use steersman::health::{Ledger, Status, TargetVerdict, Verdict};
 use steersman::ids::{Id, PoolId, TargetId};
-use steersman::judge::{Force, Order, Override, Place, Refusal, Wish};
+use steersman::judge::{Force, Note, Order, Override, Place, Refusal, Wish};
 use steersman::policy::PoolView;
 use steersman::prefix::Family;
 
@@ -209,10 +209,16 @@ impl World {
         for target in (0..self.targets.len()).map(TargetId::new) {
             ledger.handle_verdict(&TargetVerdict { target, verdict: beliefs.target(target).verdict, was: None });
         }
-        let one = |member: &steersman::policy::Member, family: usize| match &member.conditions[family] {
+        let fold = |member: &steersman::policy::Member, family: usize| match &member.conditions[family] {
             _ if member.disabled => Verdict::DISABLED,
             Some(condition) => ledger.judge(condition, &member.checks[family]),
             None => ledger.fold(&member.checks[family]),
+        };
+        // What nobody reads is not kept fresh.
+        let is_timed = beliefs.snapshot().graph.timed()[pool];
+        let one = |member: &steersman::policy::Member, family: usize| {
+            let verdict = fold(member, family);
+            Verdict { latency: verdict.latency.filter(|_| is_timed), ..verdict }
         };
         beliefs.snapshot().graph.pools[pool].members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }
@@ -240,24 +246,25 @@ impl World {
         let place = Place { pool: PoolId::new(seat.pool), member: seat.member, family: seat.family };
         let notes = self.node.beliefs.notes(place, self.node.moment(self.now));
         let may = self.plan.protection.as_ref().is_some_and(|(pools, _)| pools.contains(&seat.pool));
-        may && notes.iter().any(|note| matches!(note, steersman::judge::Note::Kept(_)))
+        may && notes.iter().any(|note| matches!(note, Note::Kept(_) | Note::KeptAgainst(_)))
     }
 
     //--- Operators
 
     /// Nobody is refused but by a protection, or because nobody was meant.
     pub fn is_refused_with_reason(&self, whom: &Whom, order: &Order, refusal: &Refusal) -> Result<(), Broken> {
-        let meant = || {
-            self.seats
-                .values()
-                .filter(|seat| !self.plan.pools[seat.pool].members[seat.member].disabled)
-                .filter(|seat| whom.means(&self.plan, **seat))
-        };
+        let selected: Vec<Seat> = self.seats.values().filter(|seat| whom.means(&self.plan, **seat)).copied().collect();
+        let mut meant = selected.iter().filter(|seat| !self.plan.pools[seat.pool].members[seat.member].disabled);
         let is_right = match refusal {
-            Refusal::NobodyMeant(_) => meant().next().is_none(),
+            Refusal::NobodyMeant(_) => selected.is_empty(),
+            Refusal::Disabled(_) => !selected.is_empty() && meant.next().is_none(),
+            // Whether the caches hold anything for so long is looked at when a drain is obeyed.
+            Refusal::EndsBeforeItDrains(lasts, lowers) => {
+                order.wish == Wish::Drain && order.lasts == Some(*lasts) && lasts <= lowers && meant.next().is_some()
+            }
             Refusal::Protected(..) => {
                 let may = |pool: &usize| self.plan.protection.as_ref().is_some_and(|(pools, _)| pools.contains(pool));
-                !order.break_glass && order.wish != Wish::Up && meant().any(|seat| may(&seat.pool))
+                !order.break_glass && order.wish != Wish::Up && meant.any(|seat| may(&seat.pool))
             }
         };
         if is_right { Ok(()) } else { self.broken("nobody is refused without a reason", refusal.to_string()) }

@@ -12,7 +12,7 @@ pub use saved::{HeldBack, Saved};
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
-use crate::health::{Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
+use crate::health::{Lateness, Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
 use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::judge::{Judge, Note, Order, Override, Place, Refusal, Selector};
 use crate::live::{Live, Remark, Remarks};
@@ -336,6 +336,11 @@ impl Beliefs {
         let tally = self.tallies.get(identity);
         let in_a_row = tally.map_or(1, |tally| tally.in_a_row.max(1));
         Some(Cause { target: Arc::clone(identity), seen: result_words(&seen), in_a_row, began: tally.map(|tally| tally.began) })
+    }
+
+    /// How late probes began since the start.
+    pub fn lateness(&self) -> &Lateness {
+        self.schedule.lateness()
     }
 
     /// What workers should hold now.

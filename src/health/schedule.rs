@@ -1,7 +1,9 @@
 //! All targets: what is due next, and what came of it.
 //!
 //! Each target has a time slot in every interval, found from its identity alone, so that a thousand targets do not fire
-//! together and a restart or a reload moves nobody. Only the first probe of a new target is made at once. Orders leave
+//! together and a restart or a reload moves nobody. Beside its slots a target may be *hurried*: its first probe, the ones that
+//! settle a verdict, a look elsewhere. Hurried probes fill what the slots leave of each second and never more, so that neither ten
+//! thousand new targets nor a region that dies makes a burst; whoever finds no room has its slot. Orders leave
 //! by [`Schedule::poll_order`], observations enter by [`Schedule::handle_observation`].
 //!
 //! Targets are known by identity: [`Schedule::adopt`] gives out new ids by position and carries everything else over,
@@ -14,12 +16,12 @@
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
 use super::{
-    Change, Doubt, DoubtChange, FailReason, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
+    Change, Doubt, DoubtChange, FailReason, Lateness, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
 };
 use crate::clock::Moment;
 use crate::ids::{Table, TargetId};
 use crate::rng::mix;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,8 +90,16 @@ pub struct Schedule {
     targets: Table<TargetId, Appointment>,
     /// For look-up only, never iterated: its order is not the same twice.
     by_identity: HashMap<Arc<str>, TargetId>,
-    /// Every target that is not being probed, by the start of its next probe.
+    /// Every target that is not being probed, by its next slot.
     waiting: BTreeSet<(Moment, TargetId)>,
+    /// Those of them that should be probed before, by when.
+    hurried: BTreeSet<(Moment, TargetId)>,
+    /// When the last hurried probes began, at most as many as may in a second.
+    hurries: VecDeque<Moment>,
+    /// So many hurried probes may begin in a second; at least 1.
+    hurries_per_second_max: usize,
+    /// How late the probes of slots began.
+    lateness: Lateness,
     /// Every probe under way.
     under_way: BTreeMap<Token, TargetId>,
     /// Every probe under way, by the moment it is given up.
@@ -98,6 +108,10 @@ pub struct Schedule {
     under_way_max: usize,
     next_token: u64,
     heartbeat: Option<Moment>,
+    /// What the target that is probed most often takes from one result to the next at most; none without targets.
+    round: Option<Duration>,
+    /// All targets before this one have been tried, or restored.
+    first_unseen: usize,
     /// When the set of targets was last taken over.
     adopted: Moment,
     /// Since when there has been room for another probe: what is late before that is not this node's fault.
@@ -118,8 +132,10 @@ pub struct Schedule {
 struct Appointment {
     identity: Arc<str>,
     monitor: Monitor,
-    /// The start of the next probe.
+    /// The next slot.
     due: Moment,
+    /// When it should be probed before that, if so.
+    hurried: Option<Moment>,
     probe: Option<Probe>,
     eye: Eye,
     /// Whether the last look would have brought it down, and was not believed.
@@ -145,7 +161,7 @@ impl Schedule {
     //--- The set of targets
 
     /// Takes over a new set of targets. Those known by identity keep their state, and a probe under way stays under way;
-    /// new ones start unknown and are due at once; those gone are never probed again, and their late observations are
+    /// new ones start unknown and are hurried; those gone are never probed again, and their late observations are
     /// ignored. The id of a target is its position in `targets`.
     pub fn adopt(&mut self, targets: &[Wanted], now: Moment) {
         let mut known: HashMap<Arc<str>, Appointment> = std::mem::take(&mut self.targets)
@@ -157,16 +173,28 @@ impl Schedule {
             .iter()
             .map(|Wanted { identity, rules, role }| match known.remove(identity) {
                 Some(appointment) => self.renewed(appointment, *rules, *role, now),
-                None => Appointment::new(identity.clone(), *rules, *role, now),
+                None => self.fresh(identity, *rules, *role, now),
             })
             .collect();
         self.under_way_max = under_way_max(targets);
+        self.hurries_per_second_max = hurries_per_second_max(targets);
+        self.first_unseen = 0;
+        self.skip_seen();
         (self.adopted, self.room_since) = (now, now);
         // Ids mean other targets now; whoever adopts reads all verdicts anew.
         self.forgiven.clear();
         self.index();
-        let slowest = targets.iter().map(|wanted| wanted.rules.interval.saturating_add(wanted.rules.timeout)).max();
+        let rounds = || targets.iter().map(|wanted| wanted.rules.interval.saturating_add(wanted.rules.timeout));
+        let slowest = rounds().max();
+        self.round = rounds().min();
         self.doubt.adopt(self.targets.rows().iter().map(|appointment| &appointment.eye), slowest.unwrap_or_default());
+    }
+
+    /// A new appointment: to be tried soon, and then in its slots.
+    fn fresh(&self, identity: &Arc<str>, rules: Rules, role: Role, now: Moment) -> Appointment {
+        let due = self.slot_after(now, identity, rules.interval);
+        let (monitor, eye) = (Monitor::new(rules, now), Eye::new(role));
+        Appointment { identity: Arc::clone(identity), monitor, due, hurried: Some(now), probe: None, eye, withheld: false }
     }
 
     /// A kept appointment under the rules now in force. Another interval means other slots; a probe that is due sooner
@@ -184,6 +212,7 @@ impl Schedule {
     fn index(&mut self) {
         self.by_identity.clear();
         self.waiting.clear();
+        self.hurried.clear();
         self.under_way.clear();
         self.given_up.clear();
         for (target, appointment) in self.targets.iter() {
@@ -193,8 +222,15 @@ impl Schedule {
                 self.given_up.insert((gives_up, token));
             } else {
                 self.waiting.insert((appointment.due, target));
+                self.hurried.extend(appointment.hurried.map(|hurried| (hurried, target)));
             }
         }
+    }
+
+    /// Goes on past the targets that have been tried. What was seen once stays so: none is looked at twice.
+    fn skip_seen(&mut self) {
+        let unseen = self.targets.rows()[self.first_unseen..].iter().position(|appointment| !appointment.monitor.is_seen());
+        self.first_unseen = unseen.map_or(self.targets.len(), |further| self.first_unseen + further);
     }
 
     /// Believes `status` of a target that has not been observed yet: what a state file said. Its observations then count
@@ -204,6 +240,7 @@ impl Schedule {
             && self.targets[target].monitor.restore(status, now)
         {
             self.doubt.handle_status(&mut self.targets[target].eye, status);
+            self.skip_seen();
         }
     }
 
@@ -216,13 +253,46 @@ impl Schedule {
         if self.under_way.len() >= self.under_way_max {
             return None;
         }
-        let &(due, target) = self.waiting.first().filter(|(due, _)| *due <= now)?;
-        self.waiting.remove(&(due, target));
-        self.doubt.handle_lateness(now.since(due.max(self.room_since)), now);
+        let target = self.take_slot(now).or_else(|| self.take_hurried(now))?;
         Some(self.order(target, now))
     }
 
+    /// The target whose slot has come.
+    fn take_slot(&mut self, now: Moment) -> Option<TargetId> {
+        let &(due, target) = self.waiting.first().filter(|(due, _)| *due <= now)?;
+        self.lateness.add(now.since(due));
+        self.doubt.handle_lateness(now.since(due.max(self.room_since)), now);
+        Some(target)
+    }
+
+    /// The target that is hurried most, while there is room.
+    fn take_hurried(&mut self, now: Moment) -> Option<TargetId> {
+        let &(_, target) = self.hurried.first().filter(|(due, _)| self.room_for_hurried().max(*due) <= now)?;
+        self.hurries.push_back(now);
+        // A reload may have left more of them than may now be.
+        while self.hurries.len() > self.hurries_per_second_max {
+            self.hurries.pop_front();
+        }
+        Some(target)
+    }
+
+    /// From when on another hurried probe fits into a second.
+    fn room_for_hurried(&self) -> Moment {
+        let is_full = self.hurries.len() >= self.hurries_per_second_max;
+        self.hurries.front().filter(|_| is_full).map_or(Moment::START, |begun| begun.after(Duration::from_secs(1)))
+    }
+
+    /// Takes a target out of those that wait.
+    fn unschedule(&mut self, target: TargetId) {
+        let Appointment { due, hurried, .. } = &mut self.targets[target];
+        self.waiting.remove(&(*due, target));
+        if let Some(hurried) = hurried.take() {
+            self.hurried.remove(&(hurried, target));
+        }
+    }
+
     fn order(&mut self, target: TargetId, now: Moment) -> ProbeOrder {
+        self.unschedule(target);
         let token = Token(self.next_token);
         self.next_token += 1;
         let rules = *self.targets[target].monitor.rules();
@@ -244,7 +314,8 @@ impl Schedule {
             return gives_up;
         }
         let due = self.waiting.first().map(|&(moment, _)| moment);
-        [due, gives_up].into_iter().flatten().min()
+        let hurried = self.hurried.first().map(|&(moment, _)| moment.max(self.room_for_hurried()));
+        [due, hurried, gives_up].into_iter().flatten().min()
     }
 
     /// Takes the result of a probe. A token that is not under way any more is ignored: the probe was given up, or its
@@ -276,9 +347,11 @@ impl Schedule {
         self.under_way.remove(&probe.token);
         self.given_up.remove(&(probe.gives_up, probe.token));
         let change = self.judge(target, probe, observation, now);
-        let due = self.next_probe(target, probe, now);
-        self.targets[target].due = due;
+        self.skip_seen();
+        let (due, hurried) = self.next_probe(target, probe, now);
+        (self.targets[target].due, self.targets[target].hurried) = (due, hurried);
         self.waiting.insert((due, target));
+        self.hurried.extend(hurried.map(|hurried| (hurried, target)));
         change
     }
 
@@ -308,17 +381,17 @@ impl Schedule {
         Some(change)
     }
 
-    /// When `target` is probed next. A slot that passed meanwhile is lost.
-    fn next_probe(&self, target: TargetId, probe: Probe, now: Moment) -> Moment {
+    /// The next slot of `target`, and when it should be probed before that. A slot that passed meanwhile is lost.
+    fn next_probe(&self, target: TargetId, probe: Probe, now: Moment) -> (Moment, Option<Moment>) {
         let Appointment { identity, monitor, due, withheld, .. } = &self.targets[target];
         let rules = monitor.rules();
         let slot = if *due > now { *due } else { self.slot_after(now, identity, rules.interval) };
         let hurried = match monitor.pace() {
             Pace::AtOnce => now.after(at_once(rules.fast_interval, probe.token)),
-            Pace::Usual if !withheld => return slot,
+            Pace::Usual if !withheld => return (slot, None),
             Pace::Usual | Pace::Fast => probe.begun.after(rules.fast_interval).max(now),
         };
-        hurried.min(slot)
+        (slot, Some(hurried).filter(|hurried| *hurried < slot))
     }
 
     /// The first slot of a target after `now`. Slots lie an interval apart, at a phase that only the identity and the
@@ -364,16 +437,18 @@ impl Schedule {
         self.looked = now;
         let mut places = BTreeSet::new();
         let mut hurried: Vec<TargetId> = Vec::new();
-        for (target, Appointment { eye, probe, due, .. }) in self.targets.iter() {
-            let is_late = probe.is_none() && *due > now && self.doubt.would_tell(eye, since);
+        for (target, appointment) in self.targets.iter() {
+            let Appointment { eye, probe, .. } = appointment;
+            let is_late = probe.is_none() && appointment.next() > now && self.doubt.would_tell(eye, since);
             if is_late && hurried.len() < LOOKS_ELSEWHERE_MAX && places.insert(eye.role) {
                 hurried.push(target);
             }
         }
         for target in hurried {
-            let due = std::mem::replace(&mut self.targets[target].due, now);
-            self.waiting.remove(&(due, target));
-            self.waiting.insert((now, target));
+            if let Some(before) = self.targets[target].hurried.replace(now) {
+                self.hurried.remove(&(before, target));
+            }
+            self.hurried.insert((now, target));
         }
     }
 
@@ -417,7 +492,12 @@ impl Schedule {
     /// Whether every target has been tried, or restored, at least once. An inconclusive try counts: waiting longer
     /// would not make this node see better.
     pub fn first_round_is_done(&self) -> bool {
-        self.targets.rows().iter().all(|appointment| appointment.monitor.is_seen())
+        self.first_unseen == self.targets.len()
+    }
+
+    /// How late the probes of slots began since the start.
+    pub const fn lateness(&self) -> &Lateness {
+        &self.lateness
     }
 
     /// When the last observation came in; `None` before the first. Probes given up do not count, so that a dead prober
@@ -429,8 +509,7 @@ impl Schedule {
     /// Whether observations still come in as they should at `now`: the last one is not older than two rounds of the
     /// target that is probed most often, or the targets were only just adopted. True while there is nothing to probe.
     pub fn is_alive(&self, now: Moment) -> bool {
-        let rounds = self.targets.rows().iter().map(|appointment| appointment.monitor.rules());
-        let Some(round) = rounds.map(|rules| rules.interval.saturating_add(rules.timeout)).min() else { return true };
+        let Some(round) = self.round else { return true };
         let sign_of_life = self.heartbeat.map_or(self.adopted, |heartbeat| heartbeat.max(self.adopted));
         now.since(sign_of_life) <= round.saturating_add(GRACE).saturating_mul(2)
     }
@@ -442,14 +521,15 @@ impl Schedule {
 
     /// One target, for people.
     pub fn view(&self, target: TargetId) -> TargetView {
-        let Appointment { monitor, due, eye, withheld, .. } = &self.targets[target];
+        let appointment = &self.targets[target];
+        let Appointment { monitor, eye, withheld, .. } = appointment;
         let is_silent = eye.silent_since().is_some() && monitor.verdict().status != Status::Down;
         TargetView {
             verdict: monitor.verdict(),
             since: monitor.since(),
             streak: monitor.streak(),
             last: monitor.last().cloned(),
-            next: *due,
+            next: appointment.next(),
             suspect: *withheld || (is_silent && self.doubt.suspicion().is_some()),
             flaps: monitor.flaps(self.heartbeat.unwrap_or(self.adopted)),
             loss: monitor.loss(),
@@ -458,8 +538,9 @@ impl Schedule {
 }
 
 impl Appointment {
-    fn new(identity: Arc<str>, rules: Rules, role: Role, now: Moment) -> Appointment {
-        Appointment { identity, monitor: Monitor::new(rules, now), due: now, probe: None, eye: Eye::new(role), withheld: false }
+    /// When it is probed next, if there is room.
+    fn next(&self) -> Moment {
+        self.hurried.map_or(self.due, |hurried| hurried.min(self.due))
     }
 }
 
@@ -489,6 +570,14 @@ fn under_way_max(targets: &[Wanted]) -> usize {
     usize::try_from(hanging.div_ceil(1_000)).unwrap_or(usize::MAX).max(UNDER_WAY_MAX_AT_LEAST)
 }
 
+/// How many hurried probes may begin in a second: a tenth of those that begin in slots, or what these leave of a number that does no harm.
+fn hurries_per_second_max(targets: &[Wanted]) -> usize {
+    let in_an_hour = |Wanted { rules, .. }: &Wanted| Duration::from_hours(1).as_nanos() / rules.interval.as_nanos().max(1);
+    let in_slots = targets.iter().map(in_an_hour).sum::<u128>() / 3600;
+    let in_slots = usize::try_from(in_slots).unwrap_or(usize::MAX);
+    (in_slots / 10).max(HARMLESS_PER_SECOND.saturating_sub(in_slots))
+}
+
 /// A hash that is the same on every machine and in every version (FNV-1a, 64 bits).
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
@@ -516,6 +605,10 @@ const LOOKS_ELSEWHERE_MAX: usize = 64;
 /// The first round makes all probes at once; this many are a quarter of the 1024 descriptors that a process gets
 /// unasked, and enough for small configs.
 const UNDER_WAY_MAX_AT_LEAST: usize = 256;
+
+/// Below so many probes a second nobody needs to wait: over TLS they take a third of a core. Chosen so that above it no second ever holds a fifth more
+/// than the mean: ten thousand targets every ten seconds are 1,000, chance puts a twentieth more into some seconds, and 100 are left.
+const HARMLESS_PER_SECOND: usize = 1_100;
 
 /// 146 years: a quarter of what a [`Moment`] can tell, so that a sum of two intervals still fits.
 const INTERVAL_NANOS_MAX: u64 = u64::MAX / 4;
@@ -589,6 +682,12 @@ mod tests {
     }
 
     #[test]
+    fn what_slots_leave_of_a_second_is_for_the_hurried_and_a_tenth_at_least() {
+        let max = |count| hurries_per_second_max(&named(count));
+        assert_eq!([max(0), max(5), max(500), max(4_500), max(5_500), max(10_000)], [1_100, 1_099, 1_000, 200, 110, 200]);
+    }
+
+    #[test]
     fn a_small_config_may_have_256_probes_under_way_and_no_more() {
         assert_eq!(under_way_max(&named(640)), 256);
         assert_eq!(under_way_max(&named(643)), 258);
@@ -604,9 +703,9 @@ mod tests {
         }
         assert_eq!(starts.len(), 1_000);
         for moments in starts.values() {
-            // The first is made at once, and the first round may crowd out a slot; from then on all slots are met.
-            let settled = &moments[moments.partition_point(|&moment| moment < at(1_000))..];
-            assert!(settled[0] < at(6_000));
+            // The first is made soon, and the first round may crowd out a slot; from then on all slots are met.
+            let settled = &moments[moments.partition_point(|&moment| moment < at(2_000))..];
+            assert!(settled[0] < at(7_000));
             assert!(settled.windows(2).all(|pair| pair[1].since(pair[0]) == RULES.interval), "{moments:?}");
             assert!(settled.len() >= 11);
         }
@@ -621,6 +720,126 @@ mod tests {
             per_second[usize::try_from(moment.as_nanos() / 1_000_000_000).expect("a minute")] += 1;
         }
         assert!(per_second[6..].iter().all(|&count| (160..=240).contains(&count)), "{per_second:?}");
+    }
+
+    //--- Ten thousand targets
+
+    /// The most probes in any second, wherever it begins.
+    fn busiest_second(started: &[(TargetId, Moment)]) -> usize {
+        let count = |(first, (_, from)): (usize, &(TargetId, Moment))| {
+            started[first..].partition_point(|(_, moment)| moment.since(*from) < Duration::from_secs(1))
+        };
+        started.iter().enumerate().map(count).max().unwrap_or_default()
+    }
+
+    /// 10,000 every 5 s; with 5,000 more it is 3,000 a second.
+    const MANY: usize = 10_000;
+    const PER_SECOND: usize = MANY / 5;
+
+    #[test]
+    fn ten_thousand_targets_make_no_burst_neither_at_the_start_nor_ever_after() {
+        let mut schedule = schedule(MANY);
+        let started = run(&mut schedule, Moment::START, at(60_000), Some(Duration::from_millis(3)));
+        assert!(busiest_second(&started) * 10 <= PER_SECOND * 12, "{}", busiest_second(&started));
+        assert!(schedule.first_round_is_done());
+        let first: std::collections::HashSet<TargetId> =
+            started.iter().take_while(|(_, moment)| *moment <= at(5_000)).map(|(target, _)| *target).collect();
+        assert_eq!(first.len(), MANY, "nobody waits for longer than an interval");
+        let lateness = schedule.lateness();
+        assert_eq!(lateness.counts()[1..].iter().sum::<u64>(), 0, "all slots are met: {lateness:?}");
+    }
+
+    #[test]
+    fn a_reload_that_adds_five_thousand_makes_no_burst_and_moves_nobody() {
+        let mut schedule = schedule(MANY);
+        run(&mut schedule, Moment::START, at(20_000), Some(Duration::from_millis(3)));
+        let before: Vec<Moment> = schedule.targets.rows().iter().map(|appointment| appointment.due).collect();
+        schedule.adopt(&named(MANY + 5_000), at(20_000));
+        assert!(schedule.targets.rows().iter().zip(&before).all(|(appointment, due)| appointment.due == *due));
+        let started = run(&mut schedule, at(20_000), at(50_000), Some(Duration::from_millis(3)));
+        assert!(busiest_second(&started) * 10 <= PER_SECOND * 15 / 10 * 12, "{}", busiest_second(&started));
+        let seen = started.iter().take_while(|(_, moment)| *moment <= at(25_000)).filter(|(target, _)| target.index() >= MANY);
+        assert!(seen.count() >= 5_000, "each new one within an interval");
+    }
+
+    /// As [`named`], but the first failure hurries.
+    fn hurrying(count: usize) -> Vec<Wanted> {
+        let rules = Rules { fast_interval: Duration::from_secs(1), fall: 3, ..RULES };
+        named(count).into_iter().map(|wanted| Wanted { rules, ..wanted }).collect()
+    }
+
+    #[test]
+    fn a_region_that_dies_does_not_keep_the_living_from_their_slots() {
+        let mut schedule = Schedule::new(7);
+        schedule.adopt(&hurrying(MANY), Moment::START);
+        run(&mut schedule, Moment::START, at(20_000), Some(Duration::from_millis(3)));
+        let late = schedule.lateness().clone();
+        let mut started = Vec::new();
+        let mut now = at(20_000);
+        while now < at(60_000) {
+            while let Some(order) = schedule.poll_order(now) {
+                started.push((order.target, now));
+                // Half of them refuse from now on.
+                let seen = if order.target.index() % 2 == 0 { FAIL } else { PASS };
+                schedule.handle_observation(order.token, seen, now);
+            }
+            now = schedule.next_due().expect("there is always a next probe").max(now.after(Duration::from_micros(1)));
+        }
+        assert!(busiest_second(&started) * 10 <= PER_SECOND * 12, "{}", busiest_second(&started));
+        assert_eq!(schedule.lateness().counts()[1..], late.counts()[1..], "all slots are met");
+        let hurried = started.len() - 40 * PER_SECOND;
+        assert!((1..=MANY).contains(&hurried), "two a target that dies, while there is room: {hurried}");
+        assert!((0..MANY).all(|target| (schedule.view(TargetId::new(target)).verdict.status == Status::Down) == (target % 2 == 0)));
+        // Ordered at the latest by the third slot after the first failure.
+        let down = |target| schedule.view(TargetId::new(target)).since;
+        assert!((0..MANY).step_by(2).all(|target| down(target) <= at(35_001)));
+    }
+
+    #[test]
+    fn what_a_reload_removes_is_never_probed_again_among_ten_thousand() {
+        let mut schedule = schedule(MANY);
+        run(&mut schedule, Moment::START, at(7_000), Some(Duration::from_millis(3)));
+        let under_way: Vec<_> = std::iter::from_fn(|| schedule.poll_order(at(7_100))).collect();
+        assert!(!under_way.is_empty());
+        schedule.adopt(&named(MANY)[MANY / 10..], at(7_100));
+        for order in under_way {
+            let kept = order.target.index() >= MANY / 10;
+            let told = schedule.handle_observation(order.token, PASS, at(7_101));
+            assert!(kept || told.is_none());
+        }
+        let started = run(&mut schedule, at(7_101), at(40_000), Some(Duration::from_millis(3)));
+        assert!(started.iter().all(|(target, _)| target.index() < MANY * 9 / 10));
+        assert!(
+            schedule
+                .targets
+                .rows()
+                .iter()
+                .all(|appointment| named(MANY)[..MANY / 10].iter().all(|gone| gone.identity != appointment.identity))
+        );
+    }
+
+    #[test]
+    fn a_hundred_hanging_targets_delay_nobody() {
+        let mut schedule = schedule(MANY);
+        run(&mut schedule, Moment::START, at(10_000), Some(Duration::from_millis(3)));
+        let mut started = Vec::new();
+        let mut ending: BTreeMap<Moment, Vec<(TargetId, Token)>> = BTreeMap::new();
+        let mut now = at(10_000);
+        while now < at(40_000) {
+            for (target, token) in ending.remove(&now).unwrap_or_default() {
+                let seen = if target.index() % 100 == 0 { Observation::Fail(FailReason::Timeout) } else { PASS };
+                schedule.handle_observation(token, seen, now);
+            }
+            while let Some(order) = schedule.poll_order(now) {
+                started.push(order.target);
+                let takes = if order.target.index() % 100 == 0 { RULES.timeout } else { Duration::from_millis(3) };
+                ending.entry(now.after(takes)).or_default().push((order.target, order.token));
+            }
+            let next = [schedule.next_due(), ending.first_key_value().map(|(moment, _)| *moment)];
+            now = next.into_iter().flatten().min().expect("there is always a next probe");
+        }
+        assert_eq!(schedule.lateness().counts()[1..].iter().sum::<u64>(), 0);
+        assert!(started.len() >= 6 * MANY - 100, "all slots of half a minute: {}", started.len());
     }
 
     #[test]

@@ -102,6 +102,9 @@ struct ReloadRequest {
 const INBOX: usize = 1024;
 /// Flips that come together are published together, and workers see at most a thousand views a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(1);
+/// What comes in shortly after something else waits that long at most, and is taken together: among thousands of probes a second, to
+/// wake a thread for each would cost more than to take what it saw.
+const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(2);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Verdicts are written at most this often.
@@ -225,12 +228,14 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        let mut woken = tokio::time::Instant::now();
         loop {
             self.reflect();
             self.order_probes();
             self.publish_when_due();
             self.look_at_answers();
             self.save_when_due();
+            tokio::time::sleep_until(woken + TURN_AT_MOST_EVERY).await;
             let wake = tokio::time::Instant::from_std(self.setup.clock.instant(self.next_wake()));
             tokio::select! {
                 event = events.recv() => {
@@ -245,6 +250,7 @@ impl Task {
                 }
                 () = tokio::time::sleep_until(wake) => {}
             }
+            woken = tokio::time::Instant::now();
         }
     }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
-use super::status::{AddressStatus, DetectionStatus, PoolStatus, StatusView, TargetStatus};
+use super::status::{AddressStatus, PoolStatus, StatusView, TargetStatus, TimesStatus};
 use crate::answer::{DropReason, Outcome, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -190,11 +190,11 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn histogram(&mut self, name: &str, help: &str, detections: &DetectionStatus) -> fmt::Result {
-        let buckets: Vec<_> = detections.by_bound.iter().map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), *count)).collect();
+    fn histogram(&mut self, name: &str, help: &str, times: &TimesStatus) -> fmt::Result {
+        let buckets: Vec<_> = times.by_bound.iter().map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), *count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        encoder.encode_histogram::<NoLabelSet>(detections.sum_s, count, &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(times.sum_s, count, &buckets, None)
     }
 
     /// A single gauge in seconds; its name gets the unit as suffix.
@@ -234,6 +234,7 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
         "From the start of the first probe of a failing run until answers without the member were published",
         &status.detections,
     )?;
+    page.histogram("steersman_probe_lateness_seconds", "How much later than its slot a probe began", &status.lateness)?;
     page.gauge("steersman_zones", "Zones served", vec![(vec![], status.zones.len() as f64)])?;
     page.gauge("steersman_targets", "Targets probed", vec![(vec![], status.targets.len() as f64)])?;
     let probes = status.targets.iter().flat_map(|target| {
@@ -361,7 +362,8 @@ mod tests {
             started_unix_s: 6,
             age_s: 1.0,
             verdict_changes: 4,
-            detections: DetectionStatus { by_bound: vec![(Some(0.5), 1), (Some(1.0), 2), (None, 1)], sum_s: 130.5 },
+            detections: TimesStatus { by_bound: vec![(Some(0.5), 1), (Some(1.0), 2), (None, 1)], sum_s: 130.5 },
+            lateness: TimesStatus { by_bound: vec![(Some(0.001), 7), (None, 2)], sum_s: 3.5 },
             suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
             probes_come_in: false,
             overrides: vec![OverrideStatus {
@@ -403,6 +405,8 @@ mod tests {
             r#"steersman_detection_seconds_bucket{le="+Inf"} 4"#,
             "steersman_detection_seconds_sum 130.5",
             "steersman_detection_seconds_count 4",
+            r#"steersman_probe_lateness_seconds_bucket{le="0.001"} 7"#,
+            r#"steersman_probe_lateness_seconds_bucket{le="+Inf"} 9"#,
             r#"steersman_dead_answers_total{pool="web"} 2.5"#,
             r#"steersman_dead_ip_exposure_seconds_total{pool="web"} 7.25"#,
             "steersman_suspect 1.0",

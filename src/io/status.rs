@@ -8,7 +8,7 @@ use super::order::OverrideStatus;
 use super::prober::Seen;
 use crate::beliefs::{Beliefs, note_words, result_words, usable_members};
 use crate::clock::Moment;
-use crate::health::{Status, Suspicion};
+use crate::health::{LATENESS_BOUNDS, Lateness, Status, Suspicion};
 use crate::ids::{PoolId, TargetId};
 use crate::judge::{Note, Place};
 use crate::policy::{Member, Pool, SHARE_MIN_PERMILLE};
@@ -37,9 +37,12 @@ pub struct StatusView {
     pub age_s: f64,
     /// Changes of members' verdicts since the start.
     pub verdict_changes: u64,
-    /// How soon deaths were noticed.
+    /// How soon deaths were noticed: times from the start of the first probe of a failing run until answers without the member were published.
     #[serde(default)]
-    pub detections: DetectionStatus,
+    pub detections: TimesStatus,
+    /// How late probes began.
+    #[serde(default)]
+    pub lateness: TimesStatus,
     /// Why this node does not trust its own sight, if so; verdicts are held meanwhile.
     #[serde(default)]
     pub suspicion: Option<SuspicionStatus>,
@@ -62,9 +65,9 @@ pub struct StatusView {
     pub targets: Vec<TargetStatus>,
 }
 
-/// Times from the start of the first probe of a failing run until answers without the member were published.
+/// Many times of one kind, counted by how long they are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct DetectionStatus {
+pub struct TimesStatus {
     /// How many took how long: upper end in seconds, and the number above the end before it. A last one without an end is the rest.
     pub by_bound: Vec<(Option<f64>, u64)>,
     /// The sum of all of them, in seconds.
@@ -243,6 +246,7 @@ impl StatusView {
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
             detections: detections(exposure),
+            lateness: lateness(beliefs.lateness()),
             suspicion: beliefs.suspicion().map(|suspicion| look.suspicion(suspicion)),
             probes_come_in: beliefs.probes_come_in(),
             pools_prepared: beliefs.prepared(),
@@ -255,9 +259,14 @@ impl StatusView {
     }
 }
 
-fn detections(exposure: &Exposure) -> DetectionStatus {
+fn detections(exposure: &Exposure) -> TimesStatus {
     let bounds = DETECTION_BOUNDS_S.iter().copied().map(Some).chain([None]);
-    DetectionStatus { by_bound: bounds.zip(exposure.detections().iter().copied()).collect(), sum_s: exposure.detected_in().as_secs_f64() }
+    TimesStatus { by_bound: bounds.zip(exposure.detections().iter().copied()).collect(), sum_s: exposure.detected_in().as_secs_f64() }
+}
+
+fn lateness(lateness: &Lateness) -> TimesStatus {
+    let bounds = LATENESS_BOUNDS.iter().map(|bound| Some(seconds(*bound))).chain([None]);
+    TimesStatus { by_bound: bounds.zip(lateness.counts().iter().copied()).collect(), sum_s: seconds(lateness.sum()) }
 }
 
 struct Look<'a> {

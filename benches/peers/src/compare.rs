@@ -10,15 +10,13 @@ use crate::load::{Loopback, Outcome};
 use crate::members;
 use crate::meter::{self, Cost, Meter};
 use crate::query::Query;
-use crate::system;
-use crate::table::{Align, Table, median, spread, thousands};
+use crate::stand::Stand;
+use crate::table::{Table, median, spread, thousands};
 use crate::tcp::{self, TcpLoad, Use};
 use crate::udp::{self, Pace, Sending, UdpLoad};
 use crate::world::{Asked, Right, Workload, World, are_fair};
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,14 +44,8 @@ pub struct Comparison {
     pub time: Duration,
     /// Answers a second of the extra table of latencies; none: no such table.
     pub latency_rate: Option<f64>,
-    /// Our own program.
-    pub steersman: PathBuf,
-    /// Where the generator runs.
-    pub client_core: usize,
-    /// Where the servers run.
-    pub server_core: usize,
-    /// Keep the servers' directories.
-    pub keep: bool,
+    /// Where.
+    pub stand: Stand,
 }
 
 //--- Loads
@@ -219,51 +211,23 @@ pub struct Row {
 
 /// Compares, and prints the report to standard output; progress goes to standard error.
 pub fn run(comparison: &Comparison) -> io::Result<()> {
-    system::pin(0, comparison.client_core)?;
-    let scratch = Scratch::new(comparison.keep)?;
+    let scratch = comparison.stand.enter()?;
     run_in(comparison, &scratch.path)
-}
-
-/// The directory of all servers' configs and logs; removed with all that is in it, also when the report cannot be written.
-pub struct Scratch {
-    /// Absolute.
-    pub path: PathBuf,
-    keep: bool,
-}
-
-impl Scratch {
-    /// An empty directory of this process; with `keep` it stays.
-    pub fn new(keep: bool) -> io::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("steersman-peers-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Scratch { path: path.canonicalize()?, keep })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.keep {
-            eprintln!("kept: {}", self.path.display());
-        } else {
-            // What cannot be removed stays in the directory for temporary files.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
 }
 
 fn run_in(comparison: &Comparison, directory: &Path) -> io::Result<()> {
     let world = World::new(SEED);
-    let site = Site { world: &world, directory, members_port: members::start()?, steersman: &comparison.steersman };
+    let site = Site { world: &world, directory, members_port: members::start()?, steersman: &comparison.stand.steersman };
     let mut notes = Vec::new();
     let mut contenders = start(comparison, &site, &mut notes)?;
     check_all(comparison, &world, &mut contenders, &mut notes);
-    println!("{}", circumstances(&comparison.peers, &comparison.steersman));
+    println!("{}", comparison.stand.circumstances(&comparison.peers));
     println!(
         "Medians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each.\n",
         comparison.rounds,
         comparison.time.as_secs_f64(),
-        comparison.client_core,
-        comparison.server_core
+        comparison.stand.client_core,
+        comparison.stand.server_core
     );
     for load in &comparison.loads {
         let rows = measure(comparison, *load, &world, &contenders, &mut notes);
@@ -285,11 +249,11 @@ fn run_in(comparison: &Comparison, directory: &Path) -> io::Result<()> {
 
 /// Starts the reflector and all servers; those that cannot be set up or started are noted.
 fn start(comparison: &Comparison, site: &Site, notes: &mut Vec<String>) -> io::Result<Vec<Contender>> {
-    let mut contenders = vec![Setup::reflector(site)?.start(comparison.server_core)?];
+    let mut contenders = vec![Setup::reflector(site)?.start(comparison.stand.server_core)?];
     for peer in &comparison.peers {
         for setup in peer.prepare(site)? {
             let name = setup.name;
-            match setup.start(comparison.server_core) {
+            match setup.start(comparison.stand.server_core) {
                 Ok(contender) => contenders.push(contender),
                 Err(error) => note(notes, format!("{name} did not start: {error}")),
             }
@@ -389,14 +353,14 @@ fn measure_one(comparison: &Comparison, load: Load, queries: &[Query], contender
             let mut generator = udp::Generator::connect(&shape.load(server), queries)?;
             generator.run(WARM_UP)?;
             generator.settle()?;
-            let meter = Meter::start(processes, comparison.server_core);
+            let meter = Meter::start(processes, comparison.stand.server_core);
             (generator.run(comparison.time)?, meter.read())
         }
         Load::Tcp(streams) => {
             let load = TcpLoad { server, connections: streams.usage(), seed: 1 };
             let mut generator = tcp::Generator::connect(&load, queries)?;
             generator.run(WARM_UP)?;
-            let meter = Meter::start(processes, comparison.server_core);
+            let meter = Meter::start(processes, comparison.stand.server_core);
             (generator.run(comparison.time)?, meter.read())
         }
     };
@@ -424,20 +388,22 @@ impl Row {
 }
 
 fn costs(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
-        ("server", Align::Left),
-        ("answers/s", Align::Right),
-        ("spread %", Align::Right),
-        ("ratio to reflector", Align::Right),
-        ("ratio by CPU", Align::Right),
-        ("CPU us/answer", Align::Right),
-        ("own cost, us", Align::Right),
-        ("octets", Align::Right),
-        ("lost", Align::Right),
-        ("core idle %", Align::Right),
-        ("others on core %", Align::Right),
-        ("generator idle %", Align::Right),
-    ]);
+    let mut table = Table::new(
+        "server",
+        &[
+            "answers/s",
+            "spread %",
+            "ratio to reflector",
+            "ratio by CPU",
+            "CPU us/answer",
+            "own cost, us",
+            "octets",
+            "lost",
+            "core idle %",
+            "others on core %",
+            "generator idle %",
+        ],
+    );
     let ceiling = rows.iter().find(|row| row.name == "reflector" && !row.rounds.is_empty());
     for row in rows.iter().filter(|row| !row.rounds.is_empty()) {
         let rate = row.median(|round| round.outcome.rate());
@@ -465,14 +431,7 @@ fn costs(rows: &[Row]) -> Table {
 
 /// The plain names at a fixed rate, by 16 clients.
 fn latencies(comparison: &Comparison, rate: f64, world: &World, contenders: &[Contender]) -> io::Result<Table> {
-    let mut table = Table::new(&[
-        ("server", Align::Left),
-        ("p50 us", Align::Right),
-        ("p99 us", Align::Right),
-        ("p99.9 us", Align::Right),
-        ("CPU us/answer", Align::Right),
-        ("lost", Align::Right),
-    ]);
+    let mut table = Table::new("server", &["p50 us", "p99 us", "p99.9 us", "CPU us/answer", "lost"]);
     let queries: Vec<Query> = world.questions(Workload::Static).into_iter().map(|asked| asked.query).collect();
     let running: Vec<_> = contenders.iter().filter(|contender| contender.workloads.contains(&Workload::Static)).collect();
     let mut rows: Vec<_> = running.iter().map(|contender| Row { name: contender.name, rounds: Vec::new() }).collect();
@@ -485,7 +444,7 @@ fn latencies(comparison: &Comparison, rate: f64, world: &World, contenders: &[Co
             let mut generator = udp::Generator::connect(&load, &queries)?;
             generator.run(WARM_UP)?;
             generator.settle()?;
-            let meter = Meter::start(running[index].processes(), comparison.server_core);
+            let meter = Meter::start(running[index].processes(), comparison.stand.server_core);
             rows[index].rounds.push(Round { outcome: generator.run(comparison.time)?, cost: meter.read() });
         }
     }
@@ -504,53 +463,9 @@ fn latencies(comparison: &Comparison, rate: f64, world: &World, contenders: &[Co
 }
 
 fn memory(contenders: &[Contender]) -> Table {
-    let mut table = Table::new(&[("server", Align::Left), ("resident MiB", Align::Right)]);
+    let mut table = Table::new("server", &["resident MiB"]);
     for contender in contenders {
         table.row(vec![contender.name.to_owned(), format!("{:.1}", meter::resident_mib(&contender.processes()))]);
     }
     table
-}
-
-//--- Circumstances
-
-/// Machine, date, versions: without them no number means anything.
-pub fn circumstances(peers: &[Peer], steersman: &Path) -> String {
-    let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        processor.lines().find_map(|line| line.strip_prefix(name)?.split_once(':')).map_or("unknown", |(_, value)| value.trim())
-    };
-    let all_cores = processor.lines().filter(|line| line.starts_with("processor")).count().max(cores);
-    let versions: Vec<_> = peers.iter().map(|peer| version(*peer, steersman)).collect();
-    format!(
-        "Date: {}. Machine: {} (family {}, model {}), {all_cores} cores; Linux {}. Load average at the start: {}.\n\nVersions: {}.\n",
-        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-        field("model name"),
-        field("cpu family"),
-        field("model\t"),
-        said("uname", &["-r"]),
-        fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("unknown"),
-        versions.join(", ")
-    )
-}
-
-fn version(peer: Peer, steersman: &Path) -> String {
-    let (program, argument) = peer.version();
-    match peer {
-        Peer::Steersman => said(&steersman.to_string_lossy(), &[argument]),
-        Peer::Gdnsd | Peer::Knot | Peer::Nsd | Peer::Powerdns | Peer::Bind => {
-            let said = said(program, &[argument]);
-            // Some say their version without their name, some in a sentence.
-            let number =
-                said.split([' ', '/', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
-            number.map_or(said.clone(), |number| format!("{} {number}", peer.word()))
-        }
-    }
-}
-
-/// The first line that a program says.
-fn said(program: &str, arguments: &[&str]) -> String {
-    let Ok(output) = Command::new(program).args(arguments).output() else { return format!("{program}: unknown") };
-    let all = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&all).lines().next().unwrap_or("unknown").trim().to_owned()
 }

@@ -5,7 +5,7 @@
 //!
 //! Reading order: `query` and `tally` (what is asked, how answers are checked), `udp` and `tcp` (the loads), `reflect`
 //! (the ceiling), `world` (what is served), `contender` (by whom), `compare` (side by side), `scale` (what size costs),
-//! `exposure` (members that die, and who is still sent to them).
+//! `exposure` (members that die, and who is still sent to them), `probing` (what it takes to look at ten thousand members).
 
 mod answer;
 mod compare;
@@ -15,10 +15,13 @@ mod histogram;
 mod load;
 mod members;
 mod meter;
+mod probing;
 mod query;
 mod reflect;
 mod rng;
 mod scale;
+mod scrape;
+mod stand;
 mod system;
 mod table;
 mod tally;
@@ -32,8 +35,10 @@ use contender::Peer;
 use exposure::{Fault, Scenario};
 use load::{Loopback, Outcome, TIME_MAX};
 use meter::{Cost, Meter};
+use probing::{Checks, Probing};
 use query::Query;
 use scale::{Part, Scale};
+use stand::Stand;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -81,6 +86,8 @@ enum Command {
     },
     /// Measure what size costs: a million names, many zones and pools, a reload and flips under load.
     Scale(ScaleArgs),
+    /// Measure what it takes to probe many members, and how punctually that is done.
+    Probing(ProbingArgs),
 }
 
 /// What both loads have.
@@ -144,9 +151,6 @@ struct TcpArgs {
 
 #[derive(Args)]
 struct CompareArgs {
-    /// The steersman program: built with the `dist` profile, or numbers mean little.
-    #[arg(long)]
-    binary: PathBuf,
     /// steersman, gdnsd, knot, nsd, powerdns, bind.
     #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,knot,nsd")]
     peers: Vec<Peer>,
@@ -165,22 +169,12 @@ struct CompareArgs {
     /// Adds a table of latencies at this many queries a second.
     #[arg(long, value_parser = rate)]
     latency: Option<f64>,
-    /// The generator's core.
-    #[arg(long, default_value = "0")]
-    client_core: usize,
-    /// The servers' core.
-    #[arg(long, default_value = "1")]
-    server_core: usize,
-    /// Keep the servers' configs and logs.
-    #[arg(long)]
-    keep: bool,
+    #[command(flatten)]
+    stand: Stand,
 }
 
 #[derive(Args)]
 struct ExposureArgs {
-    /// The steersman program.
-    #[arg(long)]
-    binary: PathBuf,
     /// steersman, gdnsd, powerdns: those that check.
     #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,powerdns")]
     peers: Vec<Peer>,
@@ -193,22 +187,12 @@ struct ExposureArgs {
     /// Questions a second to each server.
     #[arg(long, default_value = "50", value_parser = rate)]
     rate: f64,
-    /// The core of the observer and the members.
-    #[arg(long, default_value = "0")]
-    client_core: usize,
-    /// The servers' core.
-    #[arg(long, default_value = "1")]
-    server_core: usize,
-    /// Keep the servers' configs and logs.
-    #[arg(long)]
-    keep: bool,
+    #[command(flatten)]
+    stand: Stand,
 }
 
 #[derive(Args)]
 struct ScaleArgs {
-    /// The steersman program: built with the `dist` profile, or numbers mean little.
-    #[arg(long)]
-    binary: PathBuf,
     /// Who loads the large zone beside us: steersman, gdnsd, knot, nsd.
     #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd,knot,nsd")]
     peers: Vec<Peer>,
@@ -230,15 +214,38 @@ struct ScaleArgs {
     /// Queries a second while members flip.
     #[arg(long, default_value = "20000", value_parser = rate)]
     rate: f64,
-    /// The generator's core.
-    #[arg(long, default_value = "0")]
-    client_core: usize,
-    /// The servers' core.
-    #[arg(long, default_value = "1")]
-    server_core: usize,
-    /// Keep the servers' configs and logs.
+    #[command(flatten)]
+    stand: Stand,
+}
+
+#[derive(Args)]
+struct ProbingArgs {
+    /// steersman, gdnsd: those that check many members.
+    #[arg(long, value_delimiter = ',', default_value = "steersman,gdnsd")]
+    peers: Vec<Peer>,
+    /// tcp, http, https, both (tcp and https). Default: all. gdnsd knows the first two.
+    #[arg(long, value_delimiter = ',')]
+    checks: Vec<Checks>,
+    /// Members.
+    #[arg(long, default_value = "10000", value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    members: u32,
+    /// Percents of the members that hang.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,10", value_parser = clap::value_parser!(u8).range(0..=100))]
+    hanging: Vec<u8>,
+    /// Seconds from one TCP probe of a member to the next: more than the timeout of 2.
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    tcp_every: Duration,
+    /// Seconds from one HTTP or HTTPS probe of a member to the next: more than the timeout of 2.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    web_every: Duration,
+    /// Seconds for which each server is watched.
+    #[arg(long, default_value = "20", value_parser = seconds)]
+    time: Duration,
+    /// Leave out the reload.
     #[arg(long)]
-    keep: bool,
+    no_reload: bool,
+    #[command(flatten)]
+    stand: Stand,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -264,6 +271,7 @@ fn main() -> ExitCode {
         Command::Exposure(args) => exposure::run(&scenario(args)),
         Command::Member { address, ports } => exposure::serve_as_member(address, &ports),
         Command::Scale(args) => scale::run(&sizes(args)),
+        Command::Probing(args) => probing::run(&prober(args)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -345,10 +353,7 @@ fn scenario(args: ExposureArgs) -> Scenario {
         faults: if args.faults.is_empty() { Fault::ALL.to_vec() } else { args.faults },
         rounds: args.rounds.into(),
         rate: args.rate,
-        steersman: args.binary.canonicalize().unwrap_or(args.binary),
-        client_core: args.client_core,
-        server_core: args.server_core,
-        keep: args.keep,
+        stand: args.stand,
     }
 }
 
@@ -361,11 +366,7 @@ fn comparison(args: CompareArgs) -> Comparison {
         rounds: args.rounds.into(),
         time: args.time,
         latency_rate: args.latency,
-        // Servers start in directories of their own.
-        steersman: args.binary.canonicalize().unwrap_or(args.binary),
-        client_core: args.client_core,
-        server_core: args.server_core,
-        keep: args.keep,
+        stand: args.stand,
     }
 }
 
@@ -378,9 +379,20 @@ fn sizes(args: ScaleArgs) -> Scale {
         time: args.time,
         starts: args.starts.into(),
         rate: args.rate,
-        steersman: args.binary.canonicalize().unwrap_or(args.binary),
-        client_core: args.client_core,
-        server_core: args.server_core,
-        keep: args.keep,
+        stand: args.stand,
+    }
+}
+
+fn prober(args: ProbingArgs) -> Probing {
+    Probing {
+        peers: args.peers,
+        checks: if args.checks.is_empty() { Checks::ALL.to_vec() } else { args.checks },
+        members: args.members as usize,
+        hanging: args.hanging.into_iter().map(usize::from).collect(),
+        tcp_every: args.tcp_every,
+        web_every: args.web_every,
+        time: args.time,
+        reload: !args.no_reload,
+        stand: args.stand,
     }
 }

@@ -2,25 +2,16 @@
 
 use std::fmt;
 
-/// On which side a column's cells stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
-    /// Words.
-    Left,
-    /// Numbers.
-    Right,
-}
-
-/// A table: printed with `{}`.
+/// A table of words in the first column and numbers in the others: printed with `{}`.
 pub struct Table {
-    columns: Vec<(String, Align)>,
+    columns: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows.
-    pub fn new(columns: &[(&str, Align)]) -> Table {
-        Table { columns: columns.iter().map(|(name, align)| ((*name).to_owned(), *align)).collect(), rows: Vec::new() }
+    /// A table without rows: the head of its first column, and those of the columns of numbers.
+    pub fn new(first: &str, numbers: &[&str]) -> Table {
+        Table { columns: std::iter::once(&first).chain(numbers).map(|name| (*name).to_owned()).collect(), rows: Vec::new() }
     }
 
     /// Adds a row with a cell for every column.
@@ -32,13 +23,8 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        let rulers = self.columns.iter().map(|(_, align)| match align {
-            Align::Left => "---",
-            Align::Right => "---:",
-        });
-        writeln!(f, "| {} |", names.join(" | "))?;
-        writeln!(f, "|{}|", rulers.collect::<Vec<_>>().join("|"))?;
+        writeln!(f, "| {} |", self.columns.join(" | "))?;
+        writeln!(f, "|---|{}", "---:|".repeat(self.columns.len().saturating_sub(1)))?;
         self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))
     }
 }
@@ -96,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_table_is_markdown() {
-        let mut table = Table::new(&[("a", Align::Left), ("b", Align::Right)]);
+        let mut table = Table::new("a", &["b"]);
         table.row(vec!["x".to_owned(), "1".to_owned()]);
         assert_eq!(table.to_string(), "| a | b |\n|---|---:|\n| x | 1 |\n");
     }

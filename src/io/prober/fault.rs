@@ -1,6 +1,6 @@
 //! What an error of the libraries below says: about the target, or about this machine.
 //!
-//! The HTTP client wraps errors several layers deep, so that the whole chain of causes is searched for something that can
+//! The HTTP library wraps errors several layers deep, so that the whole chain of causes is searched for something that can
 //! be told apart by type. Text is only ever passed on, never compared.
 
 use crate::health::{Doubt, FailReason, Observation};
@@ -44,8 +44,8 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<reqwest::Error> for Fault {
-    fn from(error: reqwest::Error) -> Fault {
+impl From<hyper::Error> for Fault {
+    fn from(error: hyper::Error) -> Fault {
         classify(&error)
     }
 }

@@ -4,12 +4,12 @@ use super::fault::Fault;
 use super::tls::judge_certificate;
 use super::trail::{Phase, Trail};
 use super::trust::Trust;
-use super::web::{Way, WebClient, literal, url};
+use super::web::{Way, WebClient, What, literal};
 use crate::check::{HttpCheck, HttpVersion, Method, TextRule};
 use crate::health::Doubt;
 use crate::snapshot::Target;
+use http::HeaderMap;
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
-use reqwest::{Request, Response, Url};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct HttpProbe {
     client: WebClient,
-    request: Request,
     check: HttpCheck,
 }
 
@@ -28,9 +27,9 @@ impl HttpProbe {
     /// This node lacks what the check needs, or the check fits in no request.
     pub fn new(target: &Target, check: &HttpCheck, trust: &Trust) -> Result<HttpProbe, Doubt> {
         let way = Way { tls: check.tls.as_ref(), host: check.host.as_deref(), version: check.version };
-        let url = url(target.addr, way, &check.path)?;
-        let client = WebClient::new(target, way, &url, trust)?;
-        Ok(HttpProbe { client, request: request(target.addr, check, url)?, check: check.clone() })
+        let body = check.body.as_ref().map(|body| body.as_bytes().to_vec()).unwrap_or_default().into();
+        let what = What { method: method(check.method), path: &check.path, headers: headers(target.addr, check)?, body };
+        Ok(HttpProbe { client: WebClient::new(target, way, what, trust)?, check: check.clone() })
     }
 
     /// Asks once. All is well when the status is an expected one, the answer is complete, or longer than anyone cares for,
@@ -39,38 +38,26 @@ impl HttpProbe {
     /// # Errors
     /// What is wrong with the target, or with this node.
     pub async fn look(&self, trail: &Arc<Trail>) -> Result<(), Fault> {
-        let request = self.request.try_clone().expect("a request whose body is a text can be cloned");
-        let response = self.client.ask(request, trail).await?;
-        self.check.judge_status(response.status().as_u16())?;
-        let body = read_body(response, &self.check.text).await?;
-        trail.mark(Phase::Read, format!("{} octets", body.len()));
-        self.check.text.judge(&body)?;
+        let enough = self.check.text.within.max(TextRule::WITHIN);
+        let answer = self.client.ask(trail, enough, |head| Ok(self.check.judge_status(head.status.as_u16())?)).await?;
+        trail.mark(Phase::Read, format!("{} octets", answer.body.len()));
+        self.check.text.judge(&answer.body)?;
         self.check.tls.as_ref().map_or(Ok(()), |rules| judge_certificate(rules, trail))
     }
 }
 
-/// Reads the answer to its end, or to as much of it as is looked at: a target that breaks off in the middle is not well.
-async fn read_body(mut response: Response, rule: &TextRule) -> Result<Vec<u8>, Fault> {
-    let enough = rule.within.max(TextRule::WITHIN);
-    let mut body = Vec::new();
-    while body.len() < enough
-        && let Some(chunk) = response.chunk().await?
-    {
-        body.extend_from_slice(&chunk[..chunk.len().min(enough - body.len())]);
+const fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Options => http::Method::OPTIONS,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
     }
-    Ok(body)
 }
 
-fn request(addr: SocketAddr, check: &HttpCheck, url: Url) -> Result<Request, Doubt> {
-    let method = match check.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Head => reqwest::Method::HEAD,
-        Method::Options => reqwest::Method::OPTIONS,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-    };
-    let mut request = Request::new(method, url);
-    let headers = request.headers_mut();
+fn headers(addr: SocketAddr, check: &HttpCheck) -> Result<HeaderMap, Doubt> {
+    let mut headers = HeaderMap::new();
     for (name, value) in &check.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Doubt::Unaskable)?;
         headers.append(name, HeaderValue::from_str(value).map_err(|_| Doubt::Unaskable)?);
@@ -78,13 +65,12 @@ fn request(addr: SocketAddr, check: &HttpCheck, url: Url) -> Result<Request, Dou
     // HTTP/2 has neither of these (RFC 9113 sections 8.2.2 and 8.3.1): its authority is that of the URL.
     if check.version == HttpVersion::One {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        // RFC 9112 3.2: the Host header of a bare address is its authority, port included, which the library writes itself.
+        // RFC 9112 3.2: the Host header of a bare address is its authority, port included, which the client writes itself.
         if let Some(host) = check.host.as_deref().filter(|host| literal(host) != Some(addr.ip())) {
             headers.insert(HOST, HeaderValue::from_str(host).map_err(|_| Doubt::Unaskable)?);
         }
     }
-    *request.body_mut() = check.body.as_ref().map(|body| body.to_string().into());
-    Ok(request)
+    Ok(headers)
 }
 
 #[cfg(test)]
@@ -94,9 +80,8 @@ mod tests {
     /// The Host header, where we write it ourselves.
     fn host(addr: &str, host: Option<&str>) -> Option<String> {
         let check = HttpCheck { host: host.map(Into::into), ..HttpCheck::get("/") };
-        let url = Url::parse("http://unimportant.example/").expect("a URL");
-        let request = request(addr.parse().expect("the test's own address"), &check, url).expect("a request");
-        request.headers().get(HOST).map(|host| host.to_str().expect("text").to_owned())
+        let headers = headers(addr.parse().expect("the test's own address"), &check).expect("headers");
+        headers.get(HOST).map(|host| host.to_str().expect("text").to_owned())
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The HTTP client of one target.
+//! The HTTP client of one target: a connection for every probe, and nothing that is kept.
 //!
 //! The connection always goes to the address of the target, while the Host header, the TLS server name and the name that
-//! the certificate must bear are those of the service. Redirects are answers, not instructions; proxies from the
-//! environment are not asked; a connection serves one probe, since a kept one would prove nothing about new ones.
+//! the certificate must bear are those of the service. Redirects are answers, not instructions; there are no proxies; a connection serves one
+//! probe, since a kept one would prove nothing about new ones.
 
+use super::connect::connect;
 use super::fault::Fault;
 use super::trail::{Phase, Trail};
 use super::trust::Trust;
@@ -11,19 +12,41 @@ use super::witness::Witness;
 use crate::check::{HttpVersion, TlsRules};
 use crate::health::Doubt;
 use crate::snapshot::Target;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response, Url};
+use http::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::request;
+use http::response::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tower::{Layer, Service};
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use url::{Position, Url};
 
-/// A client for one target.
+/// Asks one target one thing.
 #[derive(Debug)]
 pub struct WebClient {
-    client: Client,
+    addr: SocketAddr,
+    source: Option<IpAddr>,
+    version: HttpVersion,
+    tls: Option<Tls>,
     witness: Witness,
+    request: Request<Full<Bytes>>,
+}
+
+#[derive(Debug)]
+struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
 }
 
 /// Who is asked, in which way.
@@ -37,58 +60,170 @@ pub struct Way<'a> {
     pub version: HttpVersion,
 }
 
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status and headers.
+    pub head: Parts,
+    /// As much of the body as was wanted.
+    pub body: Vec<u8>,
+    /// What stands behind the body, where it was read to its end.
+    pub trailers: HeaderMap,
+}
+
 impl WebClient {
-    /// A client that connects to the address of `target`, whatever the URL says.
+    /// A client that connects to the address of `target` and asks for `path`, with these headers and this body.
     ///
     /// # Errors
-    /// This node lacks what the check needs.
-    pub fn new(target: &Target, way: Way<'_>, url: &Url, trust: &Trust) -> Result<WebClient, Doubt> {
+    /// This node lacks what the check needs, or it fits in no request.
+    pub fn new(target: &Target, way: Way<'_>, what: What<'_>, trust: &Trust) -> Result<WebClient, Doubt> {
+        let url = url(target.addr, way, what.path)?;
         let witness = Witness::default();
-        let mut tls = trust.config(way.tls.unwrap_or(&IN_THE_CLEAR), &witness)?;
-        let mut builder = Client::builder();
-        match way.version {
-            HttpVersion::One => builder = builder.http1_only(),
-            HttpVersion::Two => {
-                tls.alpn_protocols = vec![b"h2".to_vec()];
-                builder = builder.http2_prior_knowledge();
-            }
-        }
-        let client = builder
-            .resolve(url.host_str().unwrap_or_default(), target.addr)
-            .local_address(target.source)
-            .tls_backend_preconfigured(tls)
-            .connector_layer(Watch { witness: witness.clone(), tls: way.tls.is_some() })
-            .user_agent(USER_AGENT)
-            .pool_max_idle_per_host(0)
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .build()
-            .map_err(|_| Doubt::Unaskable)?;
-        Ok(WebClient { client, witness })
+        let tls = way.tls.map(|rules| Tls::new(rules, &url, way.version, trust, &witness)).transpose()?;
+        let request = request(&url, way.version, what)?;
+        Ok(WebClient { addr: target.addr, source: target.source, version: way.version, tls, witness, request })
     }
 
-    /// Sends a request; returns when the head of the response is there.
+    /// Asks once, and reads the answer until it ends or `enough` octets are there, unless its head is judged to be wrong.
     ///
     /// # Errors
     /// What is wrong with the target, or with this node.
-    pub async fn ask(&self, request: Request, trail: &Arc<Trail>) -> Result<Response, Fault> {
+    pub async fn ask(&self, trail: &Arc<Trail>, enough: usize, judge: impl FnOnce(&Parts) -> Result<(), Fault>) -> Result<Answer, Fault> {
         self.witness.follow(trail);
-        let response = self.client.execute(request).await?;
-        trail.mark(Phase::Answered, format!("{:?} {}", response.version(), response.status()));
-        Ok(response)
+        let stream = connect(self.addr, self.source, trail).await?;
+        // The request follows the last message of the handshake, and must not wait until that has been acknowledged.
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return self.speak(stream, trail, enough, judge).await };
+        let stream = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), stream).await?;
+        trail.mark(Phase::Secured, "");
+        self.speak(stream, trail, enough, judge).await
+    }
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        trail: &Trail,
+        enough: usize,
+        judge: impl FnOnce(&Parts) -> Result<(), Fault>,
+    ) -> Result<Answer, Fault> {
+        let (stream, request) = (TokioIo::new(stream), self.request.clone());
+        match self.version {
+            HttpVersion::One => {
+                let (mut sender, connection) = http1::handshake(stream).await?;
+                let work = async move { receive(sender.send_request(request).await?, trail, enough, judge).await };
+                drive(connection, work).await
+            }
+            HttpVersion::Two => {
+                let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+                let work = async move { receive(sender.send_request(request).await?, trail, enough, judge).await };
+                drive(connection, work).await
+            }
+        }
     }
 }
 
-/// The URL whose host the TLS library checks the certificate for.
+impl Tls {
+    fn new(rules: &TlsRules, url: &Url, version: HttpVersion, trust: &Trust, witness: &Witness) -> Result<Tls, Doubt> {
+        let host = url.host_str().unwrap_or_default();
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(name).map_err(|_| Doubt::Unaskable)?;
+        let mut config = trust.config(rules, witness)?;
+        if version == HttpVersion::Two {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Ok(Tls { config: Arc::new(config), name })
+    }
+}
+
+/// Does `work` on a connection that is driven meanwhile, and then lets the connection say goodbye.
+async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
+    let (mut connection, mut work) = (pin!(connection), pin!(work));
+    let mut ended = false;
+    let done = poll_fn(|context| {
+        // What ends a connection is told to whoever works on it as well.
+        ended = ended || connection.as_mut().poll(context).is_ready();
+        work.as_mut().poll(context)
+    });
+    let done = done.await;
+    poll_fn(|context| {
+        if !ended {
+            // A goodbye that cannot be said at once is not waited for.
+            let _ = connection.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    done
+}
+
+/// Reads an answer to its end, or to as much of it as is looked at: a target that breaks off in the middle is not well.
+async fn receive(
+    response: Response<Incoming>,
+    trail: &Trail,
+    enough: usize,
+    judge: impl FnOnce(&Parts) -> Result<(), Fault>,
+) -> Result<Answer, Fault> {
+    trail.mark(Phase::Answered, format!("{:?} {}", response.version(), response.status()));
+    let (head, mut incoming) = response.into_parts();
+    judge(&head)?;
+    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+    while body.len() < enough
+        && let Some(frame) = incoming.frame().await
+    {
+        match frame?.into_data() {
+            Ok(data) => body.extend_from_slice(&data[..data.len().min(enough - body.len())]),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+    }
+    Ok(Answer { head, body, trailers })
+}
+
+//--- Requests
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct What<'a> {
+    /// How.
+    pub method: Method,
+    /// Begins with `/`.
+    pub path: &'a str,
+    /// Headers; of HTTP/1 the Host header too, where it is not that of the URL.
+    pub headers: HeaderMap,
+    /// May be empty.
+    pub body: Bytes,
+}
+
+fn request(url: &Url, version: HttpVersion, what: What<'_>) -> Result<Request<Full<Bytes>>, Doubt> {
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    let builder: request::Builder = Request::builder().method(what.method);
+    let builder = match version {
+        HttpVersion::One => builder.uri(path.parse::<PathAndQuery>().map_err(|_| Doubt::Unaskable)?),
+        HttpVersion::Two => {
+            let whole = Uri::builder().scheme(url.scheme()).authority(&url[Position::BeforeHost..Position::AfterPort]).path_and_query(path);
+            builder.version(http::Version::HTTP_2).uri(whole.build().map_err(|_| Doubt::Unaskable)?)
+        }
+    };
+    let mut request = builder.body(Full::new(what.body)).map_err(|_| Doubt::Unaskable)?;
+    let headers = request.headers_mut();
+    *headers = what.headers;
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+    if version == HttpVersion::One && !headers.contains_key(HOST) {
+        // RFC 9112 3.2: the authority of the URL, without the port where that is the usual one.
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
+        headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Doubt::Unaskable)?);
+    }
+    Ok(request)
+}
+
+/// The URL that is asked for, whose host is the name that the certificate is checked for.
 ///
 /// An address as host names no service that a certificate could be checked for instead of the target's own, so that the
 /// URL then bears the target's address.
 ///
 /// # Errors
 /// Host or path fit in no URL.
-pub fn url(addr: SocketAddr, way: Way<'_>, path: &str) -> Result<Url, Doubt> {
+fn url(addr: SocketAddr, way: Way<'_>, path: &str) -> Result<Url, Doubt> {
     let scheme = if way.tls.is_some() { "https" } else { "http" };
     let authority = match way.host.filter(|host| literal(host).is_none()) {
         Some(host) => format!("{host}:{}", addr.port()),
@@ -103,62 +238,8 @@ pub fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// A client that never speaks TLS must still be given a configuration for it.
-const IN_THE_CLEAR: TlsRules = TlsRules { verify: false, ..TlsRules::STRICT };
-
 /// What shows in the access logs of targets.
-const USER_AGENT: &str = concat!("steersman/", env!("CARGO_PKG_VERSION"), " (health probe)");
-
-//--- Connecting, watched
-
-/// Notes when the connector of the client is done: with TCP, or with TLS behind it.
-#[derive(Clone, Debug)]
-struct Watch {
-    witness: Witness,
-    tls: bool,
-}
-
-impl<S> Layer<S> for Watch {
-    type Service = Watched<S>;
-
-    fn layer(&self, connector: S) -> Watched<S> {
-        Watched { connector, watch: self.clone() }
-    }
-}
-
-/// A connector that is watched.
-#[derive(Clone, Debug)]
-struct Watched<S> {
-    connector: S,
-    watch: Watch,
-}
-
-impl<S, R> Service<R> for Watched<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-    S::Response: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.connector.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let Watch { witness, tls } = self.watch.clone();
-        let connecting = self.connector.call(request);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            let phase = if tls { Phase::Secured } else { Phase::Connected };
-            witness.tell(|trail| trail.mark(phase, ""));
-            Ok(connection)
-        })
-    }
-}
+const AGENT: &str = concat!("steersman/", env!("CARGO_PKG_VERSION"), " (health probe)");
 
 #[cfg(test)]
 mod tests {
@@ -185,5 +266,20 @@ mod tests {
     #[test]
     fn a_host_that_fits_in_no_url_is_a_doubt() {
         assert_eq!(shown("192.0.2.1:80", false, Some("no host"), "/"), Err(Doubt::Unaskable));
+    }
+
+    fn asked(version: HttpVersion, text: &str) -> Request<Full<Bytes>> {
+        let what = What { method: Method::GET, path: "", headers: HeaderMap::new(), body: Bytes::new() };
+        request(&Url::parse(text).expect("a URL"), version, what).expect("a request")
+    }
+
+    #[test]
+    fn http_1_is_asked_for_the_path_and_names_the_host_and_http_2_is_asked_for_the_whole() {
+        let one = asked(HttpVersion::One, "http://192.0.2.1:8080/a b?c=\u{e9}#part");
+        assert_eq!(one.uri(), "/a%20b?c=%C3%A9");
+        assert_eq!(one.headers()[HOST], "192.0.2.1:8080");
+        assert_eq!(asked(HttpVersion::One, "https://www.example.com/").headers()[HOST], "www.example.com");
+        let two = asked(HttpVersion::Two, "https://www.example.com:8443/a?b");
+        assert_eq!((two.uri().to_string().as_str(), two.headers().get(HOST)), ("https://www.example.com:8443/a?b", None));
     }
 }

@@ -1,15 +1,12 @@
-//! Watches TLS handshakes from the inside: when they begin, and which certificate is presented.
+//! Watches TLS handshakes from the inside: which certificate is presented, believed or not.
 //!
-//! The HTTP client makes its connections itself and shows none of that. rustls asks two objects of its configuration on
-//! the way: the store of sessions, as soon as a handshake begins, which is when the TCP connection stands; and the verifier, when the
-//! server has presented its certificate. Both are ours.
+//! A connection tells of its certificate only when it was believed; the verifier, which is ours, is shown any.
 
-use super::trail::{Phase, Trail};
+use super::trail::Trail;
 use crate::check::Certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The trail of the probe that is under way, if any. One probe of a target is under way at a time, so that one place is enough.
@@ -30,33 +27,6 @@ impl Witness {
         if let Some(trail) = trail {
             tell(&trail);
         }
-    }
-}
-
-//--- The store of sessions, which keeps none
-
-/// Sessions are never resumed: members of a pool present one name, so that a ticket from one of them could open a
-/// connection to another without a look at its certificate, and an expired one would go unnoticed.
-impl ClientSessionStore for Witness {
-    fn set_kx_hint(&self, _server_name: ServerName<'static>, _group: NamedGroup) {}
-
-    fn kx_hint(&self, _server_name: &ServerName<'_>) -> Option<NamedGroup> {
-        self.tell(|trail| trail.mark(Phase::Connected, ""));
-        None
-    }
-
-    fn set_tls12_session(&self, _server_name: ServerName<'static>, _value: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _server_name: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _server_name: ServerName<'static>, _value: Tls13ClientSessionValue) {}
-
-    fn take_tls13_ticket(&self, _server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
     }
 }
 

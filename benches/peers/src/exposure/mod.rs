@@ -12,19 +12,19 @@ mod sites;
 pub use entrant::Entrant;
 pub use member::serve as serve_as_member;
 
-use crate::compare::{self, Scratch};
 use crate::contender::{Contender, Peer};
 use crate::query::{Qtype, Query};
 use crate::rng::Rng;
+use crate::stand::Stand;
 use crate::system;
-use crate::table::{Align, Table, median};
+use crate::table::{Table, median};
 use entrant::NAME;
 use member::Member;
 use observer::{Fate, Finding, Observer};
 use sites::{Filter, Site};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -139,14 +139,8 @@ pub struct Scenario {
     pub rounds: usize,
     /// Questions a second to each server.
     pub rate: f64,
-    /// Our own program.
-    pub steersman: PathBuf,
-    /// Where observer and members run.
-    pub client_core: usize,
-    /// Where the servers run.
-    pub server_core: usize,
-    /// Keep the servers' directories.
-    pub keep: bool,
+    /// Where.
+    pub stand: Stand,
 }
 
 /// Measures, and prints the report to standard output; progress goes to standard error.
@@ -156,8 +150,7 @@ pub fn run(scenario: &Scenario) -> io::Result<()> {
         notes.push(format!("No networks of our own, so that nothing is dropped or rejected: {error}"));
         sites::on_loopback()
     });
-    system::pin(0, scenario.client_core)?;
-    let scratch = Scratch::new(scenario.keep)?;
+    let scratch = scenario.stand.enter()?;
     let mut stage = Stage::set(scenario, &sites, &scratch.path, &mut notes)?;
     println!("{}", circumstances(scenario, &stage));
     for fault in &scenario.faults {
@@ -205,8 +198,8 @@ impl Stage {
         let query = Query::new(NAME, Qtype::A, None).map_err(io::Error::other)?;
         let mut runners = Vec::new();
         for (port, entrant) in entrants.iter().enumerate() {
-            let setup = entrant.prepare(directory, &scenario.steersman, addresses, ports[port])?;
-            match setup.start(scenario.server_core) {
+            let setup = entrant.prepare(directory, &scenario.stand.steersman, addresses, ports[port])?;
+            match setup.start(scenario.stand.server_core) {
                 Ok(contender) => {
                     let observer = Observer::start(contender.address, query.clone(), scenario.rate);
                     runners.push(Runner { entrant: *entrant, port, observer, _contender: contender });
@@ -297,7 +290,7 @@ fn circumstances(scenario: &Scenario, stage: &Stage) -> String {
     format!(
         "{}\n{} rounds of each fault, all servers at once; members in {networks}; {} questions a second to each server.\n\
          Interval {} s, timeout {} s, fall {FALL}, rise {RISE}, TTL {TTL_MIN_S} to {TTL_MAX_S} s.\n",
-        compare::circumstances(&scenario.peers, &scenario.steersman),
+        scenario.stand.circumstances(&scenario.peers),
         scenario.rounds,
         scenario.rate,
         INTERVAL.as_secs(),
@@ -316,8 +309,7 @@ fn table(runners: &[Runner], rounds: &[Vec<Finding>]) -> Table {
         "last cache free after, s",
         "back after, s",
     ];
-    let columns: Vec<_> = std::iter::once(("server", Align::Left)).chain(columns.map(|name| (name, Align::Right))).collect();
-    let mut table = Table::new(&columns);
+    let mut table = Table::new("server", &columns);
     for (index, runner) in runners.iter().enumerate() {
         let all: Vec<Finding> = rounds.iter().map(|round| round[index]).collect();
         let noticed = all.iter().filter(|finding| finding.noticed).count();

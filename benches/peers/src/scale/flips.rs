@@ -8,12 +8,13 @@ use crate::load::{Loopback, Outcome};
 use crate::members::Patient;
 use crate::meter::{self, Drops};
 use crate::query::Query;
+use crate::scrape;
 use crate::system;
-use crate::table::{Align, Table, median, thousands};
+use crate::table::{Table, median, thousands};
 use crate::udp::{Generator, Pace, Sending, UdpLoad};
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -111,31 +112,27 @@ fn flip_until(patient: &Patient, done: &AtomicBool) {
 
 /// Changes of verdicts and pools prepared anew, so far.
 fn counters(admin: SocketAddrV4) -> io::Result<[u64; 2]> {
-    let mut stream = TcpStream::connect(admin)?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let number = |name: &str| {
-        let found = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        found.ok_or_else(|| io::Error::other(format!("{name} is not among the metrics")))
-    };
+    let page = scrape::page(admin)?;
+    let number = |name: &str| scrape::number(&page, name).ok_or_else(|| io::Error::other(format!("{name} is not among the metrics")));
     Ok([number("steersman_verdict_changes_total ")?, number("steersman_pools_prepared_total ")?])
 }
 
 fn table(still: &[Run], flipping: &[Run]) -> Table {
-    let mut table = Table::new(&[
-        ("meanwhile", Align::Left),
-        ("p50 us", Align::Right),
-        ("p99 us", Align::Right),
-        ("p99.9 us", Align::Right),
-        ("queries", Align::Right),
-        ("lost", Align::Right),
-        ("dropped at the server", Align::Right),
-        ("dropped at the generator", Align::Right),
-        ("flips", Align::Right),
-        ("pools prepared", Align::Right),
-        ("pools per flip", Align::Right),
-    ]);
+    let mut table = Table::new(
+        "meanwhile",
+        &[
+            "p50 us",
+            "p99 us",
+            "p99.9 us",
+            "queries",
+            "lost",
+            "dropped at the server",
+            "dropped at the generator",
+            "flips",
+            "pools prepared",
+            "pools per flip",
+        ],
+    );
     for (name, runs) in [("nothing", still), ("one pool flips", flipping)] {
         let quantile = |share: f64| {
             let of = |run: &Run| run.outcome.latency.quantile(share).as_secs_f64() * 1e6;

@@ -3,7 +3,7 @@
 use super::estate::{Plain, Pooled};
 use super::{Asked, Bench, Started, costs};
 use crate::query::Query;
-use crate::table::{Align, Table};
+use crate::table::Table;
 use std::fs;
 use std::io;
 
@@ -32,7 +32,7 @@ fn report(bench: &Bench, title: &str, both: &[(Started, Vec<Query>); 2]) -> io::
     let rows = bench.rounds(title, &asked)?;
     let memory: Vec<_> = both.iter().map(|(started, _)| crate::meter::resident_mib(&started.contender.processes())).collect();
     println!("\n### {title}\n\n{}", costs(&rows, &memory));
-    let mut table = Table::new(&[("config", Align::Left), ("start to first answer, s", Align::Right)]);
+    let mut table = Table::new("config", &["start to first answer, s"]);
     for (started, _) in both {
         table.row(vec![started.contender.name.to_owned(), format!("{:.2}", started.first_answer.as_secs_f64())]);
     }

@@ -10,18 +10,19 @@ mod many;
 mod names;
 mod reload;
 
-use crate::compare::{Round, Row, Scratch, circumstances};
+use crate::compare::{Round, Row};
 use crate::contender::{Contender, Peer, Setup, steersman};
 use crate::load::{Loopback, Outcome};
 use crate::meter::{self, Meter};
 use crate::query::Query;
-use crate::table::{Align, Table, spread, thousands};
+use crate::stand::Stand;
+use crate::table::{Table, spread, thousands};
 use crate::udp::{Generator, Pace, Sending, UdpLoad};
-use crate::{answer, members, system};
+use crate::{answer, members};
 use std::fs;
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,14 +50,8 @@ pub struct Scale {
     pub starts: usize,
     /// Queries a second while members flip.
     pub rate: f64,
-    /// Our own program.
-    pub steersman: PathBuf,
-    /// Where the generator runs.
-    pub client_core: usize,
-    /// Where the servers run.
-    pub server_core: usize,
-    /// Keep the servers' directories.
-    pub keep: bool,
+    /// Where.
+    pub stand: Stand,
 }
 
 /// A part of the report.
@@ -99,17 +94,16 @@ impl FromStr for Part {
 
 /// Measures all parts, and prints the report to standard output; progress goes to standard error.
 pub fn run(scale: &Scale) -> io::Result<()> {
-    system::pin(0, scale.client_core)?;
-    let scratch = Scratch::new(scale.keep)?;
+    let scratch = scale.stand.enter()?;
     let bench = Bench { scale, directory: &scratch.path, members_port: members::start()? };
-    println!("{}", circumstances(&scale.peers, &scale.steersman));
+    println!("{}", scale.stand.circumstances(&scale.peers));
     println!(
         "Medians of {} interleaved rounds of {:.1} s; generator on core {}, servers on core {}, one worker each. Where nothing else is said, the \
          load is that of {CLIENTS} clients with one query under way on each.\n",
         scale.rounds,
         scale.time.as_secs_f64(),
-        scale.client_core,
-        scale.server_core
+        scale.stand.client_core,
+        scale.stand.server_core
     );
     for part in &scale.parts {
         match part {
@@ -153,14 +147,14 @@ impl Bench<'_> {
     fn steersman(&self, name: &'static str, zones: &str, more: &str) -> io::Result<Setup> {
         let (home, address) = crate::contender::home(self.directory, name)?;
         fs::write(home.join("steersman.yaml"), format!("listen: [\"{address}\"]\nzones: [{zones}]\nworkers: 1\n{more}"))?;
-        Ok(Setup { name, home, address, command: steersman::serve(&self.scale.steersman), workloads: Vec::new() })
+        Ok(Setup { name, home, address, command: steersman::serve(&self.scale.stand.steersman), workloads: Vec::new() })
     }
 
     /// Starts a server and waits until `is_right` likes its answer to `query`.
     fn start(&self, setup: Setup, query: &Query, is_right: impl Fn(&answer::Answer) -> bool) -> io::Result<Started> {
         eprintln!("starting {}", setup.name);
         let began = Instant::now();
-        let mut contender = setup.start(self.scale.server_core)?;
+        let mut contender = setup.start(self.scale.stand.server_core)?;
         // Who listens before it has loaded keeps the first question until then.
         while !answer::ask(contender.address, 0, query).is_ok_and(|answer| is_right(&answer)) {
             if began.elapsed() > READY || !contender.is_alive() {
@@ -190,7 +184,7 @@ impl Bench<'_> {
         let mut generator = full_load(asked.contender.address, asked.queries)?;
         generator.run(WARM_UP)?;
         generator.settle()?;
-        let meter = Meter::start(asked.contender.processes(), self.scale.server_core);
+        let meter = Meter::start(asked.contender.processes(), self.scale.stand.server_core);
         let outcome = generator.run(self.scale.time)?;
         let cost = meter.read();
         expect_records(asked.name, &outcome)?;
@@ -216,17 +210,19 @@ fn expect_records(name: &str, outcome: &Outcome) -> io::Result<()> {
 
 /// The cost of each row, and how it compares with that of the first.
 fn costs(rows: &[Row], memory: &[f64]) -> Table {
-    let mut table = Table::new(&[
-        ("config", Align::Left),
-        ("answers/s", Align::Right),
-        ("CPU us/answer", Align::Right),
-        ("spread %", Align::Right),
-        ("above the first, us", Align::Right),
-        ("above the first, %", Align::Right),
-        ("lost", Align::Right),
-        ("others on core %", Align::Right),
-        ("resident MiB", Align::Right),
-    ]);
+    let mut table = Table::new(
+        "config",
+        &[
+            "answers/s",
+            "CPU us/answer",
+            "spread %",
+            "above the first, us",
+            "above the first, %",
+            "lost",
+            "others on core %",
+            "resident MiB",
+        ],
+    );
     let Some(first) = rows.first().map(|row| row.median(Round::microseconds)) else { return table };
     for (row, memory) in rows.iter().zip(memory) {
         let cost = row.median(Round::microseconds);

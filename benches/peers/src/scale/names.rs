@@ -4,7 +4,7 @@ use super::estate::Plain;
 use super::{Asked, Bench, Started, costs};
 use crate::contender::{Peer, PlainZone};
 use crate::meter;
-use crate::table::{Align, Table, median, spread, thousands};
+use crate::table::{Table, median, spread, thousands};
 use std::fs;
 use std::io;
 
@@ -15,15 +15,8 @@ pub fn report(bench: &Bench) -> io::Result<()> {
     let large = Plain { zones: 1, names: bench.scale.names };
     let file = bench.directory.join("large.zone");
     fs::write(&file, large.text(0, 1))?;
-    let zone = PlainZone { origin: &Plain::origin(0), file: &file, directory: bench.directory, steersman: &bench.scale.steersman };
-    let mut table = Table::new(&[
-        ("server", Align::Left),
-        ("start to first answer, s", Align::Right),
-        ("spread %", Align::Right),
-        ("own log: load, s", Align::Right),
-        ("resident MiB", Align::Right),
-        ("peak MiB", Align::Right),
-    ]);
+    let zone = PlainZone { origin: &Plain::origin(0), file: &file, directory: bench.directory, steersman: &bench.scale.stand.steersman };
+    let mut table = Table::new("server", &["start to first answer, s", "spread %", "own log: load, s", "resident MiB", "peak MiB"]);
     let mut running = Vec::new();
     let mut notes = Vec::new();
     for peer in &bench.scale.peers {

@@ -6,7 +6,7 @@ use super::{Bench, WARM_UP, expect_records, full_load};
 use crate::contender::Contender;
 use crate::load::Outcome;
 use crate::meter::{self, Drops};
-use crate::table::{Align, Table, median, spread, thousands};
+use crate::table::{Table, median, spread, thousands};
 use crate::{answer, system};
 use std::fs;
 use std::io;
@@ -109,14 +109,8 @@ fn of(reloads: &[Reloaded], value: impl Fn(&Reloaded) -> f64) -> f64 {
 }
 
 fn memory(reloads: &[Reloaded]) -> Table {
-    let mut table = Table::new(&[
-        ("signal to new data, s", Align::Right),
-        ("spread %", Align::Right),
-        ("resident before, MiB", Align::Right),
-        ("peak MiB", Align::Right),
-        ("peak / before", Align::Right),
-        ("resident after, MiB", Align::Right),
-    ]);
+    let mut table =
+        Table::new("signal to new data, s", &["spread %", "resident before, MiB", "peak MiB", "peak / before", "resident after, MiB"]);
     let times = reloads.iter().map(|reload| reload.took.as_secs_f64()).collect();
     table.row(vec![
         format!("{:.2}", of(reloads, |reload| reload.took.as_secs_f64())),
@@ -131,17 +125,10 @@ fn memory(reloads: &[Reloaded]) -> Table {
 
 /// What clients notice, in the same time with and without a reload.
 fn service(reloads: &[Reloaded]) -> Table {
-    let mut table = Table::new(&[
-        ("meanwhile", Align::Left),
-        ("queries", Align::Right),
-        ("answers/s", Align::Right),
-        ("p50 us", Align::Right),
-        ("p99 us", Align::Right),
-        ("p99.9 us", Align::Right),
-        ("lost", Align::Right),
-        ("dropped at the server", Align::Right),
-        ("dropped at the generator", Align::Right),
-    ]);
+    let mut table = Table::new(
+        "meanwhile",
+        &["queries", "answers/s", "p50 us", "p99 us", "p99.9 us", "lost", "dropped at the server", "dropped at the generator"],
+    );
     let total = |number: fn(&Reloaded) -> u64| reloads.iter().map(number).sum::<u64>().to_string();
     let mut row = |name: &str, outcome: fn(&Reloaded) -> &Outcome, counts: [String; 4]| {
         let quantile = |share: f64| format!("{:.0}", of(reloads, |reload| outcome(reload).latency.quantile(share).as_secs_f64() * 1e6));

@@ -43,6 +43,31 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+//--- Programs
+
+#[test]
+fn programs_end_with_the_server() {
+    let members: Vec<String> = (1..=8).map(|n| format!("{{name: m{n}, a: 192.0.2.{n}}}")).collect();
+    let pools = format!(
+        "  p0: {{monitor: hangs, members: [{}]}}\n  p1: {{members: [{{name: m, a: 192.0.2.99}}]}}\n",
+        members.join(", ")
+    );
+    let hangs = "  hangs: {type: exec, command: [/bin/sh, -c, \"echo $$ >> pids; exec sleep 600\"], interval: 20s, timeout: 15s}\n";
+    let config = Config::new("", WWW);
+    config.policies(&policies(&hangs.replace("pids", &config.directory().join("pids").display().to_string()), &pools));
+    let main = std::fs::read_to_string(config.directory().join("steersman.yaml")).expect("it was written");
+    config.write("steersman.yaml", &(main.replace("probes: {", "probes: {programs: [/bin/sh], ") + "startup_deadline: 100ms\n"));
+    let mut server = config.serve();
+    let pids = || std::fs::read_to_string(config.directory().join("pids")).unwrap_or_default();
+    let all = || Some(pids()).filter(|pids| pids.lines().count() == 8);
+    let started = wait_for("eight programs", all, pids);
+    server.signal("TERM");
+    assert!(server.wait_end().success());
+    let lives = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let living = || started.lines().filter(lives).collect::<Vec<_>>().join(" ");
+    wait_for("the end of all programs", || living().is_empty().then_some(()), living);
+}
+
 //--- What others say
 
 #[test]

@@ -109,6 +109,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         }
         _ = signals.stop() => {
             control.stop().await;
+            probe_threads.stop().await;
             remove_socket(&settings);
             return Ok(());
         }
@@ -141,6 +142,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         _ = signals.stop() => tracing::warn!("a second signal: stopping at once"),
     }
     control.stop().await;
+    probe_threads.stop().await;
     remove_socket(&settings);
     tracing::info!("stopped");
     Ok(())

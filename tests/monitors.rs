@@ -48,10 +48,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn programs_end_with_the_server() {
     let members: Vec<String> = (1..=8).map(|n| format!("{{name: m{n}, a: 192.0.2.{n}}}")).collect();
-    let pools = format!(
-        "  p0: {{monitor: hangs, members: [{}]}}\n  p1: {{members: [{{name: m, a: 192.0.2.99}}]}}\n",
-        members.join(", ")
-    );
+    let pools = format!("  p0: {{monitor: hangs, members: [{}]}}\n  p1: {{members: [{{name: m, a: 192.0.2.99}}]}}\n", members.join(", "));
     let hangs = "  hangs: {type: exec, command: [/bin/sh, -c, \"echo $$ >> pids; exec sleep 600\"], interval: 20s, timeout: 15s}\n";
     let config = Config::new("", WWW);
     config.policies(&policies(&hangs.replace("pids", &config.directory().join("pids").display().to_string()), &pools));

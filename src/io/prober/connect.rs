@@ -20,7 +20,7 @@ pub async fn connect(addr: SocketAddr, source: Option<IpAddr>, trail: &Trail) ->
     }
     // TCP lets a socket connect to itself (RFC 9293, simultaneous open). A closed port of this very host would seem open
     // whenever the kernel happens to draw that port as our own.
-    if stream.local_addr()? == stream.peer_addr()? {
+    if stream.local_addr()? == addr {
         return Err(FailReason::Refused.into());
     }
     trail.mark(Phase::Connected, "");

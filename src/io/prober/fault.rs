@@ -85,9 +85,14 @@ fn of_tls(error: &rustls::Error) -> Fault {
 fn of_io(error: &io::Error) -> Option<Fault> {
     let reason = match (error.kind(), error.raw_os_error()) {
         (ErrorKind::ConnectionRefused, _) => FailReason::Refused,
-        (ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof, _) => {
-            FailReason::Reset
-        }
+        (
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof,
+            _,
+        ) => FailReason::Reset,
         (ErrorKind::TimedOut, _) => FailReason::Timeout,
         // What the kernel makes of the ICMP messages of routers and firewalls on the way.
         (ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::PermissionDenied, _)
@@ -150,6 +155,7 @@ mod tests {
         assert_eq!(of_errno(libc::ECONNREFUSED), FailReason::Refused.into());
         assert_eq!(of_errno(libc::ECONNRESET), FailReason::Reset.into());
         assert_eq!(of_errno(libc::EPIPE), FailReason::Reset.into());
+        assert_eq!(of_errno(libc::ENOTCONN), FailReason::Reset.into());
         assert_eq!(of_errno(libc::ETIMEDOUT), FailReason::Timeout.into());
         for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EACCES, libc::EPERM, libc::EHOSTDOWN, libc::ENOPROTOOPT, libc::EPROTO] {
             assert_eq!(of_errno(errno), FailReason::Unreachable.into());

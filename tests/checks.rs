@@ -494,7 +494,7 @@ async fn an_old_feed_says_nothing_any_more() {
 
 #[tokio::test]
 async fn a_report_passes_or_fails_and_tells_nothing_of_latency() {
-    let check = Check::Push(PushCheck { monitor: "agent".into(), subject: subject(), expires: Duration::from_hours(1) });
+    let check = Check::Push(PushCheck { monitor: "agent".into(), subject: subject(), expires: Duration::from_hours(1), token: None });
     let target = target(nowhere(), check);
     let prober = Prober::new();
     assert_eq!(prober.probe(&target, AMPLE).await, Observation::Inconclusive(Doubt::NoReport));

@@ -6,6 +6,7 @@
 
 use crate::health::FailReason;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,31 @@ pub struct PushCheck {
     pub subject: Subject,
     /// A member of which nothing was heard for this long has failed.
     pub expires: Duration,
+    /// What a report must show; none: whoever reaches the admin interface may report.
+    pub token: Option<ReportToken>,
+}
+
+/// What an agent shows to be believed. Never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ReportToken(Arc<str>);
+
+impl ReportToken {
+    /// This text.
+    pub fn new(text: &str) -> ReportToken {
+        ReportToken(text.into())
+    }
+
+    /// Compares with what was shown, in a time that does not tell how much of it was right.
+    pub fn is(&self, shown: &str) -> bool {
+        let differences = self.0.bytes().zip(shown.bytes()).fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
+        std::hint::black_box(differences) == 0 && self.0.len() == shown.len()
+    }
+}
+
+impl fmt::Debug for ReportToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReportToken")
+    }
 }
 
 /// What was said of a member.
@@ -147,6 +173,16 @@ mod tests {
     fn foreign_words_fit_into_a_line_and_paint_nothing() {
         assert_eq!(&*reason(" a\nb\u{1b}[31m\n"), "a b [31m");
         assert_eq!(reason(&"ä".repeat(REASON_CHARS_MAX + 1)).chars().count(), REASON_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_token_is_all_of_itself_and_never_shown() {
+        let token = ReportToken::new("0123456789abcdef");
+        assert!(token.is("0123456789abcdef"));
+        for wrong in ["", "0123456789abcde", "0123456789abcdeg", "0123456789abcdef0", "1123456789abcdef"] {
+            assert!(!token.is(wrong), "{wrong}");
+        }
+        assert!(!format!("{token:?}").contains("0123"));
     }
 
     #[test]

@@ -233,7 +233,7 @@ mod tests {
         let subject = Subject { pool: "web".into(), member: "fra-1".into() };
         let addr = "192.0.2.1:0".parse().expect("an address");
         let identity = |expires| {
-            let push = PushCheck { monitor: "agent".into(), subject: subject.clone(), expires };
+            let push = PushCheck { monitor: "agent".into(), subject: subject.clone(), expires, token: None };
             let file = FileCheck { path: Path::new("/feed").into(), subject: subject.clone(), expires: Some(expires) };
             [Check::Push(push), Check::File(file)].map(|check| identity_of(addr, None, &check))
         };

@@ -14,7 +14,7 @@ pub mod text;
 pub mod tls;
 
 pub use self::dns::DnsCheck;
-pub use self::feed::{FileCheck, PushCheck, Subject};
+pub use self::feed::{FileCheck, PushCheck, ReportToken, Subject};
 pub use self::grpc::GrpcCheck;
 pub use self::http::{HttpCheck, HttpVersion, Method};
 pub use self::identity::identity_of;

@@ -195,6 +195,7 @@ fn settings(inputs: &Inputs) -> Settings {
         listen: server.listen.clone(),
         dot,
         admin: server.admin.as_ref().map(|admin| admin_addr(admin, base)),
+        reports: server.reports.clone(),
         state_dir: server.state_dir.as_ref().map(|dir| base.join(&dir.value)),
         state_max_age: server.state_max_age,
         watch: server.watch,

@@ -27,6 +27,7 @@ pub mod port_holder;
 pub mod prober;
 pub mod pulse;
 pub mod reload;
+pub mod report;
 pub mod serve;
 pub mod state;
 pub mod status;

@@ -11,6 +11,7 @@ use super::open_files;
 use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
+use super::report::{self, Inbox};
 use super::state::{Forgotten, StateFile};
 use super::watch::{self, Fingerprint};
 use crate::beliefs::Beliefs;
@@ -72,6 +73,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let handed_out = Arc::new(AnswerBoard::default());
     let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
     let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
+    let report_listeners: Vec<_> = settings.reports.iter().map(|&addr| report::bind(addr)).collect::<Result<_, _>>()?;
     let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
@@ -92,9 +94,12 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         state,
         announce: plan.announce,
     });
+    let inbox = Inbox { control: control.clone(), reports: Arc::clone(prober.reports()) };
+    for listener in report_listeners {
+        tokio::spawn(report::serve(listener, inbox.clone()));
+    }
     if let Some(bound) = admin {
-        let reports = Arc::clone(prober.reports());
-        let admin = Admin { control: control.clone(), reports, pulse: Arc::clone(&pulse), counters, clock };
+        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");

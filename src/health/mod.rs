@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod blindness;
 mod condition;
+#[cfg(test)]
+mod crowd;
 mod doubt;
 mod flaps;
 mod latency;

@@ -54,9 +54,9 @@ impl Book {
         self.visits.len()
     }
 
-    /// How many of a kind there were to certain members.
-    pub fn visits_of(&self, kind: Kind, is_meant: impl Fn(usize) -> bool) -> usize {
-        self.visits.iter().filter(|visit| visit.kind == kind && is_meant(visit.target)).count()
+    /// How many there were to certain members from a moment on.
+    pub fn visits_since(&self, moment: Instant, is_meant: impl Fn(usize) -> bool) -> usize {
+        self.visits.iter().filter(|visit| visit.at >= moment && is_meant(visit.target)).count()
     }
 
     /// By how much two visits of one member were nearer or farther than its interval, in order: twice as much, at worst, as any of them was late.
@@ -77,13 +77,13 @@ impl Book {
         most
     }
 
-    /// How long after `from` the last of certain members was visited for the first time; none when nobody was.
+    /// How long after `from` the last of certain members was visited for the first time; zero when that was before, none when nobody was.
     pub fn firsts(&self, from: Instant, is_meant: impl Fn(usize) -> bool) -> Option<Duration> {
         let mut first: HashMap<usize, Instant> = HashMap::new();
         for visit in self.visits.iter().filter(|visit| is_meant(visit.target)) {
             first.entry(visit.target).or_insert(visit.at);
         }
-        first.values().max().map(|last| *last - from)
+        first.values().max().map(|last| last.saturating_duration_since(from))
     }
 }
 
@@ -129,7 +129,9 @@ mod tests {
         let visit = |at| Visit { kind: Kind::Http, target: 0, at };
         let visits = vec![visit(before), visit(start), visit(start + EVERY)];
         let book = Book::new(visits, start, start + EVERY, |_| EVERY);
-        assert_eq!((book.visits_of(Kind::Http, |_| true), book.visits_of(Kind::Tcp, |_| true)), (1, 0));
+        assert_eq!(book.visits(), 1);
+        let since = |moment| book.visits_since(moment, |target| target == 0);
+        assert_eq!((since(start), since(start + EVERY)), (1, 0));
     }
 
     #[test]

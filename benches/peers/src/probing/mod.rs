@@ -18,7 +18,7 @@ use crate::stand::Stand;
 use crate::system;
 use crate::table::{Table, thousands};
 use backend::Backend;
-use book::{Book, Kind};
+use book::Book;
 use entrant::Estate;
 use own::Lateness;
 use std::fs;
@@ -183,8 +183,7 @@ impl Bench<'_> {
     fn watch(&mut self, peer: Peer, estate: &Estate) -> io::Result<Watched> {
         let mut server = self.start(peer, estate)?;
         thread::sleep(self.probing.warm_up());
-        let (watched, _) = self.look(&mut server, estate, self.probing.time)?;
-        Ok(watched)
+        self.look(&mut server, estate, self.probing.time)
     }
 
     fn start(&mut self, peer: Peer, estate: &Estate) -> io::Result<Contender> {
@@ -205,8 +204,8 @@ impl Bench<'_> {
         Ok(server)
     }
 
-    /// What a server does in a while; and the peace in which it did: from when to when.
-    fn look(&self, server: &mut Contender, estate: &Estate, time: Duration) -> io::Result<(Watched, (Instant, Instant))> {
+    /// What a server does in a while.
+    fn look(&self, server: &mut Contender, estate: &Estate, time: Duration) -> io::Result<Watched> {
         let processes = server.processes();
         let is_ours = server.name == Peer::Steersman.word();
         let admin = own::admin(&server.home);
@@ -234,7 +233,7 @@ impl Bench<'_> {
         let own = before.as_ref().zip(after.as_ref()).map(|(before, after)| after.lateness.since(&before.lateness));
         let book = Book::new(visits, from, until, |kind| estate.interval(kind));
         let title = format!("{} {}", server.name, estate.title());
-        Ok((Watched { title, elapsed, book, used: cost.used, resident_mib, files, own, made }, (from, until)))
+        Ok(Watched { title, elapsed, book, used: cost.used, resident_mib, files, own, made })
     }
 
     /// Takes every tenth pool away, adds half as many members as there were, and looks whether the former are ever visited again and
@@ -250,18 +249,24 @@ impl Bench<'_> {
         let removed = self.probing.members / 10;
         let after = Estate { members: removed..self.probing.members * 3 / 2, ..before };
         after.write_ours(&server.home, self.backend.ports())?;
-        let admin = own::admin(&server.home)?;
+        self.backend.take();
+        let asked = Instant::now();
         system::signal(server.process(), libc::SIGHUP);
-        own::await_generation(admin, 2)?;
+        own::await_reload(&server.home)?;
         // Connections that were under way are accepted by then.
         thread::sleep(Duration::from_millis(50));
-        let (watched, (from, _)) = self.look(&mut server, &after, self.probing.time.max(self.probing.tcp_every * 3))?;
-        let firsts = watched.book.firsts(from, |target| target >= self.probing.members);
-        let visits = watched.book.visits_of(Kind::Tcp, |target| target < removed);
+        let in_force = Instant::now();
+        thread::sleep(self.probing.tcp_every * 3);
+        if !server.is_alive() {
+            return Err(io::Error::other("it has ended; see the log with --keep"));
+        }
+        let book = Book::new(self.backend.take(), asked, Instant::now(), |kind| after.interval(kind));
+        let visits = book.visits_since(in_force, |target| target < removed);
         if visits > 0 {
             return Err(io::Error::other(format!("members that a reload removed were visited {visits} times")));
         }
-        let mean = watched.book.visits() as f64 / watched.elapsed.as_secs_f64();
+        let mean = after.members.len() as f64 / self.probing.tcp_every.as_secs_f64();
+        let firsts = book.firsts(in_force, |target| target >= self.probing.members);
         table.row(vec![
             "steersman".to_owned(),
             thousands(after.members.len() as f64),
@@ -269,7 +274,7 @@ impl Bench<'_> {
             thousands((self.probing.members / 2) as f64),
             visits.to_string(),
             thousands(mean),
-            format!("{:.2}", watched.book.busiest_second() as f64 / mean),
+            format!("{:.2}", book.busiest_second() as f64 / mean),
             firsts.map_or("-".to_owned(), |last| format!("{:.1}", last.as_secs_f64())),
         ]);
         Ok(table)

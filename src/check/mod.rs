@@ -71,7 +71,7 @@ pub struct ExecCheck {
 
 impl ExecCheck {
     /// So many programs run at once: enough for a few dozen checks that take a second each; more would be a load of its own.
-    pub const AT_ONCE: usize = 16;
+    pub const AT_ONCE: u16 = 16;
 }
 
 impl Check {

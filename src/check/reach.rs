@@ -55,12 +55,7 @@ fn is_usual_v6(addr: Ipv6Addr) -> bool {
 
 /// The address that a translator on the way will send to: NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056).
 fn embedded(addr: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = addr.segments();
-    let (high, low) = match (a, b) {
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => (high, low),
-        (0x2002, _) => (b, c),
-        (_, _) => return None,
-    };
+    let ([0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..]) = addr.segments() else { return None };
     Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
 }
 

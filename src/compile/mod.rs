@@ -139,7 +139,7 @@ fn warn_of_too_many_programs(monitors: &[MonitorSection], targets: &Table<Target
     let programs = targets.rows().iter().filter(|target| matches!(target.check, Check::Exec(_)));
     let at_once: f64 = programs.map(|target| target.rules.timeout.div_duration_f64(target.rules.interval)).sum();
     let runs_one = |monitor: &&MonitorSection| matches!(&monitor.check, CheckSection::Sent { check: Check::Exec(_), .. });
-    let Some(monitor) = monitors.iter().find(runs_one).filter(|_| at_once > ExecCheck::AT_ONCE as f64) else { return };
+    let Some(monitor) = monitors.iter().find(runs_one).filter(|_| at_once > f64::from(ExecCheck::AT_ONCE)) else { return };
     let most = ExecCheck::AT_ONCE;
     let message = format!("if all programs took their whole `timeout`, {:.0} would run at once, and {most} may", at_once.ceil());
     let help = "raise `interval` or lower `timeout` of `exec` monitors: a program that gets no turn says nothing of its member";

@@ -41,7 +41,7 @@ pub fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Formul
     let parts = |key, diagnostics: &mut Diagnostics| {
         let list = reader::non_empty("monitor", reader::one_or_list(term));
         let parts = fields.required(key, "[a, b, c]", list, diagnostics);
-        parts.iter().for_each(|parts| refuse_twins(parts, diagnostics));
+        refuse_twins(parts.as_deref().unwrap_or_default(), diagnostics);
         parts
     };
     match key {

@@ -82,15 +82,12 @@ impl Inbox {
 
     fn take(&self, report: &Report, is_trusted: impl Fn(&PushCheck) -> bool) -> Result<(), Refusal> {
         let live = self.control.live().load_full();
-        let wanted = |target: &'_ Target| match &target.check {
-            Check::Push(check) if is_about(check, report) => Some((Arc::clone(&target.identity), is_trusted(check))),
-            _ => None,
-        };
-        let (identity, trusted) = live.snapshot.targets.rows().iter().find_map(wanted).ok_or(Refusal::Unasked)?;
-        if !trusted {
+        let waits = |target: &&Target| matches!(&target.check, Check::Push(check) if is_about(check, report));
+        let target = live.snapshot.targets.rows().iter().find(waits).ok_or(Refusal::Unasked)?;
+        if !matches!(&target.check, Check::Push(check) if is_trusted(check)) {
             return Err(Refusal::Untrusted);
         }
-        self.reports.handle_report(&identity, report.up, &report.reason);
+        self.reports.handle_report(&target.identity, report.up, &report.reason);
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ const UNUSABLE: [i32; 2] = [126, 127];
 
 impl Default for Programs {
     fn default() -> Programs {
-        Programs { turns: Turns::new(ExecCheck::AT_ONCE) }
+        Programs { turns: Turns::new(usize::from(ExecCheck::AT_ONCE)) }
     }
 }
 

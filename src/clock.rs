@@ -5,20 +5,21 @@
 
 use std::time::Duration;
 
-/// Nanoseconds since the program started. Never goes back; arithmetic saturates.
+/// Nanoseconds since an origin that whoever reads the clock has chosen: 1970 at work, so that what was remembered of the time
+/// before the program started is a moment too; the start in tests. Never goes back; arithmetic saturates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// The moment the program started.
+    /// The origin: no moment is earlier.
     pub const START: Moment = Moment(0);
 
-    /// The moment `nanos` nanoseconds after the start.
+    /// The moment `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Moment {
         Moment(nanos)
     }
 
-    /// Nanoseconds since the start.
+    /// Nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -27,6 +28,12 @@ impl Moment {
     #[must_use]
     pub fn after(self, span: Duration) -> Moment {
         Moment(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The moment `span` earlier; the origin when that lies before it.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// How long ago `earlier` was; zero when it lies ahead.
@@ -44,6 +51,7 @@ mod tests {
         let second = Moment::START.after(Duration::from_secs(1));
         assert_eq!(second.since(Moment::START), Duration::from_secs(1));
         assert_eq!(Moment::START.since(second), Duration::ZERO);
+        assert_eq!((second.before(Duration::from_secs(1)), second.before(Duration::from_secs(2))), (Moment::START, Moment::START));
         assert_eq!(Moment::from_nanos(u64::MAX).after(Duration::from_nanos(1)).as_nanos(), u64::MAX);
     }
 }

@@ -33,6 +33,9 @@ pub struct Case {
     pub seed: u64,
 }
 
+/// Who asks where nobody was named: an address of RFC 5737, which is nowhere.
+pub const SOME_CLIENT: &str = "192.0.2.53";
+
 /// An answer, and how it came about.
 #[derive(Clone, Debug)]
 pub struct Explanation {

@@ -23,6 +23,7 @@
 
 pub mod answer;
 pub mod beliefs;
+pub mod calendar;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -72,6 +72,8 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// Verdicts from the state file count at start when they are not older than this.
     pub state_max_age: Duration,
+    /// How much room the journal may take below `state_dir`, in octets.
+    pub journal_max_octets: u64,
     /// Reload when a file changes.
     pub watch: bool,
     /// Threads that answer; at least 1.

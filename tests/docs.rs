@@ -417,6 +417,7 @@ policies: {s: {type: failover, use: [p]}}\n";
     let mark = |text: &mut String, before: &str, after: &str| *text = text.replace(before, after);
     match (schema, key) {
         ("steersman.yaml", _) => server.push('§'),
+        ("journal", _) => server.push_str("journal: {§}"),
         ("tcp", _) => server.push_str("tcp: {§}"),
         ("probes", _) => server.push_str("probes: {§}"),
         ("dot", _) => server.push_str("dot: {certificate: c.pem, key: k.pem, §}"),

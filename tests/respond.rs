@@ -147,9 +147,7 @@ fn ask_anticipated(live: &Live, packet: &[u8], seed: u64) -> (Disposition, [u8; 
     for (packet, asked) in batch.iter().zip(&mut asked) {
         anticipate(live, source, packet, asked);
     }
-    for asked in &asked {
-        anticipate_further(live, source, asked);
-    }
+    while asked.iter_mut().fold(false, |leads_further, asked| leads_further | anticipate_further(live, asked)) {}
     let mut scratch = Scratch::new(seed);
     let room = &mut out[..UDP_PAYLOAD_MAX];
     let disposition = respond_anticipated(live, &client(Transport::Udp), packet, &mut asked[1], &mut scratch, room);
@@ -210,7 +208,7 @@ fn respond_allocates_nothing() {
                 let disposition = respond(live, &client(transport), packet, &mut scratch, &mut out);
                 let source = client(transport).source;
                 anticipate(live, source, packet, &mut asked);
-                anticipate_further(live, source, &asked);
+                while anticipate_further(live, &mut asked) {}
                 respond_anticipated(live, &client(transport), packet, &mut asked, &mut scratch, &mut out);
                 let allocated = ALLOCATIONS.get() - before;
                 assert_eq!(allocated, 0, "{disposition:?} to {packet:02x?}");

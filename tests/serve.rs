@@ -274,6 +274,33 @@ fn verdicts_survive_a_restart() {
 }
 
 #[test]
+fn a_killed_server_starts_from_whichever_state_is_whole_and_without_any() {
+    let backends = Backend::some(90, 2);
+    let config = Config::new(&failover(&backends), WWW);
+    config.server("state_dir: state\n");
+    let read = || std::fs::read(config.directory().join("state/verdicts.json")).expect("saved");
+    for reason in ["once", "twice"] {
+        let mut server = config.serve();
+        stdout(&config.command(&["override", "set", "down", "m0", "--reason", reason]));
+        server.signal("KILL");
+        server.wait_end();
+    }
+    let torn = String::from_utf8(read()).expect("text");
+    config.write("state/verdicts.json", &torn[..torn.len() / 2]);
+    let mut server = config.serve();
+    server.wait_line(&["starting without state/verdicts.json", "malformed"]);
+    server.wait_line(&["verdicts restored from state/verdicts.json.previous"]);
+    assert_eq!(dig(server.port(), "www.test.example"), [backends[1].ip()], "the override of the first life");
+    server.signal("KILL");
+    server.wait_end();
+    config.write("state/verdicts.json", "torn");
+    config.write("state/verdicts.json.previous", "torn");
+    let server = config.serve();
+    server.wait_line(&["starting without state/verdicts.json.previous"]);
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
 fn a_broken_config_starts_nothing() {
     let config = Config::new("pools: {", WWW);
     let output = config.command(&["serve", "--config", "steersman.yaml"]);
@@ -472,7 +499,10 @@ fn an_override_survives_the_loss_of_the_process_and_ends_by_itself() {
 
 #[test]
 fn a_drain_lowers_the_ttl_removes_and_says_when_the_last_answer_is_gone() {
-    let (backends, config, server) = served(55, 2);
+    let backends = Backend::some(55, 2);
+    // Two seconds: what the log says of the last of them is told within the first.
+    let config = Config::new(&failover(&backends).replace("min: 1s", "min: 2s"), WWW);
+    let server = config.serve();
     let ttl = |server: &Server| -> u32 {
         let long = dig_long(server.port(), "www.test.example");
         let line = long.lines().find(|line| line.starts_with("www.test.example.") && line.contains("IN\tA\t")).expect("an answer");
@@ -481,7 +511,7 @@ fn a_drain_lowers_the_ttl_removes_and_says_when_the_last_answer_is_gone() {
     assert!(ttl(&server) >= 1);
     let drained = stdout(&config.command(&["override", "set", "drain", "p0/m0", "--reason", "maintenance"]));
     assert!(drained.contains("TTL lowered, answered for"), "{drained}");
-    assert_eq!((dig(server.port(), "www.test.example"), ttl(&server)), (vec![backends[0].ip()], 1));
+    assert_eq!((dig(server.port(), "www.test.example"), ttl(&server)), (vec![backends[0].ip()], 2));
     server.wait_answer("www.test.example", &[backends[1].ip()]);
     server.wait_line(&["override drain of p0/m0", "answered no more, in caches for"]);
     server.wait_line(&["override drain of p0/m0", "the last cached answer has expired"]);
@@ -502,6 +532,20 @@ fn a_protection_binds_probes_and_operators_until_the_glass_is_broken() {
     config.wait_status(&["all/m1 seems dead, and is kept by the protection `core`"]);
     assert_eq!(dig(server.port(), "www.test.example").len(), 2);
     stdout(&config.command(&["override", "set", "down", "all/m1", "--reason", "really", "--break-glass"]));
+    server.wait_answer("www.test.example", &[backends[2].ip()]);
+}
+
+#[test]
+fn a_reload_that_leaves_fewer_than_a_protection_asks_for_is_obeyed_and_warned_of() {
+    let backends = Backend::some(87, 3);
+    let protect = "protect: {core: {pools: all, min_members: 2}}\n";
+    let policies = format!("{}{protect}", three_sites(&backends));
+    let config = Config::new(&policies, "  www: {steer: all}\n");
+    let server = config.serve();
+    stdout(&config.command(&["override", "set", "down", "m0", "--reason", "two are left"]));
+    config.policies(&policies.replace("name: m1,", "name: m1, disabled: true,"));
+    let reload = config.command(&["reload"]);
+    assert!(reload.status.success() && text(&reload.stderr).contains("breaks the protection `core` (never fewer than 2 members); left: 1"));
     server.wait_answer("www.test.example", &[backends[2].ip()]);
 }
 

@@ -69,16 +69,16 @@ fn reply<T: Trace>(
     out: &mut [u8],
     trace: &mut T,
 ) -> Disposition {
-    let query = match asked.take(packet) {
-        Ok(query) => query,
+    let (query, name) = match asked.take(packet) {
+        Ok(both) => both,
         Err(error) => return classify::unreadable(error, packet, out),
     };
     let opt = query.edns.as_ref().map(Opt::answering);
-    let limit = payload_max(client.transport, &query);
+    let limit = payload_max(client.transport, query);
     let mut response = ResponseWriter::new(&packet[..HEADER_LEN], query.question(packet), opt, limit, announced(), out);
-    let (rcode, outcome) = match classify::refusal(&query) {
+    let (rcode, outcome) = match classify::refusal(query) {
         Some(refusal) => refusal,
-        None => sections::answer(live, client, &query, &mut asked.name, draw, &mut response, trace),
+        None => sections::answer(live, client, query, name, draw, &mut response, trace),
     };
     let truncated = response.is_truncated();
     Disposition::Send { len: response.finish(rcode), outcome, truncated }

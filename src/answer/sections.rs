@@ -203,7 +203,7 @@ impl<T: Trace> Answer<'_, '_, T> {
 }
 
 /// The family that a type of address asks for.
-fn family(qtype: Rtype) -> Option<Family> {
+pub(super) fn family(qtype: Rtype) -> Option<Family> {
     match qtype {
         Rtype::A => Some(Family::V4),
         Rtype::AAAA => Some(Family::V6),

@@ -60,6 +60,8 @@ pub struct Cause {
     pub seen: String,
     /// How many probes in a row agreed; at least 1.
     pub in_a_row: u32,
+    /// What they made of the target.
+    pub status: Status,
     /// When the first of them began; none when none was made since the start.
     pub began: Option<Moment>,
 }
@@ -157,7 +159,7 @@ impl fmt::Display for MemberChange {
             Status::Up | Status::Down => format!("was {} for {}", self.was, span(self.lasted)),
         };
         match &self.cause {
-            Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(self.now, cause.in_a_row)),
+            Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(cause.status, cause.in_a_row)),
             None => write!(f, " ({history})"),
         }
     }
@@ -169,13 +171,13 @@ impl fmt::Display for PoolChange {
     }
 }
 
-fn in_a_row(now: Status, count: u32) -> String {
-    let noun = match now {
+fn in_a_row(status: Status, count: u32) -> String {
+    let noun = match status {
         Status::Up => "pass",
         Status::Down => "failure",
         Status::Unknown => "probe",
     };
-    match (count, now) {
+    match (count, status) {
         (0 | 1, _) => format!("1 {noun}"),
         (_, Status::Up) => format!("{count} passes in a row"),
         (_, Status::Down | Status::Unknown) => format!("{count} {noun}s in a row"),
@@ -205,7 +207,13 @@ mod tests {
             was: Status::Up,
             now: Status::Down,
             lasted: Duration::from_mins(133),
-            cause: Some(Cause { target: "https 192.0.2.1:443 GET /healthz".into(), seen: "HTTP 500".into(), in_a_row: 3, began: None }),
+            cause: Some(Cause {
+                target: "https 192.0.2.1:443 GET /healthz".into(),
+                seen: "HTTP 500".into(),
+                in_a_row: 3,
+                status: Status::Down,
+                began: None,
+            }),
         }
     }
 

@@ -4,22 +4,32 @@
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
 mod change;
+#[cfg(test)]
+mod restart;
 mod saved;
+#[cfg(test)]
+mod scenes;
 mod words;
 
 pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
-pub use saved::{HeldBack, Saved};
+pub use saved::{Saved, SavedMember};
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
-use crate::health::{Lateness, Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetView, Token, Verdict, Wanted};
+use crate::health::{
+    Condition, Lateness, Leaning, Ledger, Memory, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView,
+    Token, Verdict, Wanted,
+};
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::judge::{Judge, Note, Order, Override, Place, Refusal, Selector};
+use crate::judge::{Breach, Judge, Note, Order, Override, Past, Place, Refusal, Selector};
 use crate::live::{Live, Remark, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,17 +46,21 @@ pub struct Beliefs {
     remarks: Arc<Remarks>,
     /// One per pool, as of the last [`Beliefs::refresh`].
     views: Table<PoolId, Arc<PoolView>>,
+    /// Those who are answered though they are down, by pool; none where nobody is.
+    dead: BTreeMap<PoolId, Vec<AnsweredDead>>,
     /// By pool, then member, then family.
     members: Vec<Vec<[Belief; 2]>>,
     /// By target: the pools with a member that it checks.
     readers: Vec<Vec<PoolId>>,
+    /// The pools whose latency somebody reads.
+    timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
     tallies: HashMap<Arc<str>, Tally>,
-    /// Changes of members' verdicts so far.
+    /// Changes of members' verdicts so far, first verdicts not counted.
     flips: u64,
     /// Whether probes came back when that was last looked at.
     probes_come_in: bool,
@@ -61,6 +75,15 @@ pub struct Belief {
     pub status: Status,
     /// Since when.
     pub since: Moment,
+}
+
+/// An address that is answered though it is down: an operator or a protection wants it so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AnsweredDead {
+    /// Which.
+    pub place: Place,
+    /// When the first probe of the failing run began.
+    pub failing_since: Moment,
 }
 
 /// What the probes of one target saw.
@@ -99,8 +122,8 @@ impl Beliefs {
     pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
-        for (identity, status) in &saved.targets {
-            schedule.restore(identity, *status, now);
+        for (identity, memory) in &saved.targets {
+            schedule.restore(identity, memory, now);
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
@@ -108,8 +131,10 @@ impl Beliefs {
             moved: now,
             remarks: Arc::default(),
             readers: Vec::new(),
+            timed: Table::new(),
             members: Vec::new(),
             views: Table::new(),
+            dead: BTreeMap::new(),
             touched: BTreeSet::new(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
@@ -121,9 +146,11 @@ impl Beliefs {
         };
         beliefs.index();
         beliefs.judge.adopt(None, &beliefs.snapshot.graph);
-        beliefs.recall_held_back(saved, now);
+        beliefs.recall(saved, now);
         beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
-        beliefs.members = beliefs.believe_all(&BTreeMap::new(), now);
+        let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
+        beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
+        beliefs.dead = beliefs.all_answered_dead();
         beliefs
     }
 
@@ -131,11 +158,12 @@ impl Beliefs {
     /// members keep their history, and pools their last known members, by name.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         // What was handed out by the views that go now is in caches still.
-        for (id, view) in self.views.iter() {
-            self.judge.note_replaced(id, view, now);
-        }
+        self.note_live(now);
         let before = std::mem::replace(&mut self.snapshot, snapshot);
         self.schedule.adopt(&wanted(&self.snapshot), now);
+        for (identity, status) in self.inherited(&before) {
+            self.schedule.restore(&identity, &Memory::of(status, now), now);
+        }
         let identities: BTreeSet<&str> = self.snapshot.targets.rows().iter().map(|t| &*t.identity).collect();
         self.tallies.retain(|identity, _| identities.contains(&**identity));
         self.index();
@@ -144,6 +172,36 @@ impl Beliefs {
         self.judge.adopt(Some(&before.graph), &self.snapshot.graph);
         self.views = self.prepare_all(now, |pool, family, member| last_known.was_usable(pool, family, member));
         self.members = self.believe_all(&histories(&before, &self.members), now);
+        self.dead = self.all_answered_dead();
+    }
+
+    /// What is to be believed of targets that nobody has looked at yet, since a new config checks in another way than the one
+    /// before what an address does: what was believed of the address. Else a member known to be dead would be answered until its new
+    /// check has failed for the first time. By identity; those of which members would have it both ways are left out.
+    fn inherited(&self, before: &Snapshot) -> BTreeMap<Arc<str>, Status> {
+        let mut believed: HashMap<(&str, IpAddr), Status> = HashMap::new();
+        for (pool, beliefs) in before.graph.pools.rows().iter().zip(&self.members) {
+            for (member, both) in pool.members.iter().zip(beliefs).filter(|(member, _)| !member.disabled) {
+                for (addr, belief) in member.addresses.iter().zip(both) {
+                    addr.map(|addr| agree(&mut believed, (&*pool.name, addr), belief.status));
+                }
+            }
+        }
+        let known: BTreeSet<&str> = before.targets.rows().iter().map(|target| &*target.identity).collect();
+        let mut inherited: HashMap<TargetId, Status> = HashMap::new();
+        for pool in self.snapshot.graph.pools.rows() {
+            for (member, family) in pool.members.iter().flat_map(|member| Family::BOTH.map(|family| (member, family))) {
+                let Some(addr) = member.addresses[family.index()] else { continue };
+                let status = believed.get(&(&*pool.name, addr)).copied().unwrap_or(Status::Unknown);
+                for (target, leaning) in leanings(member, family) {
+                    if !known.contains(&*self.snapshot.targets[target].identity) {
+                        agree(&mut inherited, target, leaning.turn(status));
+                    }
+                }
+            }
+        }
+        let certain = inherited.into_iter().filter(|(_, status)| *status != Status::Unknown);
+        certain.map(|(target, status)| (Arc::clone(&self.snapshot.targets[target].identity), status)).collect()
     }
 
     //--- Probes
@@ -165,9 +223,18 @@ impl Beliefs {
         if let Some((identity, began)) = self.under_way.remove(&token) {
             self.tallies.entry(identity).or_default().count(&observation, began);
         }
-        let Some(verdict) = self.schedule.handle_observation(token, observation, now) else { return };
-        self.ledger.handle_verdict(&verdict);
-        self.touched.extend(&self.readers[verdict.target.index()]);
+        if let Some(verdict) = self.schedule.handle_observation(token, observation, now) {
+            self.handle_verdict(&verdict);
+        }
+    }
+
+    /// Writes down a verdict, and whom it touches: a latency that moves is no news to pools of which nobody reads it.
+    fn handle_verdict(&mut self, verdict: &TargetVerdict) {
+        let before = self.ledger.verdict(verdict.target);
+        self.ledger.handle_verdict(verdict);
+        let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
+        let readers = self.readers[verdict.target.index()].iter();
+        self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
     }
 
     /// Whether observations still come in as they should.
@@ -175,12 +242,17 @@ impl Beliefs {
         self.probes_come_in
     }
 
+    /// Hears what the wall clock says at `now`, as the time since 1970: overrides end by it. To be called before each
+    /// [`Beliefs::reflect`] by whoever has such a clock.
+    pub fn handle_wall_clock(&mut self, says: Duration, now: Moment) {
+        self.judge.handle_wall_clock(says, now);
+    }
+
     /// Thinks over whether this node sees, and whether its probes come back; to be called at least once a second. Returns what changed.
     pub fn reflect(&mut self, now: Moment) -> Vec<Change> {
         let (doubts, forgiven) = self.schedule.poll_doubt(now);
         for verdict in forgiven {
-            self.ledger.handle_verdict(&verdict);
-            self.touched.extend(&self.readers[verdict.target.index()]);
+            self.handle_verdict(&verdict);
         }
         let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
         let come_in = self.schedule.is_alive(now);
@@ -208,13 +280,18 @@ impl Beliefs {
     /// # Errors
     /// When nobody is meant, or a protection forbids it.
     pub fn obey(&mut self, order: Order, now: Moment) -> Result<OverrideChange, Refusal> {
-        for (id, view) in self.views.iter() {
-            self.judge.note_replaced(id, view, now);
-        }
+        self.note_live(now);
         let (set, members, touched) = self.judge.set(&self.snapshot.graph, order, now)?;
         self.touched.extend(touched);
         self.remark(now);
         Ok(OverrideChange::Set(set, members))
+    }
+
+    /// Until now everything was answered that is live.
+    fn note_live(&mut self, now: Moment) {
+        for (id, view) in self.views.iter() {
+            self.judge.note_replaced(id, view, now);
+        }
     }
 
     /// Ends the override for exactly this selector; none when there is none.
@@ -285,7 +362,7 @@ impl Beliefs {
     fn refresh_pool(&mut self, id: PoolId, now: Moment, changes: &mut Vec<Change>) {
         let snapshot = Arc::clone(&self.snapshot);
         let pool = &snapshot.graph.pools[id];
-        let verdicts = self.verdicts(pool);
+        let verdicts = self.verdicts(id, pool);
         for (index, member) in pool.members.iter().enumerate() {
             for family in Family::BOTH {
                 changes.extend(self.believe(id, index, member, family, verdicts[index][family.index()].status, now));
@@ -295,6 +372,10 @@ impl Beliefs {
         let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
         let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
+        match self.answered_dead(id, &view) {
+            none if none.is_empty() => self.dead.remove(&id),
+            some => self.dead.insert(id, some),
+        };
         if view == *before {
             return;
         }
@@ -315,7 +396,8 @@ impl Beliefs {
             *belief = before;
             return None;
         }
-        self.flips += 1;
+        // That something was seen for the first time is no change of mind: every start and every new member would count.
+        self.flips += u64::from(before.status != Status::Unknown);
         Some(Change::Member(MemberChange {
             place: (pool, index),
             pool: Arc::clone(&self.snapshot.graph.pools[pool].name),
@@ -324,18 +406,44 @@ impl Beliefs {
             was: before.status,
             now: status,
             lasted: now.since(before.since),
-            cause: self.cause(&member.checks[family.index()], status),
+            cause: self.cause(member, family, status),
         }))
     }
 
-    /// The probes that speak for `status`: the first target that has it, and what it last saw.
-    fn cause(&self, checks: &[TargetId], status: Status) -> Option<Cause> {
-        let target = *checks.iter().find(|&&target| self.schedule.view(target).verdict.status == status)?;
-        let (_, seen) = self.schedule.view(target).last?;
+    /// The probes that tipped the scales: those of the target, of those that speak for `status`, that came to do so last.
+    fn cause(&self, member: &Member, family: Family, status: Status) -> Option<Cause> {
+        let speaking = leanings(member, family).into_iter().filter_map(|(target, leaning)| {
+            let view = self.schedule.view(target);
+            (leaning.turn(view.verdict.status) == status).then_some((target, view))
+        });
+        let (target, view) = speaking.min_by_key(|(_, view)| Reverse(view.since))?;
+        let (_, seen) = view.last?;
         let identity = &self.snapshot.targets[target].identity;
         let tally = self.tallies.get(identity);
-        let in_a_row = tally.map_or(1, |tally| tally.in_a_row.max(1));
-        Some(Cause { target: Arc::clone(identity), seen: result_words(&seen), in_a_row, began: tally.map(|tally| tally.began) })
+        Some(Cause {
+            target: Arc::clone(identity),
+            seen: result_words(&seen),
+            in_a_row: tally.map_or(1, |tally| tally.in_a_row.max(1)),
+            status: view.verdict.status,
+            began: tally.map(|tally| tally.began),
+        })
+    }
+
+    /// Who is answered by `view` though it is down.
+    fn answered_dead(&self, pool: PoolId, view: &PoolView) -> Vec<AnsweredDead> {
+        let answered = Family::BOTH.into_iter().flat_map(|family| view.family(family).usable.iter().map(move |usable| (family, usable)));
+        let dead = answered.filter_map(|(family, usable)| {
+            let place = Place { pool, member: usize::from(usable.member), family };
+            let belief = self.belief(pool, place.member, family);
+            let began = || self.cause(&self.snapshot.graph.pools[pool].members[place.member], family, Status::Down)?.began;
+            (belief.status == Status::Down).then(|| AnsweredDead { place, failing_since: began().unwrap_or(belief.since) })
+        });
+        dead.collect()
+    }
+
+    fn all_answered_dead(&self) -> BTreeMap<PoolId, Vec<AnsweredDead>> {
+        let all = self.views.iter().map(|(id, view)| (id, self.answered_dead(id, view)));
+        all.filter(|(_, dead)| !dead.is_empty()).collect()
     }
 
     /// How late probes began since the start.
@@ -390,7 +498,17 @@ impl Beliefs {
         self.members[pool.index()][member][family.index()]
     }
 
-    /// Changes of members' verdicts so far.
+    /// Everybody who is answered though they are down; those not counted who are answered as a last resort.
+    pub fn dead(&self) -> impl Iterator<Item = &AnsweredDead> {
+        self.dead.values().flatten()
+    }
+
+    /// Protections with fewer members or sites left than they are to keep, with how many members are left.
+    pub fn shortfalls(&self, now: Moment) -> Vec<(Arc<str>, Breach, u32)> {
+        self.judge.shortfalls(&self.snapshot.graph, now)
+    }
+
+    /// Changes of members' verdicts so far, first verdicts not counted.
     pub fn flips(&self) -> u64 {
         self.flips
     }
@@ -401,22 +519,51 @@ impl Beliefs {
     }
 
     /// What is worth remembering over a restart.
-    pub fn saved(&self, now: Moment) -> Saved {
+    pub fn saved(&self) -> Saved {
         let known = |(id, target): (TargetId, &Target)| {
-            let status = self.schedule.view(id).verdict.status;
-            (status != Status::Unknown).then(|| (target.identity.to_string(), status))
+            let memory = self.schedule.memory(id);
+            (memory.status != Status::Unknown).then(|| (Arc::clone(&target.identity), memory))
         };
         let graph = &self.snapshot.graph;
-        let name = |place: Place| {
-            let pool = &graph.pools[place.pool];
-            HeldBack { pool: pool.name.to_string(), member: pool.members[place.member].name.to_string(), family: place.family }
+        let fared = |(place, past): (Place, Past)| {
+            let Place { pool, member, family } = place;
+            let belief = self.belief(pool, member, family);
+            let pool = &graph.pools[pool];
+            let belief = (belief.status != Status::Unknown).then_some(belief);
+            SavedMember { pool: Arc::clone(&pool.name), member: Arc::clone(&pool.members[member].name), family, belief, past }
         };
         Saved {
             targets: self.snapshot.targets.iter().filter_map(known).collect(),
             pools: last_known_by_name(&self.snapshot, &self.views),
+            members: self.judge.pasts(graph).map(fared).collect(),
+            removals: self.judge.removals(graph),
             overrides: self.overrides().to_vec(),
-            held_back: self.judge.held_back(graph, now).into_iter().map(name).collect(),
         }
+    }
+
+    //--- The past, told again
+
+    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
+        if let Some(verdict) = self.schedule.impose(identity, status, now) {
+            self.ledger.handle_verdict(&verdict);
+            self.touched.extend(&self.readers[verdict.target.index()]);
+        }
+    }
+
+    /// Puts an override in force as it was once, whatever protections would say to it now.
+    pub fn impose_override(&mut self, one: Override, now: Moment) {
+        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
+        self.remark(now);
+    }
+
+    /// Takes account of all that time alone has changed up to now, for every pool.
+    pub fn settle(&mut self, now: Moment) {
+        self.moved = now;
+        self.judge.poll(&self.snapshot.graph, now);
+        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
+        self.refresh(now);
+        self.remark(now);
     }
 
     //--- Making it all anew
@@ -431,28 +578,41 @@ impl Beliefs {
                 self.readers[target.index()].push(id);
             }
         }
+        self.timed = self.snapshot.graph.timed();
         self.ledger = Ledger::new(self.snapshot.targets.len());
         for verdict in self.schedule.verdicts() {
             self.ledger.handle_verdict(&verdict);
         }
     }
 
-    /// Puts members back to waiting that waited for an operator, or for their time, when the program ended.
-    fn recall_held_back(&mut self, saved: &Saved, now: Moment) {
-        for HeldBack { pool, member, family } in &saved.held_back {
-            let pools = self.snapshot.graph.pools.iter();
-            let Some((id, pool)) = pools.into_iter().find(|(_, known)| *known.name == **pool) else { continue };
-            if let Some(member) = pool.members.iter().position(|known| *known.name == **member) {
-                self.judge.hold_back(Place { pool: id, member, family: *family }, now);
+    /// Takes up how members fared in an earlier life of the program.
+    fn recall(&mut self, saved: &Saved, now: Moment) {
+        let snapshot = Arc::clone(&self.snapshot);
+        let pools: HashMap<&str, (PoolId, &Pool)> = snapshot.graph.pools.iter().map(|(id, pool)| (&*pool.name, (id, pool))).collect();
+        // Members are remembered in the order of the config: the next one is mostly where the last one was, or just after.
+        let mut last = 0;
+        for SavedMember { pool, member, family, past, .. } in &saved.members {
+            let Some(&(id, pool)) = pools.get(&**pool) else { continue };
+            let is_it = |index: &usize| pool.members.get(*index).is_some_and(|known| known.name == *member);
+            let Some(index) = [last, last + 1].into_iter().find(is_it).or_else(|| (0..pool.members.len()).find(is_it)) else { continue };
+            last = index;
+            if pool.members[index].addresses[family.index()].is_some() {
+                self.judge.recall(Place { pool: id, member: index, family: *family }, past, now);
             }
         }
+        self.judge.recall_removals(&snapshot.graph, &saved.removals, now);
     }
 
-    fn verdicts(&self, pool: &Pool) -> Vec<[Verdict; 2]> {
-        let one = |member: &Member, family: usize| match &member.conditions[family] {
+    /// The verdicts on a pool's members; with their latencies where somebody reads them, since what is not read is not kept fresh.
+    fn verdicts(&self, id: PoolId, pool: &Pool) -> Vec<[Verdict; 2]> {
+        let fold = |member: &Member, family: usize| match &member.conditions[family] {
             _ if member.disabled => Verdict::DISABLED,
             Some(condition) => self.ledger.judge(condition, &member.checks[family]),
             None => self.ledger.fold(&member.checks[family]),
+        };
+        let one = |member: &Member, family: usize| {
+            let verdict = fold(member, family);
+            Verdict { latency: verdict.latency.filter(|_| self.timed[id]), ..verdict }
         };
         pool.members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
     }
@@ -461,7 +621,7 @@ impl Beliefs {
     fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
         let snapshot = Arc::clone(&self.snapshot);
         let prepare = |(id, pool): (PoolId, &Pool)| {
-            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(pool), now);
+            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(id, pool), now);
             let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
                 let barred = |name: &str| {
@@ -482,13 +642,24 @@ impl Beliefs {
             let known = histories.get(&(Arc::clone(&pool.name), Arc::clone(&member.name), family));
             known.copied().filter(|belief| belief.status == fresh.status).unwrap_or(fresh)
         };
-        let all = |pool: &Pool| {
-            let verdicts = self.verdicts(pool);
+        let all = |(id, pool): (PoolId, &Pool)| {
+            let verdicts = self.verdicts(id, pool);
             let both = pool.members.iter().zip(&verdicts);
             both.map(|(member, verdict)| Family::BOTH.map(|family| one(pool, member, family, verdict[family.index()]))).collect()
         };
-        self.snapshot.graph.pools.rows().iter().map(all).collect()
+        self.snapshot.graph.pools.iter().map(all).collect()
     }
+}
+
+/// The targets of one address of a member, and how each speaks for it.
+fn leanings(member: &Member, family: Family) -> Vec<(TargetId, Leaning)> {
+    let straight = || member.checks[family.index()].iter().map(|target| (*target, Leaning::Straight)).collect();
+    member.conditions[family.index()].as_ref().map_or_else(straight, Condition::leanings)
+}
+
+/// Writes down what somebody believes of `key`; unknown when others believe otherwise.
+fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status) {
+    beliefs.entry(key).and_modify(|known| *known = if *known == status { status } else { Status::Unknown }).or_insert(status);
 }
 
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
@@ -611,7 +782,7 @@ mod tests {
         );
         assert_eq!(lines[1], "pool web is empty (was healthy): 0 of 1 members usable");
         assert!(beliefs.live().pools[PoolId::new(0)].family(Family::V4).usable.is_empty());
-        assert_eq!(beliefs.flips(), 2);
+        assert_eq!(beliefs.flips(), 1, "the first verdict is none");
     }
 
     #[test]
@@ -627,6 +798,27 @@ mod tests {
         assert_eq!(beliefs.prepared(), prepared + 1, "the other one was not even looked at");
         assert_eq!(after.pools[PoolId::new(1)].grade, Grade::Healthy);
         assert_eq!(after.pools[PoolId::new(0)].grade, Grade::Empty);
+    }
+
+    #[test]
+    fn a_latency_that_moves_touches_only_pools_of_which_somebody_reads_it() {
+        let mut snapshot = snapshot_of(&[("plain", &["a"]), ("compared", &["a"])]);
+        let compared = PoolId::new(1);
+        snapshot.graph.pools[compared].conduct.slow_above_percent = Some(100);
+        let mut beliefs = Beliefs::new(Arc::new(snapshot), &Saved::default(), 1, 0, at(0));
+        let seen = |ms| Observation::Pass { connect: Duration::from_millis(ms), total: Duration::from_millis(ms) };
+        round(&mut beliefs, at(0), |_| seen(1));
+        beliefs.refresh(at(0));
+        // Until the streak is long enough to hold no longer.
+        let mut now = rounds(&mut beliefs, 5, 0, |_| seen(1));
+        beliefs.refresh(at(now));
+        let (before, prepared) = (beliefs.live(), beliefs.prepared());
+        now = rounds(&mut beliefs, 5, now, |_| seen(80));
+        beliefs.refresh(at(now));
+        let after = beliefs.live();
+        assert_eq!(beliefs.prepared(), prepared + 1);
+        assert!(Arc::ptr_eq(&before.pools[PoolId::new(0)], &after.pools[PoolId::new(0)]));
+        assert!(after.pools[compared].latency > before.pools[compared].latency);
     }
 
     #[test]
@@ -669,7 +861,7 @@ mod tests {
         let mut before = believe(&["a", "b"]);
         round(&mut before, at(0), |identity| if identity.contains("10.0.0.0") { fail() } else { PASS });
         before.refresh(at(0));
-        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(at(0)), 1, 0, at(0));
+        let beliefs = Beliefs::new(Arc::new(snapshot(&["a", "b"])), &before.saved(), 1, 0, at(0));
         assert!(beliefs.first_round_is_done());
         let view = beliefs.live().pools[PoolId::new(0)].clone();
         assert_eq!(view.family(Family::V4).usable.len(), 1);
@@ -688,7 +880,7 @@ mod tests {
             view.last_known.iter().map(|usable| usable.addr.to_string()).collect()
         };
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);
-        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(at(0)), 1, 0, at(0));
+        let restarted = Beliefs::new(Arc::new(snapshot(&["b", "a"])), &beliefs.saved(), 1, 0, at(0));
         assert_eq!(last_known(&restarted), ["10.0.0.1"]);
         beliefs.adopt(Arc::new(snapshot(&["b", "a"])), at(now));
         assert_eq!(last_known(&beliefs), ["10.0.0.1"]);

@@ -12,6 +12,7 @@ pub fn outlook(one: &Override, now_unix_s: u64) -> String {
         Force::Drain { removes_unix_s, .. } if removes_unix_s > now_unix_s => {
             format!("TTL lowered, answered for {} more", until(removes_unix_s))
         }
+        Force::Drain { .. } if !one.progress.removed => "to be answered no more as soon as no protection keeps it".to_owned(),
         Force::Drain { gone_unix_s, .. } if gone_unix_s > now_unix_s => {
             format!("answered no more, in caches for {} at most", until(gone_unix_s))
         }
@@ -29,6 +30,7 @@ pub fn note_words(note: &Note, now_unix_s: u64) -> String {
             format!("is forced {} by {}{glass} ({}): {}", one.force.word(), one.owner, one.reason, outlook(one, now_unix_s))
         }
         Note::Kept(protection) => format!("seems dead, and is kept by the protection `{protection}`"),
+        Note::KeptAgainst(protection) => format!("is kept by the protection `{protection}` against the override"),
         Note::HeldBack(Duration::MAX) => "is up, and held back until an operator releases it".to_owned(),
         Note::HeldBack(released_in) => format!("is up, and held back for {} more", span(*released_in)),
         Note::Returning(permille) => format!("is coming back, with {} % of its share so far", permille / 10),
@@ -60,6 +62,8 @@ mod tests {
         assert_eq!(outlook(1_020), "TTL lowered, answered for 10s more; ends in 1h59m");
         assert_eq!(outlook(1_030), "answered no more, in caches for 5s at most; ends in 1h59m");
         assert_eq!(outlook(1_035), "answered no more, and in no cache; ends in 1h59m");
+        let kept = Override { progress: Progress::default(), ..drain() };
+        assert_eq!(super::outlook(&kept, 1_035), "to be answered no more as soon as no protection keeps it; ends in 1h59m");
     }
 
     #[test]

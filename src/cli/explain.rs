@@ -3,19 +3,20 @@
 use super::{escape, fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Ledger, Status, TargetVerdict, Verdict};
+use crate::io::replay::{Lens, Replayed, replay};
 use crate::io::watch::Fingerprint;
 use crate::io::{admin_client, files};
 use crate::live::Live;
 use crate::snapshot::{AdminAddr, Snapshot, Target};
 use std::fmt::Write;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Asks the server at `addr`, which answers from what it believes now.
-pub fn live(addr: &AdminAddr, case: &Case) -> ExitCode {
-    match admin_client::request(addr, "GET", &query(case)) {
+/// Asks the server at `addr`, which answers from what it believes now, or believed at a time in milliseconds since 1970.
+pub fn live(addr: &AdminAddr, case: &Case, at_unix_ms: Option<u64>) -> ExitCode {
+    match admin_client::request(addr, "GET", &query(case, at_unix_ms)) {
         Ok(response) if response.code == 200 => {
             say(&response.body);
             ExitCode::SUCCESS
@@ -30,17 +31,39 @@ pub fn live(addr: &AdminAddr, case: &Case) -> ExitCode {
 
 /// Answers from the config at `path`, with every member up but those in `down`.
 pub fn offline(path: &Path, case: &Case, down: &[String]) -> ExitCode {
-    let (snapshot, diagnostics) = files::load_and_compile(path, &Fingerprint::default());
-    let Some(snapshot) = snapshot else {
-        eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
-        return fail(&format!("{} has errors", path.display()));
-    };
+    let Some(snapshot) = compiled(path, &Fingerprint::default()) else { return fail(&format!("{} has errors", path.display())) };
     if let Some(stranger) = down.iter().find(|name| !has_member(&snapshot, name)) {
         return fail(&format!("no pool has a member named `{stranger}`"));
     }
     let live = believe(Arc::new(snapshot), down);
     say(&explain(&live, case).render(&live, case));
     ExitCode::SUCCESS
+}
+
+/// Answers from the config at `path` and the journal, as it was at a time in milliseconds since 1970.
+pub fn offline_past(path: &Path, state_dir: Option<PathBuf>, case: &Case, at_unix_ms: u64) -> ExitCode {
+    let read = Fingerprint::default();
+    let Some(snapshot) = compiled(path, &read) else { return fail(&format!("{} has errors", path.display())) };
+    let Some(directory) = state_dir.or_else(|| snapshot.settings.state_dir.clone()) else {
+        return fail("the config has no `state_dir`; name the directory of the journal with --state-dir");
+    };
+    let lens = Lens { snapshot: Arc::new(snapshot), generation: None, fingerprint: read.manifest().fingerprint() };
+    match replay(&directory, &lens, at_unix_ms) {
+        Ok(Replayed { live, head }) => {
+            say(&(head + &explain(&live, case).render(&live, case)));
+            ExitCode::SUCCESS
+        }
+        Err(why) => fail(&why),
+    }
+}
+
+/// The config at `path`; when it has errors they are shown.
+fn compiled(path: &Path, read: &Fingerprint) -> Option<Snapshot> {
+    let (snapshot, diagnostics) = files::load_and_compile(path, read);
+    if snapshot.is_none() {
+        eprintln!("{}\n", diagnostics.render(std::io::stderr().is_terminal()));
+    }
+    snapshot
 }
 
 fn has_member(snapshot: &Snapshot, name: &str) -> bool {
@@ -70,7 +93,7 @@ fn steady(config: &Snapshot) -> Ledger {
     ledger
 }
 
-fn query(case: &Case) -> String {
+fn query(case: &Case, at_unix_ms: Option<u64>) -> String {
     let mut query = format!(
         "/v1/explain?name={}&type={}&client={}&seed={}",
         escape(&case.name.to_string()),
@@ -80,6 +103,9 @@ fn query(case: &Case) -> String {
     );
     if let Some(subnet) = case.subnet {
         let _ = write!(query, "&subnet={}", escape(&subnet.to_string()));
+    }
+    if let Some(at) = at_unix_ms {
+        let _ = write!(query, "&at_unix_ms={at}");
     }
     query
 }
@@ -92,6 +118,7 @@ mod tests {
     fn a_case_survives_the_query_string() {
         let case = Case::parse(r"*.a\.b.example.com", "AAAA", "2001:db8::1", Some("203.0.113.0/24"), 7).expect("a case");
         let expected = "/v1/explain?name=%2A.a%5C.b.example.com.&type=AAAA&client=2001%3Adb8%3A%3A1&seed=7&subnet=203.0.113.0%2F24";
-        assert_eq!(query(&case), expected);
+        assert_eq!(query(&case, None), expected);
+        assert_eq!(query(&case, Some(5)), format!("{expected}&at_unix_ms=5"));
     }
 }

@@ -7,15 +7,18 @@
 mod check;
 mod demo;
 mod explain;
+mod history;
 mod overrides;
 mod probe;
 mod reload;
 mod serve;
 mod status;
 mod table;
+mod when;
 
 use crate::diagnostic::Diagnostics;
-use crate::explain::Case;
+use crate::explain::{Case, SOME_CLIENT};
+use crate::io::clock::wall_unix_ms;
 use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
@@ -57,16 +60,16 @@ enum Command {
     /// Tell why a client gets the answer it gets, by the code that gives it.
     ///
     /// Asks a running server; with --offline it needs only the config, believes every member to be up but those that
-    /// --down names, and so answers "what if".
+    /// --down names, and so answers "what if". With --at it goes back in time, by the journal.
     Explain {
         /// The name asked for.
         name: String,
         /// The type asked for.
         #[arg(default_value = "A")]
         qtype: String,
-        /// Where the query comes from: the address of the resolver.
+        /// Where the query comes from: the address of the resolver [default: 192.0.2.53, which is nowhere].
         #[arg(long, value_name = "ADDR")]
-        client: String,
+        client: Option<String>,
         /// The client's prefix as the resolver announces it (EDNS client subnet).
         #[arg(long, value_name = "PREFIX")]
         subnet: Option<String>,
@@ -77,8 +80,14 @@ enum Command {
         #[arg(long)]
         offline: bool,
         /// A member that is down, with --offline; may be given several times.
-        #[arg(long, value_name = "MEMBER", requires = "offline")]
+        #[arg(long, value_name = "MEMBER", requires = "offline", conflicts_with = "at")]
         down: Vec<String>,
+        /// As it was then: a time such as 2026-11-20T03:12:07Z, or how long ago, such as 2h.
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        at: Option<String>,
+        /// The directory of the journal, with --offline and --at [default: the `state_dir` of the config].
+        #[arg(long, value_name = "DIR", requires = "offline", requires = "at")]
+        state_dir: Option<PathBuf>,
         #[command(flatten)]
         admin: AdminFlags,
     },
@@ -101,6 +110,27 @@ enum Command {
         /// Print the JSON of `/v1/status` instead of a table.
         #[arg(long)]
         json: bool,
+    },
+    /// Show what happened: changes of verdicts and grades, configs, overrides, doubts, starts and stops, a line each.
+    ///
+    /// Asks a running server; where none runs, or with --state-dir, it reads the files of the journal.
+    History {
+        /// Whom: a pool, a member, POOL/MEMBER, `pool:NAME` or `member:NAME`; `*` and `?` stand for any letters [default: everything].
+        about: Option<String>,
+        /// Not before: a time such as 2026-11-20T03:12:07Z, or how long ago, such as 2h.
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        since: Option<String>,
+        /// Not after.
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        until: Option<String>,
+        /// Print JSON, a line each.
+        #[arg(long)]
+        json: bool,
+        /// The directory of the journal: asks no server.
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+        #[command(flatten)]
+        admin: AdminFlags,
     },
     /// Put a state in the place of verdicts: of members, pools or sites, with owner, reason and expiry.
     Override {
@@ -164,13 +194,28 @@ pub fn run() -> ExitCode {
     match flags.command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
-        Command::Explain { name, qtype, client, subnet, seed, offline, down, admin } => {
-            match Case::parse(&name, &qtype, &client, subnet.as_deref(), seed) {
-                Err(why) => fail(&why),
-                Ok(case) if offline => explain::offline(&admin.config.path(), &case, &down),
-                Ok(case) => with_admin(&admin, |addr| explain::live(addr, &case)),
+        Command::Explain { name, qtype, client, subnet, seed, offline, down, at, state_dir, admin } => {
+            let asker = client.as_deref().unwrap_or(SOME_CLIENT);
+            let (case, at) = match (Case::parse(&name, &qtype, asker, subnet.as_deref(), seed), moment(at.as_deref())) {
+                (Ok(case), Ok(at)) => (case, at),
+                (Err(why), _) | (_, Err(why)) => return fail(&why),
+            };
+            if client.is_none() {
+                say(&format!("(no --client was named: {SOME_CLIENT} is nobody's address, and nowhere)\n"));
+            }
+            match (offline, at) {
+                (true, None) => explain::offline(&admin.config.path(), &case, &down),
+                (true, Some(at)) => explain::offline_past(&admin.config.path(), state_dir, &case, at),
+                (false, at) => with_admin(&admin, |addr| explain::live(addr, &case, at)),
             }
         }
+        Command::History { about, since, until, json, state_dir, admin } => match (moment(since.as_deref()), moment(until.as_deref())) {
+            (Ok(since_unix_ms), Ok(until_unix_ms)) => {
+                let question = history::Question { about, since_unix_ms, until_unix_ms, json };
+                sources(&admin, state_dir).map_or_else(|why| fail(&why), |sources| history::run(&question, &sources))
+            }
+            (Err(why), _) | (_, Err(why)) => fail(&why),
+        },
         Command::Probe { monitor, member, config } => probe::run(&config.path(), &monitor, &member),
         Command::Status { admin, json } => with_admin(&admin, |addr| status::run(addr, json)),
         Command::Override { action, admin } => with_admin(&admin, |addr| overrides::run(addr, &action)),
@@ -209,6 +254,28 @@ fn with_admin(flags: &AdminFlags, command: impl FnOnce(&AdminAddr) -> ExitCode) 
             fail(&format!("cannot learn from {} where the admin interface is; name it with --admin", path.display()))
         }
     }
+}
+
+/// A point in time, in milliseconds since 1970, where one was named.
+fn moment(text: Option<&str>) -> Result<Option<u64>, String> {
+    text.map(|text| when::parse(text, wall_unix_ms())).transpose()
+}
+
+/// Where the past is kept: as the flags say, else as the config does.
+fn sources(flags: &AdminFlags, state_dir: Option<PathBuf>) -> Result<history::Sources, String> {
+    if state_dir.is_some() {
+        return Ok(history::Sources { admin: None, directory: state_dir });
+    }
+    let path = flags.config.path();
+    let mut diagnostics = Diagnostics::new();
+    let section = crate::io::files::server_section(&path, &mut diagnostics);
+    let admin = flags.admin.clone().or_else(|| crate::io::files::admin_addr(section.as_ref()?, &path));
+    let directory = section.as_ref().and_then(|section| crate::io::files::state_dir(section, &path));
+    if section.is_none() && admin.is_none() {
+        let lines = diagnostics.lines().join("\n");
+        return Err(format!("{lines}\nname the admin interface with --admin, or the directory of the journal with --state-dir"));
+    }
+    Ok(history::Sources { admin, directory })
 }
 
 /// Percent-encodes what a query string cannot hold (RFC 3986 section 2.3).

@@ -4,7 +4,7 @@ use super::table::columns;
 use super::{fail, say};
 use crate::human::{count, span};
 use crate::io::admin_client::{self, Response};
-use crate::io::status::{AddressStatus, MemberStatus, PoolStatus, StatusView};
+use crate::io::status::{AddressStatus, MemberStatus, PoolStatus, StatusView, TargetStatus};
 use crate::snapshot::AdminAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -74,7 +74,16 @@ fn headline(view: &StatusView) -> String {
         None if !view.probes_come_in => "\nSTALLED: no probe comes back; verdicts stand still".to_owned(),
         None => String::new(),
     };
-    format!("steersman {} is {}: generation {} for {age}, {zones}, {targets} probed{trouble}", view.version, view.state, view.generation)
+    let canaries: String = view.targets.iter().filter(|target| target.canary && target.verdict == "down").map(canary).collect();
+    format!(
+        "steersman {} is {}: generation {} for {age}, {zones}, {targets} probed{trouble}{canaries}",
+        view.version, view.state, view.generation
+    )
+}
+
+/// A canary that is of little use.
+fn canary(target: &TargetStatus) -> String {
+    format!("\nCANARY {} is down: {}", target.identity, target.last_result.as_deref().unwrap_or("not seen"))
 }
 
 fn pool_rows(pool: &PoolStatus) -> Vec<Vec<String>> {
@@ -142,6 +151,25 @@ mod tests {
         }
     }
 
+    fn canary(identity: &str, verdict: &str) -> TargetStatus {
+        TargetStatus {
+            identity: identity.into(),
+            verdict: verdict.into(),
+            since_unix_s: 0,
+            in_a_row: 3,
+            loss: None,
+            flaps: 0,
+            held_for_s: 0.0,
+            last_result: Some("connection refused".into()),
+            last_unix_s: Some(0),
+            next_probe_in_s: 1.0,
+            interval_s: 2.0,
+            probes: BTreeMap::new(),
+            canary: true,
+            certificate: None,
+        }
+    }
+
     #[test]
     fn the_table_names_each_pool_and_member_once() {
         let fra = MemberStatus {
@@ -173,6 +201,7 @@ mod tests {
             lateness: crate::io::status::TimesStatus::default(),
             suspicion: Some(SuspicionStatus { why: "all 2 canaries are silent".into(), since_unix_s: 0, for_s: 12.0 }),
             probes_come_in: true,
+            journal: None,
             overrides: Vec::new(),
             pools_prepared: 0,
             reloads: BTreeMap::new(),
@@ -185,12 +214,13 @@ mod tests {
                 exposure_s: 0.0,
                 members: vec![fra, spare],
             }],
-            targets: Vec::new(),
+            targets: vec![canary("tcp 203.0.113.1:443", "down"), canary("tcp 203.0.113.2:443", "up")],
         };
         assert_eq!(
             render(&view),
-            "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 0 targets probed\n\
+            "steersman 0.1.0 is serving: generation 2 for 1m1s, gslb.example.com., 2 targets probed\n\
              SUSPECT for 12s: all 2 canaries are silent; verdicts are held\n\
+             CANARY tcp 203.0.113.1:443 is down: connection refused\n\
              \n\
              POOL  GRADE     MEMBER  SITE  ADDRESS      VERDICT     SINCE  CONNECT  NEXT  LAST RESULT\n\
              web   degraded  fra-1   fra   192.0.2.1    down! (up)  2h13m  1.2ms    2.5s  pass in 12ms\n                              \

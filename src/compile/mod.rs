@@ -127,6 +127,7 @@ fn link(
     let sound = !diagnostics.has_errors() && has_zones;
     let graph = Graph { protections, ..graph.finish(sound, diagnostics) };
     if sound {
+        pools::warn_of_unmet(&sections.protections, &graph, diagnostics);
         warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
         warn_of_too_many_programs(&sections.monitors, &targets, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
@@ -198,6 +199,7 @@ fn settings(inputs: &Inputs) -> Settings {
         reports: server.reports.clone(),
         state_dir: server.state_dir.as_ref().map(|dir| base.join(&dir.value)),
         state_max_age: server.state_max_age,
+        journal_max_octets: server.journal_max_octets,
         watch: server.watch,
         workers: server.workers.unwrap_or(*cores).max(1),
         busy_wait: server.busy_wait,

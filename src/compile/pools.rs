@@ -10,11 +10,12 @@ use crate::config::protect::ProtectSection;
 use crate::config::server::ProbesSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::health::{Condition, Damping, Rules, WindowRule};
+use crate::human::count;
 use crate::ids::{PoolId, SiteId, Table, TargetId};
-use crate::policy::{Choose, Conduct, Failback, Member, MinHealthy, Pool, Protection};
+use crate::policy::{Choose, Conduct, Failback, Graph, Member, MinHealthy, Pool, Protection};
 use crate::prefix::{Family, Prefix};
 use crate::snapshot::Target;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +224,37 @@ pub(super) fn protections(sections: &[ProtectSection], pools: &Names<'_, PoolId>
         max_removed: section.max_removed.map(|percent| (percent, section.within)),
     };
     sections.iter().map(protection).collect()
+}
+
+/// Warns of protections that ask for more than there is: nobody in their pools could ever be removed.
+pub(super) fn warn_of_unmet(sections: &[ProtectSection], graph: &Graph, diagnostics: &mut Diagnostics) {
+    for (section, rule) in sections.iter().zip(&graph.protections) {
+        if let Some(unmet) = Family::BOTH.into_iter().find_map(|family| unmet(graph, rule, family)) {
+            let message = format!("the protection `{}` asks for {unmet}", section.name.value);
+            let fault = Diagnostic::warning("unmet-protection", &section.name.span, message);
+            diagnostics.push(fault.help("no member of its pools will ever be removed; ask for less, or add members"));
+        }
+    }
+}
+
+/// What a protection asks for, and what there is, when that is less, but more than nothing.
+fn unmet(graph: &Graph, rule: &Protection, family: Family) -> Option<String> {
+    let members = rule.pools.iter().flat_map(|pool| &graph.pools[*pool].members);
+    let there: Vec<&Member> = members.filter(|member| !member.disabled && member.addresses[family.index()].is_some()).collect();
+    let sites: BTreeSet<SiteId> = there.iter().filter_map(|member| member.site).collect();
+    let (min_members, min_sites) = (rule.min_members as usize, rule.min_sites as usize);
+    if there.is_empty() || (there.len() >= min_members && sites.len() >= min_sites) {
+        return None;
+    }
+    Some(if there.len() < min_members {
+        format!("{}, and {} an {family} address", count(min_members, "member"), have(there.len()))
+    } else {
+        format!("{}, and its {family} addresses stand in {}", count(min_sites, "site"), sites.len())
+    })
+}
+
+fn have(members: usize) -> String {
+    if members == 1 { "1 has".to_owned() } else { format!("{members} have") }
 }
 
 /// Canaries have to speak before a member is given up for silent: twice as often as members are probed, by default, and with half

@@ -268,6 +268,24 @@ pub fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Node, &mut Diagnost
     }
 }
 
+/// A number of octets with its unit, within a range: `512KiB`, `64MiB`, `1GiB`; a space may stand before the unit.
+pub fn octets(range: RangeInclusive<u64>) -> impl Fn(&Node, &mut Diagnostics) -> Option<u64> {
+    move |node, diagnostics| {
+        const HELP: &str = "write a whole number and a unit: `512KiB`, `64MiB`, `1GiB`";
+        let text = scalar(node, "a size such as `64MiB`", diagnostics)?;
+        let factor = |unit: &str, shift: u32| Some((text.strip_suffix(unit)?.trim_end(), shift));
+        let parts = factor("KiB", 10).or_else(|| factor("MiB", 20)).or_else(|| factor("GiB", 30));
+        let value = parts.and_then(|(number, shift)| whole(number).ok()??.checked_mul(1 << shift));
+        let Some(value) = value else { return refuse("bad-size", node, format!("`{text}` is not a size"), HELP, diagnostics) };
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let show = |octets: u64| if octets >= 1 << 30 { format!("{}GiB", octets >> 30) } else { format!("{}MiB", octets >> 20) };
+        let help = format!("write a size from {} to {}", show(*range.start()), show(*range.end()));
+        refuse("out-of-range", node, format!("`{text}` is out of range"), &help, diagnostics)
+    }
+}
+
 /// A duration of whole seconds that a TTL field can hold (RFC 2181 section 8).
 pub fn ttl(node: &Node, diagnostics: &mut Diagnostics) -> Option<Duration> {
     let value = duration(Duration::ZERO..=Duration::from_secs(TTL_MAX_S))(node, diagnostics)?;

@@ -33,6 +33,8 @@ pub struct ServerSection {
     pub state_dir: Option<Spanned<String>>,
     /// How old a kept verdict may be at start.
     pub state_max_age: Duration,
+    /// How much room the journal may take below `state_dir`, in octets.
+    pub journal_max_octets: u64,
     /// Reload when a file changes.
     pub watch: bool,
     /// Threads that answer; the number of cores when absent.
@@ -125,6 +127,7 @@ pub const SERVER: Schema = Schema {
         "reports",
         "state_dir",
         "state_max_age",
+        "journal",
         "watch",
         "workers",
         "busy_wait",
@@ -145,6 +148,9 @@ pub const REPORTS: Schema = Schema { name: "`reports`", keys: &["listen"] };
 /// The keys of `tcp`.
 pub const TCP: Schema = Schema { name: "`tcp`", keys: &["connections", "connections_per_client", "idle"] };
 
+/// The keys of `journal`.
+pub const JOURNAL: Schema = Schema { name: "`journal`", keys: &["max_size"] };
+
 /// The keys of `probes`.
 pub const PROBES: Schema = Schema { name: "`probes`", keys: &["allow", "programs"] };
 
@@ -154,6 +160,8 @@ const DNS_PORT: u16 = 53;
 const DOT_PORT: u16 = 853;
 /// Two or three rounds of the usual monitor, and a restart takes less: older verdicts are gossip.
 const STATE_MAX_AGE: Duration = Duration::from_mins(10);
+/// Some hundred thousand changes: months of a usual estate.
+const JOURNAL_MAX_OCTETS: u64 = 64 << 20;
 /// Two timeouts of the usual monitor: who has not answered by then will not soon.
 const STARTUP_DEADLINE: Duration = Duration::from_secs(5);
 /// A descriptor each; leaves room under the usual limit of a service (65,536) and bounds memory to some hundred MB.
@@ -187,6 +195,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
         state_max_age: fields
             .optional("state_max_age", reader::duration(Duration::from_secs(1)..=DAY), diagnostics)
             .unwrap_or(STATE_MAX_AGE),
+        journal_max_octets: fields.optional("journal", journal, diagnostics).unwrap_or(JOURNAL_MAX_OCTETS),
         watch: fields.optional("watch", reader::truth, diagnostics).unwrap_or(false),
         workers: fields.optional("workers", reader::number(1..=WORKERS_MAX as u64), diagnostics).map(to_usize),
         busy_wait: fields.optional("busy_wait", reader::truth, diagnostics).unwrap_or(false),
@@ -278,6 +287,11 @@ fn tcp(node: &Node, diagnostics: &mut Diagnostics) -> Option<TcpSection> {
             .map_or(default.connections_per_client, to_usize),
         idle: fields.optional("idle", idle, diagnostics).unwrap_or(default.idle),
     })
+}
+
+fn journal(node: &Node, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let fields = Fields::of(node, JOURNAL, diagnostics)?;
+    Some(fields.optional("max_size", reader::octets(1 << 20..=64 << 30), diagnostics).unwrap_or(JOURNAL_MAX_OCTETS))
 }
 
 fn probes(node: &Node, diagnostics: &mut Diagnostics) -> Option<ProbesSection> {

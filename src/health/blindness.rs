@@ -30,8 +30,10 @@ enum Fate {
     Unsendable,
     /// Its agent says that it is up.
     Praised,
-    /// Its agent says that it is down.
+    /// Its agent says that it is down, or a program that cannot reach it does.
     Blamed,
+    /// Its agent has not been heard for so many seconds.
+    Unheard(u64),
 }
 
 struct World {
@@ -94,6 +96,7 @@ impl World {
             Fate::Refuses => (ROUND_TRIP, Observation::Fail(FailReason::Refused)),
             Fate::Praised => (ROUND_TRIP, Observation::Pass { connect: Duration::ZERO, total: ROUND_TRIP }),
             Fate::Blamed => (ROUND_TRIP, Observation::Fail(FailReason::Reported("disk".into()))),
+            Fate::Unheard(seconds) => (Duration::ZERO, Observation::Fail(FailReason::Silent(Duration::from_secs(seconds)))),
             Fate::Unsendable => (Duration::ZERO, Observation::Inconclusive(super::Doubt::NoRoute)),
         };
         self.ending.insert((self.now.after(lasts), order.token), saw);
@@ -193,8 +196,53 @@ fn agents_that_go_on_talking_do_not_tell_a_blind_node_that_it_sees() {
         assert_eq!(*evidence, Evidence::Places { silent: 3, seen: 0 });
         world.fates[1] = Fate::Blamed;
         world.run_until(330_000);
-        assert_eq!(world.falls(), BTreeSet::from([1]), "seed {seed}: what an agent says counts all the same");
-        assert_eq!(world.doubts.len(), 1, "seed {seed}: and proves nothing");
+        assert_eq!(world.flips, [], "seed {seed}: a node in doubt holds its verdicts, whoever says what");
+        assert_eq!(world.doubts.len(), 1, "seed {seed}: and what is said proves nothing");
+        assert!(world.schedule.view(TargetId::new(1)).suspect);
+        for target in [0, 2, 4] {
+            world.fates[target] = Fate::Answers;
+        }
+        world.run_until(360_000);
+        assert_eq!(world.falls(), BTreeSet::from([1]), "seed {seed}: what is said once more when the node sees counts");
+    }
+}
+
+#[test]
+fn agents_that_a_blind_node_cannot_hear_are_missed_only_as_long_after_it_sees_as_they_always_are() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        let probed = [0, 2, 4];
+        for target in probed {
+            world.fates[target] = Fate::Silent;
+        }
+        // All is dark for 70 s, and the doubt has begun, when the last reports are half a minute old.
+        world.run_until(90_000);
+        (6..16).for_each(|target| world.fates[target] = Fate::Unheard(30));
+        world.run_until(130_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+        for target in probed {
+            world.fates[target] = Fate::Answers;
+        }
+        world.run_until(136_000);
+        assert!(world.schedule.suspicion().is_none(), "seed {seed}");
+        world.run_until(159_000);
+        assert_eq!(world.flips, [], "seed {seed}: they have had less than half a minute to report");
+        world.run_until(180_000);
+        assert_eq!(world.falls(), (6..16).collect(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_canary_that_refuses_shows_that_the_node_sees_for_as_long_as_it_does() {
+    for seed in 0..20 {
+        let mut world = World::new(3, 2, 1, seed);
+        world.set(|role| role == Role::Canary, Fate::Refuses);
+        world.run_until(90_000);
+        world.set(|role| role != Role::Canary, Fate::Silent);
+        world.run_until(90_000 + 13_100);
+        assert_eq!(world.falls(), (0..7).collect(), "seed {seed}: the canary, and those that are dead");
+        world.run_until(150_000);
+        assert_eq!(world.doubts, [], "seed {seed}");
     }
 }
 

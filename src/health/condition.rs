@@ -1,5 +1,6 @@
 //! What must hold for a member to be up: more than "all of its targets", where the config says so.
 
+use super::Status;
 use crate::ids::TargetId;
 use std::collections::BTreeSet;
 
@@ -21,6 +22,33 @@ pub enum Condition {
     Never,
 }
 
+/// How what is believed of a target speaks for a condition.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Leaning {
+    /// That it is up speaks for it.
+    Straight,
+    /// That it is up speaks against it.
+    Reversed,
+}
+
+impl Leaning {
+    const fn reversed(self) -> Leaning {
+        match self {
+            Leaning::Straight => Leaning::Reversed,
+            Leaning::Reversed => Leaning::Straight,
+        }
+    }
+
+    /// What the status of one says of the other; either way round.
+    pub const fn turn(self, status: Status) -> Status {
+        match (self, status) {
+            (Leaning::Reversed, Status::Up) => Status::Down,
+            (Leaning::Reversed, Status::Down) => Status::Up,
+            (Leaning::Straight | Leaning::Reversed, status) => status,
+        }
+    }
+}
+
 impl Condition {
     /// All of them hold; of none: always.
     pub const fn all(of: Vec<Condition>) -> Condition {
@@ -37,6 +65,16 @@ impl Condition {
         let mut targets = BTreeSet::new();
         self.collect(&mut targets);
         targets
+    }
+
+    /// Every target in it, and whether the condition rather holds while that target is up, or while it is not.
+    pub fn leanings(&self) -> Vec<(TargetId, Leaning)> {
+        match self {
+            Condition::Target(target) => vec![(*target, Leaning::Straight)],
+            Condition::AtLeast { of, .. } => of.iter().flat_map(Condition::leanings).collect(),
+            Condition::Not(condition) => condition.leanings().into_iter().map(|(target, leaning)| (target, leaning.reversed())).collect(),
+            Condition::Never => Vec::new(),
+        }
     }
 
     fn collect(&self, targets: &mut BTreeSet<TargetId>) {

@@ -142,9 +142,15 @@ impl Eye {
     }
 
     /// Whether it is evidence: not what is known to be down, nor what was not looked at itself when it was last asked about. An
-    /// agent's word goes another way, and a place with an agent would otherwise never be silent.
+    /// agent's word goes another way, and a place with an agent would otherwise never be silent. A canary need not be well: one that
+    /// refuses shows as much as one that accepts.
     fn is_standing(&self) -> bool {
-        self.status != Status::Down && self.tells()
+        (self.status != Status::Down || (self.role == Role::Canary && self.sees())) && self.tells()
+    }
+
+    /// Whether its last look saw the target itself.
+    pub fn sees(&self) -> bool {
+        self.look.is_some_and(|look| look.saw == Sight::Seen)
     }
 
     fn tells(&self) -> bool {

@@ -53,6 +53,25 @@ impl Flaps {
         self.held_until = now.after(damping.hold_down(self.count(damping, now)));
     }
 
+    /// What an earlier life of the program remembered: falls, the oldest first, and until when they hold it down. Never for longer than
+    /// the rules in force would.
+    pub fn recalled(damping: Damping, falls: &[Moment], held_until: Moment, now: Moment) -> Flaps {
+        let newest = &falls[falls.len().saturating_sub(FALLS_MAX)..];
+        Flaps { falls: newest.iter().map(|fall| (*fall).min(now)).collect(), held_until: held_until.min(now.after(damping.hold_max)) }
+    }
+
+    /// When it fell, the oldest first.
+    pub fn falls(&self) -> impl Iterator<Item = Moment> {
+        self.falls.iter().copied()
+    }
+
+    /// Goes on under other rules: without any nothing is held against it, and none holds it for longer than they would.
+    pub fn adopt(&mut self, damping: Option<Damping>) {
+        let Some(damping) = damping else { return *self = Flaps::default() };
+        let longest = self.falls.back().map_or(Moment::START, |last| last.after(damping.hold_max));
+        self.held_until = self.held_until.min(longest);
+    }
+
     /// Falls within the window.
     pub fn count(&self, damping: Damping, now: Moment) -> usize {
         self.falls.iter().filter(|&&fall| now.since(fall) <= damping.window).count()
@@ -91,6 +110,19 @@ mod tests {
     fn the_first_fall_is_free_and_each_further_one_doubles_the_hold_up_to_its_bound() {
         assert_eq!(holds(&[0, 30, 60, 90, 120, 150]), [0, 10, 20, 40, 60, 60]);
         assert_eq!(*holds(&[0; 100]).last().expect("a hundred"), 60);
+    }
+
+    #[test]
+    fn other_rules_hold_for_no_longer_than_they_would_and_none_at_all_not_a_moment() {
+        let mut flaps = Flaps::default();
+        for fall in [0, 30, 60, 90] {
+            flaps.fall(DAMPING, at(fall));
+        }
+        assert_eq!(flaps.held_until(), at(130));
+        flaps.adopt(Some(Damping { hold_max: Duration::from_secs(15), ..DAMPING }));
+        assert_eq!((flaps.held_until(), flaps.count(DAMPING, at(90))), (at(105), 4));
+        flaps.adopt(None);
+        assert_eq!((flaps.held_until(), flaps.count(DAMPING, at(90))), (Moment::START, 0));
     }
 
     #[test]

@@ -18,6 +18,19 @@ impl Latency {
     /// Before the first sample.
     pub const NONE: Latency = Latency { mean: None, shown: None };
 
+    /// The mean and the figure, as [`Latency::parts`] gave them away.
+    pub const fn of_parts(parts: Option<(Duration, Duration)>) -> Latency {
+        match parts {
+            Some((mean, shown)) => Latency { mean: Some(mean), shown: Some(shown) },
+            None => Latency::NONE,
+        }
+    }
+
+    /// The mean and the figure; `None` before the first sample.
+    pub fn parts(&self) -> Option<(Duration, Duration)> {
+        self.mean.zip(self.shown)
+    }
+
     /// Takes the connect time of a probe that passed; says whether the figure moved. Zero is no connect time: the check
     /// connects nowhere.
     pub fn handle_sample(&mut self, sample: Duration) -> bool {

@@ -5,7 +5,7 @@
 use super::flaps::{Damping, Flaps};
 use super::latency::Latency;
 use super::window::{Window, WindowRule};
-use super::{Observation, Status, Verdict};
+use super::{Memory, Observation, Status, Verdict};
 use crate::clock::Moment;
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub struct Monitor {
     since: Moment,
     latency: Latency,
     last: Option<(Moment, Observation)>,
+    /// When the last observation came that counted; before the first, when the status became what it is.
+    counted: Moment,
 }
 
 /// A verdict that changed: its status, its streak (and so how long it holds), or its latency.
@@ -110,22 +112,56 @@ impl Monitor {
     /// A monitor that has seen nothing.
     pub fn new(rules: Rules, now: Moment) -> Monitor {
         let (window, flaps) = (Window::default(), Flaps::default());
-        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None }
+        Monitor { rules, state: State::Unknown, window, flaps, since: now, latency: Latency::NONE, last: None, counted: now }
     }
 
-    /// Believes `status` from an earlier life of the program. Only before the first observation, and only `Up` and
-    /// `Down` can be believed; the observations that follow count by rise and fall. Says whether it was believed.
-    pub fn restore(&mut self, status: Status, now: Moment) -> bool {
+    /// Believes what an earlier life of the program remembered. Only before the first observation, and only `Up` and `Down` can be
+    /// believed; the observations that follow count by rise and fall. Says whether it was believed.
+    ///
+    /// What follows from probes in a row is forgotten when probes are missing in between: a streak after two intervals, a window
+    /// after as long as it looks back. Falls and hold-downs go on through the time between.
+    pub fn restore(&mut self, memory: &Memory, now: Moment) -> bool {
         if self.state != State::Unknown || self.last.is_some() {
             return false;
         }
-        self.state = match status {
-            Status::Up => State::Up { failures: 0 },
-            Status::Down => State::Down { passes: 0 },
+        let Rules { interval, timeout, rise, fall, window, damping, .. } = self.rules;
+        let gap = now.since(memory.seen);
+        let streak = if gap <= interval.saturating_mul(2).saturating_add(timeout) { memory.streak } else { 0 };
+        self.state = match memory.status {
+            // Only an observation flips a status.
+            Status::Up => State::Up { failures: streak.min(fall.saturating_sub(1)) },
+            Status::Down => State::Down { passes: streak.min(rise) },
             Status::Unknown => return false,
         };
-        self.since = now;
+        if window.is_some_and(|rule| gap <= interval.saturating_mul(rule.of)) {
+            self.window = memory.window;
+            self.window.adopt(window);
+        }
+        self.flaps = damping.map(|damping| Flaps::recalled(damping, &memory.falls, memory.held_until, now)).unwrap_or_default();
+        self.latency = Latency::of_parts(memory.latency);
+        (self.since, self.counted) = (memory.since.min(now), now);
         true
+    }
+
+    /// Believes `status` whatever was seen: for looking at the past. Its connect time stays.
+    pub fn impose(&mut self, status: Status, now: Moment) {
+        let memory = Memory { latency: self.latency.parts(), ..Memory::of(status, now) };
+        *self = Monitor::new(self.rules, now);
+        self.restore(&memory, now);
+    }
+
+    /// All that was learned, for a later life of the program.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            status: self.state.status(),
+            since: self.since,
+            seen: self.counted,
+            streak: self.streak(),
+            window: self.window,
+            falls: self.flaps.falls().collect(),
+            held_until: self.flaps.held_until(),
+            latency: self.latency.parts(),
+        }
     }
 
     /// Goes on under new rules. The status stays; a streak that would already be long enough is cut to one short, since
@@ -133,6 +169,7 @@ impl Monitor {
     pub fn adopt(&mut self, rules: Rules) {
         self.rules = rules;
         self.window.adopt(rules.window);
+        self.flaps.adopt(rules.damping);
         self.state = match self.state {
             State::Unknown => State::Unknown,
             State::Up { failures } => State::Up { failures: failures.min(rules.fall.saturating_sub(1)) },
@@ -164,6 +201,7 @@ impl Monitor {
     }
 
     fn count(&mut self, counted: Counted, now: Moment) {
+        self.counted = now;
         if let Some(rule) = self.rules.window {
             self.window.handle(rule, counted == Counted::Passed, self.rules.fall);
         }
@@ -223,8 +261,7 @@ impl Monitor {
             State::Up { failures } => self.rules.falls_in(failures, self.failures_missing(failures)),
             State::Down { passes } => {
                 let rises_in = self.rules.interval.saturating_mul(self.passes_missing(passes));
-                let seen = self.last.as_ref().map_or(self.since, |(then, _)| *then);
-                rises_in.max(self.flaps.held_until().since(seen))
+                rises_in.max(self.flaps.held_until().since(self.counted))
             }
         }
     }
@@ -479,21 +516,59 @@ mod tests {
     #[test]
     fn a_restored_status_counts_until_rise_or_fall_contradict_it() {
         let mut up = monitor(2, 2);
-        assert!(up.restore(Status::Up, Moment::START));
+        assert!(up.restore(&Memory::of(Status::Up, Moment::START), Moment::START));
         assert_eq!(feed(&mut up, "F").status(), Status::Up);
         assert_eq!(feed(&mut up, "F").status(), Status::Down);
         let mut down = monitor(2, 2);
-        assert!(down.restore(Status::Down, Moment::START));
+        assert!(down.restore(&Memory::of(Status::Down, Moment::START), Moment::START));
         assert_eq!(feed(&mut down, "P").status(), Status::Down);
         assert_eq!(feed(&mut down, "P").status(), Status::Up);
     }
 
     #[test]
+    fn what_a_monitor_learned_outlives_it_and_ages_meanwhile() {
+        let rules = Rules { window: Some(LOSSY), damping: Some(DAMPING), ..RULES };
+        let mut before = Monitor::new(rules, Moment::START);
+        feed(&mut before, "PPFPPFPFFFPPFF");
+        let (memory, seen) = (before.memory(), before.last().expect("fed").0);
+        assert_eq!((memory.streak, memory.falls.len(), memory.window.failures()), (2, 1, 4));
+        let restored = |gap: u64| {
+            let mut after = Monitor::new(rules, Moment::START);
+            assert!(after.restore(&memory, seen.after(Duration::from_secs(gap))));
+            (after.streak(), after.window.failures(), after.memory().latency, after.flaps(seen.after(Duration::from_secs(gap))))
+        };
+        let held = before.flaps(seen).1;
+        assert_eq!(restored(1), (2, 4, memory.latency, (1, held)), "all of it");
+        assert_eq!(restored(12), (2, 4, memory.latency, (1, held)));
+        assert_eq!(restored(13), (0, 4, memory.latency, (1, held)), "probes in a row are in a row no more");
+        assert_eq!(restored(101), (0, 0, memory.latency, (1, held)), "a window looks back a hundred seconds");
+        assert_eq!(restored(3_600), (0, 0, memory.latency, (0, held)), "falls are forgotten after ten minutes");
+    }
+
+    #[test]
+    fn a_hold_down_goes_on_over_a_restart_and_never_longer_than_the_rules_say() {
+        let rules = Rules { damping: Some(DAMPING), rise: 1, fall: 1, ..RULES };
+        let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
+        let memory = Memory { held_until: at(1_030), since: at(1_000), ..Memory::of(Status::Down, at(1_000)) };
+        let mut monitor = Monitor::new(rules, at(1_010));
+        assert!(monitor.restore(&memory, at(1_010)));
+        assert_eq!((monitor.since(), monitor.verdict().holds), (at(1_000), Duration::from_secs(20)));
+        monitor.handle_observation(observation('P'), at(1_029));
+        assert_eq!(monitor.verdict().status, Status::Down);
+        monitor.handle_observation(observation('P'), at(1_030));
+        assert_eq!(monitor.verdict().status, Status::Up);
+        let mut monitor = Monitor::new(rules, at(10));
+        assert!(monitor.restore(&memory, at(10)), "the clock went back");
+        assert_eq!(monitor.flaps(at(10)).1, at(10 + 300));
+        assert_eq!(monitor.since(), at(10));
+    }
+
+    #[test]
     fn nothing_is_restored_over_what_was_seen() {
         let mut monitor = monitor(2, 2);
-        assert!(!monitor.restore(Status::Unknown, Moment::START));
+        assert!(!monitor.restore(&Memory::of(Status::Unknown, Moment::START), Moment::START));
         feed(&mut monitor, "P");
-        assert!(!monitor.restore(Status::Down, Moment::START));
+        assert!(!monitor.restore(&Memory::of(Status::Down, Moment::START), Moment::START));
         assert_eq!(monitor.verdict().status, Status::Up);
     }
 

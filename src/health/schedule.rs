@@ -15,8 +15,9 @@
 
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
+use super::target::{ProbeOrder, TargetVerdict, TargetView, Token, Wanted};
 use super::{
-    Change, Doubt, DoubtChange, FailReason, Lateness, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion, Verdict,
+    Change, Doubt, DoubtChange, FailReason, Lateness, Memory, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion,
 };
 use crate::clock::Moment;
 use crate::ids::{Table, TargetId};
@@ -24,64 +25,6 @@ use crate::rng::mix;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Names one probe; an observation with a token that is no longer under way is ignored.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Token(pub u64);
-
-/// A probe to make now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ProbeOrder {
-    /// Whom to probe.
-    pub target: TargetId,
-    /// To be handed back with the observation.
-    pub token: Token,
-    /// When the probe must have ended.
-    pub deadline: Moment,
-}
-
-/// A target's verdict changed: its status, its streak (and so how long it holds), or its latency.
-#[derive(Clone, Debug)]
-pub struct TargetVerdict {
-    /// Whose.
-    pub target: TargetId,
-    /// The new verdict.
-    pub verdict: Verdict,
-    /// The status before, when the status changed.
-    pub was: Option<Status>,
-}
-
-/// A target to be probed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wanted {
-    /// By which it is known across reloads.
-    pub identity: Arc<str>,
-    /// How observations become a verdict.
-    pub rules: Rules,
-    /// What it is to this node's judgement of its own sight.
-    pub role: Role,
-}
-
-/// A target as people look at it.
-#[derive(Clone, Debug)]
-pub struct TargetView {
-    /// What is believed now.
-    pub verdict: Verdict,
-    /// Since when the status is what it is.
-    pub since: Moment,
-    /// Successes (while down) or failures (while up) in a row that count towards a flip.
-    pub streak: u32,
-    /// The last observation, and when it came.
-    pub last: Option<(Moment, Observation)>,
-    /// When the next probe starts; of a target being probed now, when the one after that does.
-    pub next: Moment,
-    /// Whether it seems dead, but is not believed to be, since this node may be blind.
-    pub suspect: bool,
-    /// How often it fell of late, and until when it therefore stays down.
-    pub flaps: (usize, Moment),
-    /// Failures among the last observations that the window looks at, and how many those are; none without a window.
-    pub loss: Option<(u32, u32)>,
-}
 
 /// All targets of the config in force.
 #[derive(Debug, Default)]
@@ -233,15 +176,26 @@ impl Schedule {
         self.first_unseen = unseen.map_or(self.targets.len(), |further| self.first_unseen + further);
     }
 
-    /// Believes `status` of a target that has not been observed yet: what a state file said. Its observations then count
+    /// Believes what was remembered of a target that has not been observed yet: what a state file said. Its observations then count
     /// by rise and fall. Unknown identities are ignored.
-    pub fn restore(&mut self, identity: &str, status: Status, now: Moment) {
+    pub fn restore(&mut self, identity: &str, memory: &Memory, now: Moment) {
         if let Some(&target) = self.by_identity.get(identity)
-            && self.targets[target].monitor.restore(status, now)
+            && self.targets[target].monitor.restore(memory, now)
         {
-            self.doubt.handle_status(&mut self.targets[target].eye, status);
+            self.doubt.handle_status(&mut self.targets[target].eye, memory.status);
             self.skip_seen();
         }
+    }
+
+    /// Believes `status` of a target whatever was seen of it: for looking at the past. None when nobody is known by this identity.
+    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) -> Option<TargetVerdict> {
+        let target = *self.by_identity.get(identity)?;
+        let Appointment { monitor, eye, .. } = &mut self.targets[target];
+        let was = monitor.verdict().status;
+        monitor.impose(status, now);
+        let verdict = monitor.verdict();
+        self.doubt.handle_status(eye, verdict.status);
+        Some(TargetVerdict { target, verdict, was: (was != verdict.status).then_some(was) })
     }
 
     //--- Probes
@@ -355,15 +309,17 @@ impl Schedule {
         change
     }
 
-    /// Lets an observation count, or not: silence only while this node trusts its eyes.
+    /// Lets an observation count, or not: silence, and failures of which others tell, only while this node trusts its eyes. What a program
+    /// or an agent cannot reach, or cannot be heard to say, tells no more of the target then than silence does.
     fn judge(&mut self, target: TargetId, probe: Probe, observation: Observation, now: Moment) -> Option<Change> {
         let observation = unless_late(observation, probe, now);
         let look = Look { begun: probe.begun, saw: observation.sight() };
         let ended = self.doubt.handle_look(&mut self.targets[target].eye, look, now);
         self.tell(ended);
         let is_silent = look.saw == Sight::Dark;
+        let is_hearsay = look.saw == Sight::Elsewhere && matches!(observation, Observation::Fail(_));
         self.targets[target].withheld = false;
-        if is_silent && !self.doubt.counts(look) {
+        if (is_silent || is_hearsay) && !self.doubt.counts(Look { begun: missed_since(&observation, look.begun), ..look }) {
             self.targets[target].monitor.withhold(observation, now);
             return None;
         }
@@ -462,14 +418,14 @@ impl Schedule {
         self.tell(change);
     }
 
-    /// Keeps a change of the doubt to be told. What was silent meanwhile, was silent to a node that could not see: it is forgiven.
+    /// Keeps a change of the doubt to be told. What was not seen meanwhile, was not seen by a node that could not see: it is forgiven.
     fn tell(&mut self, change: Option<DoubtChange>) {
         let Some(change) = change else { return };
         self.changes.push(change);
         for target in self.targets.iter().map(|(target, _)| target).collect::<Vec<_>>() {
             let appointment = &mut self.targets[target];
-            let is_silent = appointment.eye.silent_since().is_some();
-            if let Some(Change { verdict, was }) = is_silent.then(|| appointment.monitor.forgive()).flatten() {
+            let was_blind = !appointment.eye.sees();
+            if let Some(Change { verdict, was }) = was_blind.then(|| appointment.monitor.forgive()).flatten() {
                 self.forgiven.push(TargetVerdict { target, verdict, was });
             }
         }
@@ -519,11 +475,17 @@ impl Schedule {
         self.targets.iter().map(|(target, appointment)| TargetVerdict { target, verdict: appointment.monitor.verdict(), was: None })
     }
 
+    /// All that was learned of a target, for a later life of the program.
+    pub fn memory(&self, target: TargetId) -> Memory {
+        self.targets[target].monitor.memory()
+    }
+
     /// One target, for people.
     pub fn view(&self, target: TargetId) -> TargetView {
         let appointment = &self.targets[target];
         let Appointment { monitor, eye, withheld, .. } = appointment;
-        let is_silent = eye.silent_since().is_some() && monitor.verdict().status != Status::Down;
+        let has_failed = matches!(monitor.last(), Some((_, Observation::Fail(_))));
+        let is_silent = (eye.silent_since().is_some() || (has_failed && !eye.sees())) && monitor.verdict().status != Status::Down;
         TargetView {
             verdict: monitor.verdict(),
             since: monitor.since(),
@@ -542,6 +504,12 @@ impl Appointment {
     fn next(&self) -> Moment {
         self.hurried.map_or(self.due, |hurried| hurried.min(self.due))
     }
+}
+
+/// Since when there must have been something that was not seen, when the probe that missed it began at `begun`: an agent is missed
+/// for as long as its reports last.
+fn missed_since(observation: &Observation, begun: Moment) -> Moment {
+    if let Observation::Fail(FailReason::Silent(span)) = observation { begun.before(*span) } else { begun }
 }
 
 /// A probe that was said to have timed out long after its deadline was held up by this node, which may have slept through
@@ -616,6 +584,7 @@ const INTERVAL_NANOS_MAX: u64 = u64::MAX / 4;
 #[cfg(test)]
 mod tests {
     use super::super::FailReason;
+    use super::super::Verdict;
     use super::*;
     use crate::ids::Id;
 
@@ -857,9 +826,9 @@ mod tests {
     #[test]
     fn a_restored_status_counts_for_the_first_round_and_gives_way_to_fall_failures() {
         let mut schedule = schedule(1);
-        schedule.restore("nobody", Status::Up, Moment::START);
+        schedule.restore("nobody", &Memory::of(Status::Up, Moment::START), Moment::START);
         assert!(!schedule.first_round_is_done());
-        schedule.restore(&named(1)[0].identity, Status::Up, Moment::START);
+        schedule.restore(&named(1)[0].identity, &Memory::of(Status::Up, Moment::START), Moment::START);
         assert!(schedule.first_round_is_done());
         let first = order(&mut schedule, Moment::START);
         let told = schedule.handle_observation(first.token, FAIL, at(1)).expect("the streak grew");

@@ -66,6 +66,24 @@ impl Window {
         }
     }
 
+    /// What the observations that are looked at were, the oldest first: whether each failed.
+    pub fn outcomes(&self) -> impl Iterator<Item = bool> + use<> {
+        let Window { failed, len, .. } = *self;
+        (0..len).rev().map(move |bit| failed >> bit & 1 == 1)
+    }
+
+    /// How many failures in a row the newest observations are, those struck out included.
+    pub const fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// The window in which these were the outcomes; of more than fit, the newest.
+    pub fn recalled(outcomes: impl Iterator<Item = bool>, run: u32) -> Window {
+        let mut window = Window { run, ..Window::default() };
+        outcomes.for_each(|failed| window.push(WindowRule::OF_MAX, u128::from(failed)));
+        window
+    }
+
     fn push(&mut self, of: u32, bit: u128) {
         self.len = (self.len + 1).min(of);
         self.failed = (self.failed << 1 | bit) & mask(self.len);
@@ -79,6 +97,11 @@ impl Window {
     /// Observations that are looked at.
     pub const fn len(&self) -> u32 {
         self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// How many more failures break the rule: at least 1, since only an observation changes a verdict.
@@ -183,6 +206,14 @@ mod tests {
         assert_eq!((window.failures(), window.len()), (1, 2));
         window.forgive();
         assert_eq!(window.failures(), 1);
+    }
+
+    #[test]
+    fn a_window_is_recalled_from_its_outcomes() {
+        for letters in ["", "F", "PFPFPP", "PFF", "PFFF"] {
+            let window = after(RULE, letters);
+            assert_eq!(Window::recalled(window.outcomes(), window.run()), window, "{letters}");
+        }
     }
 
     #[test]

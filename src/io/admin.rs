@@ -7,7 +7,8 @@
 //! | `GET /livez` | 200 while the control task moves, else 503 and why |
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
-//! | `GET /v1/explain?name=&type=&client=&subnet=&seed=` | why a client gets what it gets, as plain text |
+//! | `GET /v1/explain?name=&type=&client=&subnet=&seed=&at_unix_ms=` | why a client gets, or got, what it gets, as plain text |
+//! | `GET /v1/history?selector=&since_unix_ms=&until_unix_ms=` | what happened, [`super::journal::HistoryPage`] as JSON |
 //! | `GET /v1/overrides` | all overrides as JSON |
 //! | `POST /v1/overrides?selector=&state=&reason=&owner=&for=&break_glass=` | sets one; `OrderReport` as JSON: 200 obeyed, 409 refused |
 //! | `DELETE /v1/overrides?selector=` | ends one; likewise |
@@ -23,11 +24,14 @@
 use super::clock::Clock;
 use super::control::{self, Control};
 use super::counters::CounterBoard;
+use super::journal::{Filter, History, Journal};
 use super::metrics::{self, Scrape};
 use super::pulse::Pulse;
 use super::reload::ReloadResult;
+use super::replay::{Lens, Replayed, replay};
 use super::report::{BODY_MAX, Inbox, Report};
 use super::status::StatusView;
+use super::watch::Fingerprint;
 use crate::explain::Case;
 use crate::judge::{NotASelector, Order, Selector, Wish};
 use crate::snapshot::AdminAddr;
@@ -56,6 +60,10 @@ pub struct Admin {
     pub counters: Arc<CounterBoard>,
     /// The one clock.
     pub clock: Clock,
+    /// What happened, where that is kept.
+    pub journal: Option<Journal>,
+    /// Which files the config in force consists of.
+    pub read: Fingerprint,
 }
 
 /// A bound socket that nobody serves yet.
@@ -148,6 +156,7 @@ fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
+        .route("/v1/history", get(history))
         .route("/v1/overrides", get(overrides).post(set_override).delete(clear_override))
         .route("/v1/release", post(release))
         .route("/v1/report", post(report))
@@ -195,6 +204,7 @@ async fn hint() -> &'static str {
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
      GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX  why that client gets what it gets (people: steersman explain)\n\
+     GET  /v1/history?selector=S&since_unix_ms=M&until_unix_ms=M  what happened, as JSON (people: steersman history)\n\
      GET  /v1/overrides        what operators put in the place of verdicts (people: steersman override list)\n\
      POST /v1/overrides?selector=S&state=up|down|drain&owner=O&reason=R&for=2h  (people: steersman override set)\n\
      DELETE /v1/overrides?selector=S, POST /v1/release?selector=S  (people: steersman override clear, release)\n\
@@ -233,7 +243,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         totals: admin.counters.totals(),
         heartbeat_age: admin.pulse.age(),
         ready: admin.pulse.ready().is_ok(),
-        started_unix_s: admin.clock.unix_s(crate::clock::Moment::START),
+        started_unix_s: admin.clock.unix_s(admin.clock.started()),
     };
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
 }
@@ -245,8 +255,9 @@ struct ExplainQuery {
     name: String,
     #[serde(default = "address", rename = "type")]
     qtype: String,
-    client: String,
+    client: Option<String>,
     subnet: Option<String>,
+    at_unix_ms: Option<u64>,
     #[serde(default)]
     seed: u64,
 }
@@ -256,14 +267,67 @@ fn address() -> String {
 }
 
 async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) -> Response {
-    match Case::parse(&query.name, &query.qtype, &query.client, query.subnet.as_deref(), query.seed) {
-        Ok(case) => {
-            let live = admin.control.live().load_full();
-            crate::explain::explain(&live, &case).render(&live, &case).into_response()
-        }
-        Err(why) => problem(StatusCode::BAD_REQUEST, &why),
+    let client = query.client.as_deref().unwrap_or(crate::explain::SOME_CLIENT);
+    let case = match Case::parse(&query.name, &query.qtype, client, query.subnet.as_deref(), query.seed) {
+        Ok(case) => case,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    let Some(at_unix_ms) = query.at_unix_ms else {
+        let live = admin.control.live().load_full();
+        return crate::explain::explain(&live, &case).render(&live, &case).into_response();
+    };
+    match explain_past(&admin, case, at_unix_ms).await {
+        Ok(story) => story.into_response(),
+        Err(why) => problem(StatusCode::CONFLICT, &why),
     }
 }
+
+/// What is said where there is no journal.
+const NO_JOURNAL: &str = "this server keeps no journal: its config has no `state_dir`";
+
+async fn explain_past(admin: &Admin, case: Case, at_unix_ms: u64) -> Result<String, String> {
+    let directory = admin.journal.as_ref().ok_or(NO_JOURNAL)?.directory().to_owned();
+    let generation = admin.control.status().await.map(|status| status.generation);
+    let snapshot = Arc::clone(&admin.control.live().load().snapshot);
+    let lens = Lens { snapshot, generation, fingerprint: admin.read.manifest().fingerprint() };
+    let work = tokio::task::spawn_blocking(move || {
+        let Replayed { live, head } = replay(&directory, &lens, at_unix_ms)?;
+        Ok(head + &crate::explain::explain(&live, &case).render(&live, &case))
+    });
+    work.await.unwrap_or_else(|panic| Err(panic.to_string()))
+}
+
+//--- History
+
+/// Which part of the past is wanted, as the query string has it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    selector: Option<String>,
+    since_unix_ms: Option<u64>,
+    until_unix_ms: Option<u64>,
+}
+
+async fn history(State(admin): State<Admin>, Query(query): Query<HistoryQuery>) -> Response {
+    let Some(journal) = admin.journal else { return problem(StatusCode::CONFLICT, NO_JOURNAL) };
+    let HistoryQuery { selector, since_unix_ms, until_unix_ms } = query;
+    let about = match selector.map(|selector| selector.parse::<Selector>()).transpose() {
+        Ok(about) => about,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why.to_string()),
+    };
+    let filter = Filter { about, since_unix_ms, until_unix_ms, checkpoints: false };
+    let read = tokio::task::spawn_blocking(move || {
+        journal.finish(JOURNAL_PATIENCE);
+        History::read(journal.directory(), &filter).page()
+    });
+    match read.await {
+        Ok(page) => Json(page).into_response(),
+        Err(panic) => problem(StatusCode::INTERNAL_SERVER_ERROR, &panic.to_string()),
+    }
+}
+
+/// What happened just now should be shown; a disk that hangs should not keep the rest from being.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
 
 //--- Overrides
 

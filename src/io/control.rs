@@ -4,8 +4,9 @@
 //! [`Live`] view, at most one a millisecond. A reload is compiled beside the task and adopted in between two events, so that
 //! no verdict that flips meanwhile is lost. If the task ended, verdicts would freeze: whoever started it must end the program then.
 
-use super::clock::Clock;
-use super::exposure::{Death, Exposure, LOOK_EVERY};
+use super::chronicle::Chronicle;
+use super::clock::{Clock, wall};
+use super::exposure::{Death, Exposure, LOOK_EVERY, Lingering};
 use super::handed_out::AnswerBoard;
 use super::memory;
 use super::order::{OrderReport, OverrideStatus};
@@ -13,7 +14,7 @@ use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
-use super::status::{Circumstances, StatusView};
+use super::status::{Circumstances, JournalStatus, StatusView};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::beliefs::{Change, MemberChange, OverrideChange};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub reconcile: Reconcile,
     /// Where verdicts survive a restart.
     pub state: Option<StateFile>,
+    /// Writes the journal.
+    pub chronicle: Option<Chronicle>,
     /// Hears of changes.
     pub announce: Announce,
 }
@@ -107,22 +110,27 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(2);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// Verdicts are written at most this often.
+/// What was learned is written at most this often, and so soon after a verdict has changed, or who takes part.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
 const LAST_SAVE: Duration = Duration::from_secs(3);
-/// Verdicts are written at least this often, so that the file's age is that of the belief.
+/// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
+/// every probe, are never older in it.
 const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
-    pub fn start(setup: Setup) -> (Control, JoinHandle<()>) {
+    pub fn start(mut setup: Setup) -> (Control, JoinHandle<()>) {
         let (inbox, events) = mpsc::channel(INBOX);
         let (first_round_done, first_round) = watch::channel(false);
         let live = Arc::new(ArcSwap::from_pointee(setup.beliefs.live()));
         let now = setup.clock.now();
+        if let Some(chronicle) = &mut setup.chronicle {
+            chronicle.begin(&setup.beliefs, &setup.clock);
+        }
         let task = Task {
             live: Arc::clone(&live),
+            replaced: Vec::new(),
             inbox: inbox.clone(),
             first_round_done,
             generation: 1,
@@ -138,6 +146,7 @@ impl Control {
                 at: now,
                 busy: false,
                 complained: false,
+                failures: 0,
                 owed: [Vec::new(), Vec::new()],
             },
             setup,
@@ -210,6 +219,8 @@ fn death<'a>(change: &Change, before: &'a Live, published: Moment) -> Option<Dea
 struct Task {
     setup: Setup,
     live: Arc<ArcSwap<Live>>,
+    /// What was published before and a worker may hold still. Freed here: a worker should answer.
+    replaced: Vec<Arc<Live>>,
     /// For those who work beside the task.
     inbox: mpsc::Sender<Event>,
     first_round_done: watch::Sender<bool>,
@@ -234,6 +245,7 @@ impl Task {
             self.order_probes();
             self.publish_when_due();
             self.look_at_answers();
+            self.replaced.retain(memory::is_held_by_others);
             self.save_when_due();
             tokio::time::sleep_until(woken + TURN_AT_MOST_EVERY).await;
             let wake = tokio::time::Instant::from_std(self.setup.clock.instant(self.next_wake()));
@@ -284,8 +296,11 @@ impl Task {
     /// Shows and saves what is believed at last. Whoever still waits for an answer hears that there is none.
     async fn end(mut self, events: mpsc::Receiver<Event>) {
         self.publish();
-        let saved = self.setup.beliefs.saved(self.setup.clock.now());
-        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, events)).await.is_err() {
+        if let Some(chronicle) = self.setup.chronicle.take() {
+            let _ = tokio::task::spawn_blocking(move || chronicle.end(LAST_SAVE)).await;
+        }
+        let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
+        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
     }
@@ -322,14 +337,27 @@ impl Task {
 
     /// Says that the task is alive, and whether what it believes can be trusted.
     fn reflect(&mut self) {
-        let changes = self.setup.beliefs.reflect(self.setup.clock.now());
+        let now = self.setup.clock.now();
+        self.setup.beliefs.handle_wall_clock(wall(), now);
+        let changes = self.setup.beliefs.reflect(now);
         self.setup.pulse.beat(self.setup.beliefs.trouble());
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.look_after(&self.setup.beliefs, &self.setup.clock);
+        }
         if changes.is_empty() {
             return;
         }
         self.publish();
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
+        }
+    }
+
+    /// Tells the log and the journal.
+    fn tell(&mut self, change: &Change) {
+        (self.setup.announce)(change);
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_change(change, &self.setup.beliefs);
         }
     }
 
@@ -348,9 +376,10 @@ impl Task {
         let changes = self.setup.beliefs.refresh(self.published);
         let before = self.live.swap(Arc::new(self.setup.beliefs.live()));
         self.account(&changes, &before);
+        self.replaced.push(before);
         // Workers first, words second.
         for change in &changes {
-            (self.setup.announce)(change);
+            self.tell(change);
         }
     }
 
@@ -366,6 +395,10 @@ impl Task {
             loaded: self.loaded,
             reloads,
             certificates: self.setup.prober.certificates(),
+            journal: self.setup.chronicle.as_ref().map(|chronicle| {
+                let journal = chronicle.journal();
+                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
+            }),
         };
         StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
     }
@@ -394,8 +427,10 @@ impl Task {
 
     fn handle_attempt(&mut self, attempt: Attempt) {
         let (result, message, findings) = match attempt {
-            Attempt::Ready(snapshot, findings) => {
-                self.adopt(snapshot);
+            Attempt::Ready(snapshot, mut findings) => {
+                for warning in self.adopt(snapshot) {
+                    findings.warn(&warning);
+                }
                 (ReloadResult::Applied, format!("generation {} is in force", self.generation), findings)
             }
             Attempt::Refused(why, findings) => (ReloadResult::Refused, why, findings),
@@ -414,18 +449,27 @@ impl Task {
         }
     }
 
-    fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+    /// Puts a snapshot in force. Returns what somebody should know of it: protections bind no config.
+    fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Vec<String> {
         // What flipped up to now is told in the words of the old config, then carried over by identity.
         self.publish();
-        let (now, old) = (self.setup.clock.now(), self.live.load_full());
+        let now = self.setup.clock.now();
+        let short_before = self.setup.beliefs.shortfalls(now);
         self.setup.beliefs.adopt(snapshot, now);
+        let short = self.setup.beliefs.shortfalls(now).into_iter();
+        let short = short.filter(|(rule, breach, _)| !short_before.iter().any(|(known, how, _)| (known, how) == (rule, breach)));
         self.generation += 1;
         self.loaded = now;
+        if let Some(chronicle) = &mut self.setup.chronicle {
+            chronicle.handle_config(&self.setup.beliefs, self.generation);
+        }
         self.publish();
         self.exposure.adopt();
-        tokio::spawn(memory::outlast(old));
+        tokio::spawn(memory::outlast(std::mem::take(&mut self.replaced)));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());
         self.setup.prober.retain(&snapshot.targets.rows().iter().map(|target| (Arc::clone(&target.identity), target)).collect());
+        let words = |(rule, breach, left)| format!("the new config breaks the protection `{rule}` ({breach}); left: {left}");
+        short.map(words).collect()
     }
 
     //--- What was handed out
@@ -437,16 +481,20 @@ impl Task {
         }
     }
 
-    /// Takes account of the deaths among `changes`, which were just published; `before` is what was answered until then.
+    /// Takes account of the deaths among `changes`, which were just published, and of the dead that are answered all the same;
+    /// `before` is what was answered until then.
     fn account(&mut self, changes: &[Change], before: &Live) {
         let published = self.setup.clock.now();
         let mut deaths = changes.iter().filter_map(|change| death(change, before, published)).peekable();
-        if deaths.peek().is_some() {
+        let live = self.live.load();
+        let lingering: Vec<Lingering> = self.setup.beliefs.dead().map(|dead| Lingering::of(&live, dead)).collect();
+        if deaths.peek().is_some() || self.exposure.is_news(&lingering) {
             self.exposure.handle_look(self.setup.handed_out.of(&before.snapshot), published);
         }
         for death in deaths {
             self.exposure.handle_death(&death);
         }
+        self.exposure.handle_lingering(lingering);
     }
 
     //--- Operators
@@ -471,7 +519,7 @@ impl Task {
         let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
         let message = change.to_string();
         self.publish();
-        (self.setup.announce)(&Change::Override(change));
+        self.tell(&Change::Override(change));
         self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
     }
 
@@ -482,12 +530,12 @@ impl Task {
         if !self.keeper.is_due(now) {
             return;
         }
-        let saved = self.setup.beliefs.saved(now);
+        let saved = self.setup.beliefs.saved();
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let work = tokio::task::spawn_blocking(move || file.save(&saved));
+            let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
             let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
             let _ = inbox.send(Event::Saved(result)).await;
         });
@@ -504,6 +552,8 @@ struct Keeper {
     busy: bool,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Saves that failed.
+    failures: u64,
     /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
     owed: [Vec<Owed>; 2],
 }
@@ -540,7 +590,7 @@ impl Keeper {
     fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
         self.at = now;
         let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
-        if self.written.as_ref().is_some_and(|(at, written)| written == saved && now.since(*at) < at_least_every) {
+        if self.written.as_ref().is_some_and(|(at, written)| written.is_much_like(saved) && now.since(*at) < at_least_every) {
             Keeper::pay(std::mem::take(&mut self.owed[0]), None);
             return None;
         }
@@ -557,20 +607,21 @@ impl Keeper {
             Ok(()) => self.complained = false,
             Err(error) => {
                 self.written = None;
+                self.failures += 1;
                 self.complain(&error);
             }
         }
     }
 
     /// Saves after any save under way: two at once would write into one draft.
-    async fn save_last(&mut self, saved: Saved, mut events: mpsc::Receiver<Event>) {
+    async fn save_last(&mut self, saved: Saved, now: Moment, mut events: mpsc::Receiver<Event>) {
         let Some(file) = self.file.clone() else { return };
         while self.busy {
             if let Some(Event::Saved(result)) = events.recv().await {
                 self.handle_result(result);
             }
         }
-        let work = tokio::task::spawn_blocking(move || file.save(&saved));
+        let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
         self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
     }
 
@@ -680,6 +731,7 @@ mod tests {
             loader: Some(Arc::new(loader)),
             reconcile: Arc::new(|_| Ok(())),
             state,
+            chronicle: None,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
         Stage { control, backend, loads, told }
@@ -715,6 +767,25 @@ mod tests {
         let report = reloading.await.expect("no panic");
         assert_eq!((report.result, report.generation), (ReloadResult::Applied, 2));
         assert_eq!(grade(&control), Grade::Empty, "the new config knows what the old one learned");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_view_that_was_replaced_is_freed_by_the_task_after_the_last_worker_has_let_go_of_it() {
+        let Stage { control, backend, told, .. } = stage();
+        control.first_round().await;
+        let held = control.live().load_full();
+        drop(backend);
+        tokio::task::spawn_blocking(move || told.iter().nth(2)).await.expect("no panic").expect("the death is told of");
+        assert!(!Arc::ptr_eq(&held, &control.live().load_full()), "it was published before it was told");
+        assert!(memory::is_held_by_others(&held), "whoever lets go of it now has nothing to free");
+        let watch = Arc::downgrade(&held);
+        drop(held);
+        let freed = async {
+            while watch.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the task looks after it");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

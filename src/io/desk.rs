@@ -26,7 +26,7 @@ pub trait Engine: 'static {
     fn respond(&mut self, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
 
     /// Looks at a batch of queries, each with its place in the batch, so that their answers come sooner.
-    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone);
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])>);
 
     /// Answers a query as [`Engine::respond`] does; if a batch was anticipated, then this is the query of that place.
     fn respond_anticipated(&mut self, place: usize, client: &Client, query: &[u8], out: &mut [u8]) -> Disposition;
@@ -96,15 +96,24 @@ impl Engine for LiveEngine {
         self.note(disposition)
     }
 
-    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
-        for (place, source, query) in queries.clone() {
+    fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])>) {
+        let mut places = 0;
+        for (place, source, query) in queries {
             while place >= self.batch.len() {
                 self.batch.push(Asked::new());
             }
             anticipate(&self.live, source, query, &mut self.batch[place]);
+            places = place + 1;
         }
-        for (place, source, _) in queries {
-            anticipate_further(&self.live, source, &self.batch[place]);
+        let mut leads_further = places > 0;
+        while leads_further {
+            leads_further = false;
+            for asked in &mut self.batch[..places] {
+                leads_further |= anticipate_further(&self.live, asked);
+                if let Some(pool) = asked.pool() {
+                    self.sheet.anticipate(pool);
+                }
+            }
         }
     }
 
@@ -159,7 +168,7 @@ impl<E: Engine> Desk<E> {
 
     /// Looks at the queries of a batch before [`Desk::answer_anticipated`] answers them one by one. A query that panics here
     /// will do so again there, where it is dropped alone.
-    pub fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+    pub fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])>) {
         if watched(|| self.engine.anticipate(queries)).is_none() {
             self.engine.recover();
         }
@@ -300,7 +309,7 @@ pub(super) mod fake {
             Disposition::Send { len, outcome: Outcome::Static, truncated: false }
         }
 
-        fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])> + Clone) {
+        fn anticipate<'q>(&mut self, queries: impl Iterator<Item = (usize, IpAddr, &'q [u8])>) {
             for (_, _, query) in queries {
                 assert!(!query.starts_with(PANIC), "as asked");
             }

@@ -10,8 +10,11 @@
 //! of its share. Told the time; knows no worker and no probe.
 
 use super::handed_out::HandedOut;
+use crate::beliefs::AnsweredDead;
 use crate::clock::Moment;
 use crate::ids::{Id, PoolId};
+use crate::judge::Place;
+use crate::live::Live;
 use crate::policy::{Choose, FamilyView, Pool};
 use crate::prefix::Family;
 use std::collections::BTreeMap;
@@ -32,6 +35,29 @@ pub struct Exposure {
     detected_in: Duration,
     /// By the name of the pool.
     dead: BTreeMap<Arc<str>, DeadAnswers>,
+    /// Those who are dead and answered on.
+    lingering: Vec<Lingering>,
+}
+
+/// A member that is answered though it is dead, since an operator or a protection wants it so.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lingering {
+    pool: PoolId,
+    name: Arc<str>,
+    family: usize,
+    /// Its share of the pool's answers.
+    share: f64,
+    failing_since: Moment,
+}
+
+impl Lingering {
+    /// One address that `live` answers though it is dead.
+    pub fn of(live: &Live, dead: &AnsweredDead) -> Lingering {
+        let Place { pool, member, family } = dead.place;
+        let config = &live.snapshot.graph.pools[pool];
+        let share = share(config, live.pools[pool].family(family), member);
+        Lingering { pool, name: Arc::clone(&config.name), family: family.index(), share, failing_since: dead.failing_since }
+    }
 }
 
 /// What was handed out of a pool's members that were dead.
@@ -97,6 +123,7 @@ impl Exposure {
             detections,
             detected_in: Duration::ZERO,
             dead: BTreeMap::new(),
+            lingering: Vec::new(),
         }
     }
 
@@ -114,7 +141,12 @@ impl Exposure {
                 let answers = sum[family].answers.saturating_sub(seen[family].answers);
                 let ttl_s = sum[family].ttl_s.saturating_sub(seen[family].ttl_s);
                 if answers > 0 {
-                    self.histories.entry((PoolId::new(index), family)).or_default().push(Batch::of(answers, ttl_s, halfway), now);
+                    let (pool, batch) = (PoolId::new(index), Batch::of(answers, ttl_s, halfway));
+                    let lingering = self.lingering.iter().filter(|one| (one.pool, one.family) == (pool, family));
+                    for Lingering { name, share, failing_since, .. } in lingering {
+                        self.dead.entry(Arc::clone(name)).or_default().add(batch.outlives(*failing_since), *share);
+                    }
+                    self.histories.entry((pool, family)).or_default().push(batch, now);
                 }
             }
         }
@@ -134,11 +166,19 @@ impl Exposure {
         self.detections[bound.unwrap_or(DETECTION_BOUNDS_S.len())] += 1;
         self.detected_in = self.detected_in.saturating_add(took);
         let Some(history) = self.histories.get(&(death.pool, death.family.index())) else { return };
-        let (answers, exposure_s) = history.outlives(death.failing_since);
         let share = share(death.config, death.before, death.member);
-        let dead = self.dead.entry(Arc::clone(&death.config.name)).or_default();
-        dead.answers += answers * share;
-        dead.exposure_s += exposure_s * share;
+        self.dead.entry(Arc::clone(&death.config.name)).or_default().add(history.outlives(death.failing_since), share);
+    }
+
+    /// Takes those who are dead and answered from now on. To be called after the deaths of the same view, when
+    /// [`Exposure::is_news`] says so after a look, since what was handed out until now was handed out without them.
+    pub fn handle_lingering(&mut self, lingering: Vec<Lingering>) {
+        self.lingering = lingering;
+    }
+
+    /// Whether others are dead and answered than were.
+    pub fn is_news(&self, lingering: &[Lingering]) -> bool {
+        self.lingering != lingering
     }
 
     //--- Facts
@@ -159,6 +199,14 @@ impl Exposure {
     }
 }
 
+impl DeadAnswers {
+    /// Adds a member's share of so many answers, with so many seconds in all.
+    fn add(&mut self, (answers, exposure_s): (f64, f64), share: f64) {
+        self.answers += answers * share;
+        self.exposure_s += exposure_s * share;
+    }
+}
+
 impl Batch {
     #[allow(clippy::cast_precision_loss, reason = "nobody hands out 2^52 answers between two looks")]
     fn of(answers: u64, ttl_s: u64, at: Moment) -> Batch {
@@ -168,6 +216,12 @@ impl Batch {
     /// How long its answers may be held after `moment`, in seconds.
     fn left_after(&self, moment: Moment) -> f64 {
         (self.at.since(moment).as_secs_f64() + self.ttl_s - moment.since(self.at).as_secs_f64()).max(0.0)
+    }
+
+    /// The answers that could be held after `moment`, and for how long in all, in seconds.
+    fn outlives(&self, moment: Moment) -> (f64, f64) {
+        let left = self.left_after(moment);
+        if left > 0.0 { (self.answers, self.answers * left) } else { (0.0, 0.0) }
     }
 
     /// Both as one: means of what each of its answers was.
@@ -196,8 +250,7 @@ impl History {
 
     /// The answers that could be held after `moment`, and for how long in all, in seconds.
     fn outlives(&self, moment: Moment) -> (f64, f64) {
-        let late = self.0.iter().map(|batch| (batch.answers, batch.left_after(moment))).filter(|(_, left)| *left > 0.0);
-        late.fold((0.0, 0.0), |(answers, sum), (count, left)| (answers + count, sum + count * left))
+        self.0.iter().map(|batch| batch.outlives(moment)).fold((0.0, 0.0), |(answers, sum), (count, left)| (answers + count, sum + left))
     }
 }
 
@@ -206,18 +259,15 @@ const FAILING_FOR_MAX: Duration = Duration::from_mins(5);
 
 /// The share of a pool's answers that name a member: 0 to 1.
 fn share(pool: &Pool, view: &FamilyView, member: usize) -> f64 {
-    let Some(usable) = view.usable.iter().find(|usable| usize::from(usable.member) == member) else { return 0.0 };
-    let count = f64::from(u32::try_from(view.usable.len()).unwrap_or(u32::MAX));
-    let picked = f64::from(pool.pick);
-    let one = match pool.choose {
-        Choose::RoundRobin | Choose::All => 1.0 / count,
-        Choose::Weighted => {
-            let sum: f64 = view.usable.iter().map(|usable| f64::from(usable.weight)).sum();
-            if sum > 0.0 { f64::from(usable.weight) / sum } else { 1.0 / count }
-        }
-    };
-    // A draw of several without replacement: exact where all weigh the same, or all are drawn.
-    if picked >= count { 1.0 } else { (one * picked).min(1.0) }
+    let Some(position) = view.usable.iter().position(|usable| usize::from(usable.member) == member) else { return 0.0 };
+    let picked = usize::from(pool.pick);
+    let chance = f64::from(view.usable.chance_ppm(pool.choose, picked, position)) / 1e6;
+    match pool.choose {
+        Choose::RoundRobin | Choose::All => chance,
+        // That of the first draw; without replacement it is exact where all weigh the same, or all are drawn.
+        Choose::Weighted if picked >= view.usable.len() => 1.0,
+        Choose::Weighted => (chance * f64::from(pool.pick)).min(1.0),
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +275,7 @@ mod tests {
     use super::*;
     use crate::health::Verdict;
     use crate::io::testing::snapshot_of;
-    use crate::live::Live;
+    use crate::policy::{Judgement, PoolView};
 
     fn at(millis: u64) -> Moment {
         Moment::START.after(Duration::from_millis(millis))
@@ -278,6 +328,37 @@ mod tests {
         let whole = die(&mut account(100, 5, 14_000), &live(&["a"]), 10_000, 14_000);
         let half = die(&mut account(100, 5, 14_000), &live(&["a", "b"]), 10_000, 14_000);
         assert!(close(half.exposure_s * 2.0, whole.exposure_s), "{half:?} of {whole:?}");
+    }
+
+    #[test]
+    fn who_is_dead_and_answered_on_is_accounted_for_until_it_is_answered_no_more() {
+        let live = live(&["a", "b"]);
+        let mut exposure = account(100, 5, 10_000);
+        let place = Place { pool: PoolId::new(0), member: 1, family: Family::V4 };
+        let lingering = vec![Lingering::of(&live, &AnsweredDead { place, failing_since: at(8_000) })];
+        assert!(exposure.is_news(&lingering));
+        exposure.handle_lingering(lingering);
+        for look in 41..=80 {
+            exposure.handle_look(sums(100 * look / 4, 100 * look / 4 * 5), at(look * 250));
+        }
+        // Ten seconds at 100 a second, half of them with b, from 2 s to 12 s after its death, each held for 5 s.
+        let dead = exposure.dead("web");
+        assert!(close(dead.answers, 500.0) && close(dead.exposure_s, 500.0 * 12.0), "{dead:?}");
+        exposure.handle_lingering(Vec::new());
+        exposure.handle_look(sums(10_000, 50_000), at(21_000));
+        assert_eq!(exposure.dead("web"), dead);
+    }
+
+    #[test]
+    fn a_member_that_is_coming_back_answers_for_what_it_was_given_so_far() {
+        let judged = |permille| Judgement { share_permille: permille, ..Judgement::from(Verdict::UNMONITORED) };
+        let mut live = live(&["a", "b"]);
+        let pool = PoolId::new(0);
+        let view = PoolView::prepare(&live.snapshot.graph.pools[pool], &[[judged(100); 2], [judged(1_000); 2]], None);
+        live.pools[pool] = Arc::new(view);
+        let whole = die(&mut account(100, 5, 14_000), &self::live(&["a"]), 10_000, 14_000);
+        let part = die(&mut account(100, 5, 14_000), &live, 10_000, 14_000);
+        assert!(close(part.exposure_s * 11.0, whole.exposure_s), "{part:?} of {whole:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! steersman.yaml names the other files by globs, relative to its own directory. What is missing or unreadable is a diagnostic
 //! at the glob or path that named it; reading goes on.
 
+use super::manifest::Manifest;
 use super::memory;
 use super::prober;
 use super::watch::Fingerprint;
@@ -12,7 +13,7 @@ use crate::config::server::{self, AdminListen, ServerSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
 use crate::snapshot::{AdminAddr, Snapshot};
 use glob::{MatchOptions, Pattern};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -31,21 +32,37 @@ pub fn load(path: &Path, diagnostics: &mut Diagnostics) -> Option<Inputs> {
 /// Reads and compiles the config at `path`, and notes what was read. There is a snapshot exactly when nothing is wrong.
 pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagnostics) {
     memory::return_large_blocks();
-    let mut reader = Reader::default();
+    let mut reader = Reader { manifest: Some(Manifest::new(path)), ..Reader::default() };
     let inputs = reader.inputs(path);
-    read.set(reader.hash.finish());
+    read.set(reader.hash.finish(), reader.manifest.take().unwrap_or_default());
     let mut diagnostics = reader.diagnostics;
     let Some(inputs) = inputs else { return (None, diagnostics) };
     let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
     if let Some(snapshot) = &snapshot {
         diagnostics.extend(unusable_files(snapshot));
-        for extent in snapshot.zones.extents() {
-            memory::enlarge_pages(&extent);
-        }
+        let (slots, entries) = snapshot.zones.tables();
+        memory::enlarge_pages(slots);
+        memory::enlarge_pages(entries);
     }
     memory::give_back();
     (snapshot.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// Compiles a config that is kept elsewhere: `contents` are its files by the paths under which `main` names them, and there are no others.
+///
+/// # Errors
+/// What is wrong with it, in lines.
+pub fn compile_kept(main: &Path, contents: BTreeMap<PathBuf, Vec<u8>>) -> Result<Snapshot, String> {
+    let mut reader = Reader { kept: Some(contents), ..Reader::default() };
+    let inputs = reader.inputs(main);
+    let mut diagnostics = reader.diagnostics;
+    let snapshot = inputs.and_then(|inputs| {
+        let (snapshot, found) = compile(inputs);
+        diagnostics.append(found);
+        snapshot
+    });
+    snapshot.filter(|_| !diagnostics.has_errors()).ok_or_else(|| diagnostics.lines().join("; "))
 }
 
 /// As [`load_and_compile`], and logs how long it took: for servers.
@@ -115,6 +132,11 @@ pub fn admin_addr(section: &ServerSection, path: &Path) -> Option<AdminAddr> {
     })
 }
 
+/// Where the config at `path` keeps state.
+pub fn state_dir(section: &ServerSection, path: &Path) -> Option<PathBuf> {
+    section.state_dir.as_ref().map(|directory| base(path).join(&directory.value))
+}
+
 /// The directory from which the paths of steersman.yaml count.
 fn base(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
@@ -125,6 +147,10 @@ fn base(path: &Path) -> &Path {
 struct Reader {
     diagnostics: Diagnostics,
     hash: DefaultHasher,
+    /// The files and what was in them, where somebody wants to know.
+    manifest: Option<Manifest>,
+    /// The files that there are, instead of those of the file system.
+    kept: Option<BTreeMap<PathBuf, Vec<u8>>>,
 }
 
 impl Reader {
@@ -143,7 +169,11 @@ impl Reader {
         };
         // Whoever renews a certificate wants it loaded; whether it is sound is seen when it is used.
         for file in certificate_files(&inputs.server, base) {
-            std::fs::read(file).unwrap_or_default().hash(&mut self.hash);
+            let contents = self.read(&file).unwrap_or_default();
+            contents.hash(&mut self.hash);
+            if let Some(manifest) = &mut self.manifest {
+                manifest.note(&file, &contents);
+            }
         }
         Some(inputs)
     }
@@ -166,7 +196,7 @@ impl Reader {
         let mut seen = BTreeSet::new();
         let mut sources = Vec::new();
         for glob in globs {
-            let paths = match matches(glob, base) {
+            let paths = match self.matches(glob, base) {
                 Ok(paths) => paths,
                 Err(reason) => {
                     self.diagnostics.push(server::bad_glob(glob, &reason));
@@ -196,14 +226,23 @@ impl Reader {
 
     fn text(&mut self, path: &Path) -> Result<String, String> {
         let bytes = self.bytes(path)?;
-        String::from_utf8(bytes).map_err(|error| format!("not UTF-8 text (at byte {})", error.utf8_error().valid_up_to()))
+        let text = String::from_utf8(bytes).map_err(|error| format!("not UTF-8 text (at byte {})", error.utf8_error().valid_up_to()))?;
+        if let Some(manifest) = &mut self.manifest {
+            manifest.note_text(path, &text);
+        }
+        Ok(text)
     }
 
     fn database(&mut self, named: Option<&Spanned<String>>, base: &Path) -> Option<Vec<u8>> {
         let named = named?;
         let path = base.join(&named.value);
         match self.bytes(&path) {
-            Ok(bytes) => Some(bytes),
+            Ok(bytes) => {
+                if let Some(manifest) = &mut self.manifest {
+                    manifest.note(&path, &bytes);
+                }
+                Some(bytes)
+            }
             Err(reason) => {
                 self.diagnostics.push(server::unreadable_file(named, &path.display().to_string(), &reason));
                 None
@@ -212,9 +251,23 @@ impl Reader {
     }
 
     fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, String> {
-        let result = std::fs::read(path).map_err(|error| error.to_string());
+        let result = self.read(path);
         (path, &result).hash(&mut self.hash);
         result
+    }
+
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
+        match &mut self.kept {
+            Some(kept) => kept.remove(path).ok_or_else(|| "it is not kept".to_owned()),
+            None => std::fs::read(path).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// The files that a glob matches, in alphabetical order.
+    fn matches(&self, glob: &Spanned<String>, base: &Path) -> Result<Vec<PathBuf>, String> {
+        let Some(kept) = &self.kept else { return matches(glob, base) };
+        let pattern = Pattern::new(&pattern(glob, base)).map_err(|error| error.to_string())?;
+        Ok(kept.keys().filter(|path| pattern.matches_path_with(path, MATCHING)).cloned().collect())
     }
 }
 
@@ -236,11 +289,14 @@ const MATCHING: MatchOptions = MatchOptions { case_sensitive: true, require_lite
 
 /// The files that a glob matches, in alphabetical order.
 fn matches(glob: &Spanned<String>, base: &Path) -> Result<Vec<PathBuf>, String> {
-    // The directory is a path, not a pattern, whatever characters are in it.
-    let literal = Pattern::escape(&base.to_string_lossy());
-    let pattern = Path::new(&literal).join(&glob.value);
-    let found = glob::glob_with(&pattern.to_string_lossy(), MATCHING).map_err(|error| error.to_string())?;
+    let found = glob::glob_with(&pattern(glob, base), MATCHING).map_err(|error| error.to_string())?;
     Ok(found.filter_map(Result::ok).filter(|path| !path.is_dir()).collect())
+}
+
+/// A glob of steersman.yaml with the directory that it counts from. The directory is a path, not a pattern, whatever characters are in it.
+fn pattern(glob: &Spanned<String>, base: &Path) -> String {
+    let literal = Pattern::escape(&base.to_string_lossy());
+    Path::new(&literal).join(&glob.value).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::counters::Counter;
 use crate::ids::{Id, PoolId};
 use crate::policy::Pick;
+use crate::prefetch::prefetch;
 use crate::prefix::Family;
 use crate::snapshot::Snapshot;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,6 +92,11 @@ impl Sheet {
                 count.ttl_s.add(ttl_s.into());
             }
         }
+    }
+
+    /// Sends for where the answers of `pool` are counted.
+    pub fn anticipate(&self, pool: PoolId) {
+        prefetch(&self.counts, pool.index());
     }
 
     fn count_of(&self, pool: PoolId, family: Family) -> Option<&Count> {

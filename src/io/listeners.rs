@@ -525,6 +525,7 @@ mod tests {
             reports: Vec::new(),
             state_dir: None,
             state_max_age: Duration::ZERO,
+            journal_max_octets: 0,
             watch: false,
             workers,
             busy_wait: false,

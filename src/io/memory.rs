@@ -8,7 +8,6 @@
 //! remembers only some, so that nearly every look-up would begin with a search for the page. Knows no config.
 #![allow(unsafe_code, reason = "mallopt, malloc_trim and madvise have no safe form")]
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,21 +33,24 @@ pub fn give_back() {
     }
 }
 
-/// Moves what lies at these addresses to large pages, where there is enough of it and the system has some; it stays where it is
-/// otherwise. Returns for how many octets that was asked.
-pub fn enlarge_pages(extent: &Range<usize>) -> usize {
-    let whole = extent.start.next_multiple_of(LARGE_PAGE)..extent.end / LARGE_PAGE * LARGE_PAGE;
+/// Moves `items` to large pages, where there is enough of them and the system has some; they stay where they are otherwise. Returns
+/// for how many octets that was asked.
+pub fn enlarge_pages<T>(items: &[T]) -> usize {
+    let (start, octets) = (items.as_ptr().cast::<u8>(), size_of_val(items));
+    let before = start.align_offset(LARGE_PAGE).min(octets);
+    let whole = (octets - before) / LARGE_PAGE * LARGE_PAGE;
     #[cfg(target_os = "linux")]
-    if !whole.is_empty() {
-        // SAFETY: the contents of the pages stay what they are, whatever they are and whoever reads or writes them: to which physical
-        // memory an address leads is none of the program's business. The kernel checks the range; an error changes nothing.
+    if whole > 0 {
+        let start = start.wrapping_add(before).cast_mut().cast();
+        // SAFETY: all `whole` octets from `start` on lie in a live slice. The advice changes to which physical memory their addresses
+        // lead, and nothing that a program could see: neither the contents nor who may read them. An error changes nothing at all.
         unsafe {
-            libc::madvise(whole.start as *mut libc::c_void, whole.len(), libc::MADV_HUGEPAGE);
+            libc::madvise(start, whole, libc::MADV_HUGEPAGE);
             // Now, and not when the kernel comes round (Linux 6.1; before, it comes round).
-            libc::madvise(whole.start as *mut libc::c_void, whole.len(), libc::MADV_COLLAPSE);
+            libc::madvise(start, whole, libc::MADV_COLLAPSE);
         }
     }
-    whole.len()
+    whole
 }
 
 /// What x86 and most others call huge; where it is more, the kernel rounds.
@@ -56,9 +58,9 @@ const LARGE_PAGE: usize = 2 << 20;
 
 /// Lets go of what others are about to let go of too, after them: to free a large config takes milliseconds, in which a worker
 /// should answer.
-pub async fn outlast<T: Send + Sync + 'static>(old: Arc<T>) {
+pub async fn outlast<T: Send + Sync + 'static>(old: Vec<Arc<T>>) {
     for _ in 0..LOOKS {
-        if Arc::strong_count(&old) == 1 {
+        if !old.iter().any(is_held_by_others) {
             break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -69,6 +71,11 @@ pub async fn outlast<T: Send + Sync + 'static>(old: Arc<T>) {
     });
     // It only ends early with the whole program.
     let _ = freed.await;
+}
+
+/// Whether somebody else holds it.
+pub fn is_held_by_others<T>(old: &Arc<T>) -> bool {
+    Arc::strong_count(old) > 1
 }
 
 /// Workers look at what is published with every batch, and when nothing comes, once a second.
@@ -92,18 +99,16 @@ mod tests {
     #[test]
     fn what_lies_on_large_pages_is_what_it_was() {
         let octets: Vec<u8> = (0_u8..=255).cycle().take(3 * LARGE_PAGE).collect();
-        let range = octets.as_ptr_range();
-        let asked = enlarge_pages(&(range.start as usize..range.end as usize));
+        let asked = enlarge_pages(&octets);
         assert!((2 * LARGE_PAGE..=3 * LARGE_PAGE).contains(&asked), "{asked}");
         assert!(octets.iter().zip((0_u8..=255).cycle()).all(|(octet, written)| *octet == written));
-        let few = octets[..1000].as_ptr_range();
-        assert_eq!(enlarge_pages(&(few.start as usize..few.end as usize)), 0);
+        assert_eq!(enlarge_pages(&octets[..1000]), 0);
     }
 
     #[tokio::test]
     async fn what_others_hold_is_freed_after_them() {
         let old = Arc::new(());
-        let (watch, mut outlasting) = (Arc::downgrade(&old), Box::pin(outlast(Arc::clone(&old))));
+        let (watch, mut outlasting) = (Arc::downgrade(&old), Box::pin(outlast(vec![Arc::clone(&old)])));
         tokio::select! {
             () = &mut outlasting => panic!("somebody still holds it"),
             () = tokio::time::sleep(LOOK_EVERY * 3) => drop(old),

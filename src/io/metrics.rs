@@ -3,7 +3,7 @@
 #![allow(clippy::cast_precision_loss, reason = "a gauge is a float; beyond 2^53 nobody counts")]
 
 use super::counters::{DROP_REASONS, Totals, TransportTotals};
-use super::status::{AddressStatus, PoolStatus, StatusView, TargetStatus, TimesStatus};
+use super::status::{AddressStatus, MemberStatus, PoolStatus, StatusView, TargetStatus, TimesStatus};
 use crate::answer::{DropReason, Outcome, Transport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -218,6 +218,11 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let suspect = f64::from(u8::from(status.suspicion.is_some()));
     page.gauge("steersman_suspect", "1 while this node does not trust its own sight and holds its verdicts", vec![(vec![], suspect)])?;
     let stalled = f64::from(u8::from(!status.probes_come_in));
+    if let Some(journal) = status.journal {
+        page.counter("steersman_journal_entries", "Entries of the journal", vec![(vec![], journal.written)])?;
+        page.counter("steersman_journal_entries_lost", "Entries that the disk did not take", vec![(vec![], journal.lost)])?;
+        page.counter("steersman_state_save_failures", "Saves of the state that failed", vec![(vec![], journal.save_failures)])?;
+    }
     page.gauge("steersman_prober_stalled", "1 while no probe comes back", vec![(vec![], stalled)])?;
     let expiries = status.overrides.iter().map(|one| {
         let labels = vec![("selector", one.selector.clone()), ("state", one.state.clone()), ("owner", one.owner.clone())];
@@ -249,6 +254,8 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
     let lost = of_target(|target| target.loss.map(|(failures, _)| f64::from(failures)));
     page.gauge("steersman_target_failures_in_window", "Failures among the last probes that `window` looks at", lost)?;
     page.gauge("steersman_target_flaps", "Falls within the window of `damping`", of_target(|target| Some(target.flaps as f64)))?;
+    let canaries = of_target(|target| target.canary.then(|| f64::from(u8::from(target.verdict == "up"))));
+    page.gauge("steersman_canary_up", "1 while the verdict on the canary is up, 0 while down or unknown", canaries)?;
     encode_certificates(status, page)?;
     encode_members(status, page)?;
     let of_pool = |number: fn(&PoolStatus) -> f64| {
@@ -276,12 +283,17 @@ fn encode_certificates(status: &StatusView, page: &mut Page) -> fmt::Result {
 }
 
 fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
-    let up = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.verdict == "up"))));
+    // Nobody is to be woken up by a member that the config disables.
+    let up = each_enabled_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.verdict == "up"))));
     page.gauge("steersman_member_up", "1 while the verdict is up, 0 while down or unknown", up.collect())?;
     let suspect = each_address(status).map(|(labels, address)| (labels, f64::from(u8::from(address.suspect))));
     page.gauge("steersman_member_suspect", "1 while it seems dead and is not believed to be", suspect.collect())?;
     let flag = |is: fn(&AddressStatus) -> bool| each_address(status).map(|(labels, a)| (labels, f64::from(u8::from(is(a))))).collect();
-    page.gauge("steersman_member_protected", "1 while it seems dead and a protection keeps it", flag(|a| a.kept_by.is_some()))?;
+    page.gauge(
+        "steersman_member_protected",
+        "1 while a protection keeps it that seems dead or was taken out",
+        flag(|a| a.kept_by.is_some()),
+    )?;
     page.gauge("steersman_member_held_back", "1 while it is up and waits to be let back", flag(|a| a.held_back))?;
     let forced = each_address(status).filter_map(|(mut labels, address)| {
         labels.push(("state", address.forced.clone()?));
@@ -295,8 +307,19 @@ fn encode_members(status: &StatusView, page: &mut Page) -> fmt::Result {
 }
 
 fn each_address(status: &StatusView) -> impl Iterator<Item = (Vec<(&'static str, String)>, &AddressStatus)> {
-    status.pools.iter().flat_map(|pool| {
-        pool.members.iter().flat_map(move |member| {
+    addresses(status, |_| true)
+}
+
+fn each_enabled_address(status: &StatusView) -> impl Iterator<Item = (Vec<(&'static str, String)>, &AddressStatus)> {
+    addresses(status, |member| !member.disabled)
+}
+
+fn addresses(
+    status: &StatusView,
+    is_meant: fn(&MemberStatus) -> bool,
+) -> impl Iterator<Item = (Vec<(&'static str, String)>, &AddressStatus)> {
+    status.pools.iter().flat_map(move |pool| {
+        pool.members.iter().filter(move |member| is_meant(member)).flat_map(move |member| {
             member.addresses.iter().map(move |address| {
                 let labels = vec![("pool", pool.name.clone()), ("member", member.name.clone()), ("family", address.family.clone())];
                 (labels, address)
@@ -317,7 +340,7 @@ fn grade_number(pool: &PoolStatus) -> f64 {
 mod tests {
     use super::*;
     use crate::io::order::OverrideStatus;
-    use crate::io::status::{CertificateStatus, MemberStatus};
+    use crate::io::status::CertificateStatus;
     use std::collections::{BTreeMap, BTreeSet};
 
     fn scrape() -> Scrape {
@@ -334,6 +357,7 @@ mod tests {
             next_probe_in_s: 0.5,
             interval_s: 5.0,
             probes: BTreeMap::from([("pass".to_owned(), 2), ("timeout".to_owned(), 1)]),
+            canary: true,
             certificate: Some(CertificateStatus { expires_unix_s: 900_000, expires_in_s: 129_600, expires_soon: true }),
         };
         let address = AddressStatus {
@@ -366,6 +390,7 @@ mod tests {
             lateness: TimesStatus { by_bound: vec![(Some(0.001), 7), (None, 2)], sum_s: 3.5 },
             suspicion: Some(crate::io::status::SuspicionStatus { why: "blind".into(), since_unix_s: 7, for_s: 1.0 }),
             probes_come_in: false,
+            journal: Some(crate::io::status::JournalStatus { written: 7, lost: 2, save_failures: 1 }),
             overrides: vec![OverrideStatus {
                 selector: "pool:web".into(),
                 state: "drain".into(),
@@ -410,6 +435,9 @@ mod tests {
             r#"steersman_dead_answers_total{pool="web"} 2.5"#,
             r#"steersman_dead_ip_exposure_seconds_total{pool="web"} 7.25"#,
             "steersman_suspect 1.0",
+            "steersman_journal_entries_total 7",
+            "steersman_journal_entries_lost_total 2",
+            "steersman_state_save_failures_total 1",
             r#"steersman_override_expiry_time_seconds{selector="pool:web",state="drain",owner="alice"} 9.0"#,
             r#"steersman_member_forced{pool="web",member="fra-1",family="ipv4",state="drain"} 1.0"#,
             r#"steersman_member_protected{pool="web",member="fra-1",family="ipv4"} 1.0"#,
@@ -419,6 +447,7 @@ mod tests {
             r#"steersman_member_suspect{pool="web",member="fra-1",family="ipv4"} 1.0"#,
             r#"steersman_target_failures_in_window{target="tcp 192.0.2.1:80"} 1.0"#,
             r#"steersman_target_flaps{target="tcp 192.0.2.1:80"} 1.0"#,
+            r#"steersman_canary_up{target="tcp 192.0.2.1:80"} 1.0"#,
             "steersman_pools_prepared_total 6",
             r#"steersman_probes_total{target="tcp 192.0.2.1:80",result="timeout"} 1"#,
             r#"steersman_member_up{pool="web",member="fra-1",family="ipv4"} 1.0"#,
@@ -435,6 +464,14 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_member_that_the_config_disables_is_not_told_to_be_down() {
+        let mut scrape = scrape();
+        scrape.status.as_mut().expect("there").pools[0].members[0].disabled = true;
+        let text = render(scrape);
+        assert!(!text.contains("steersman_member_up{") && text.contains("steersman_member_share{"), "{text}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub trait PacketIo: Sized {
     fn receive(&mut self, patience: Patience) -> io::Result<usize>;
 
     /// The datagrams received: the place of each in the batch, its source, and its first [`QUERY_MAX`] octets.
-    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone;
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])>;
 
     /// Shows each datagram received to `answer`: its place, its source, its first [`QUERY_MAX`] octets, and room for
     /// [`ANSWER_MAX`] octets of answer. `Some(len)` queues the first `len` of them, `None` sends nothing.
@@ -162,7 +162,7 @@ impl PacketIo for OneByOne {
         }
     }
 
-    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> {
         self.received.iter().map(|(len, source)| (0, source.ip(), &self.query[..*len]))
     }
 

@@ -151,7 +151,7 @@ impl PacketIo for Batch {
         }
     }
 
-    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+    fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> {
         (0..self.received).filter_map(|index| {
             let slot = &self.slots[index];
             Some((index, slot.source.ip()?, &slot.query[..self.query_len(index)]))

@@ -88,6 +88,14 @@ impl Findings {
             warnings: diagnostics.count(Severity::Warning),
         }
     }
+
+    /// Adds a warning that is about no place in a file.
+    pub fn warn(&mut self, warning: &str) {
+        let line = format!("warning: {warning}");
+        let _ = writeln!(self.report, "{line}");
+        self.lines.push(line);
+        self.warnings += 1;
+    }
 }
 
 /// Loads a config and judges whether it may replace `current`.

@@ -1,25 +1,28 @@
 //! A server from start to end: sockets first, then a look at everything, then answers; and an orderly end.
 
 use super::admin::{self, Admin, Bound};
+use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
 use super::desk::Answering;
 use super::handed_out::AnswerBoard;
+use super::journal::Journal;
 use super::listeners::{Changes, Listeners, Listening};
 use super::open_files;
 use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
 use super::report::{self, Inbox};
-use super::state::{Forgotten, StateFile};
+use super::state::{Remembered, StateFile};
 use super::watch::{self, Fingerprint};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::clock::Moment;
+use crate::human::span;
 use crate::snapshot::{Settings, Snapshot};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -77,11 +80,18 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
-    let (state, saved) = remember(&settings);
-    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), clock.now());
+    let now = clock.now();
+    let (state, saved) = remember(&settings, now);
+    let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), now);
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
     let prober = Arc::new(Prober::new());
+    let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
+    let journal = journal(state.as_ref(), &settings);
+    if journal.is_none() {
+        // Nobody keeps them.
+        read.drop_texts();
+    }
     let (control, mut task) = Control::start(Setup {
         beliefs,
         clock,
@@ -91,6 +101,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         handed_out: Arc::clone(&handed_out),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
+        chronicle: journal.clone().map(|journal| Chronicle::new(journal, read.clone())),
         state,
         announce: plan.announce,
     });
@@ -99,7 +110,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         tokio::spawn(report::serve(listener, inbox.clone()));
     }
     if let Some(bound) = admin {
-        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock };
+        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock, journal, read };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");
@@ -196,7 +207,7 @@ fn log_changes(changes: &Changes) {
 //--- State
 
 /// Where verdicts survive a restart, and those that did.
-fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
+fn remember(settings: &Settings, now: Moment) -> (Option<StateFile>, Saved) {
     let Some(directory) = &settings.state_dir else { return (None, Saved::default()) };
     let file = match StateFile::open(directory) {
         Ok(file) => file,
@@ -205,23 +216,28 @@ fn remember(settings: &Settings) -> (Option<StateFile>, Saved) {
             return (None, Saved::default());
         }
     };
-    let saved = match file.load(settings.state_max_age) {
-        Ok(saved) => {
-            tracing::info!("{} verdicts restored from {}", saved.targets.len(), file.path().display());
-            saved
-        }
-        Err(Forgotten::Missing) => Saved::default(),
-        Err(why @ Forgotten::TooOld(..)) => {
-            tracing::warn!("starting without the verdicts of {}: {why}", file.path().display());
-            let Forgotten::TooOld(_, saved) = why else { return (Some(file), Saved::default()) };
-            saved
-        }
-        Err(why) => {
-            tracing::warn!("starting without {}: {why}", file.path().display());
-            Saved::default()
-        }
-    };
+    let recall = file.load(settings.state_max_age, now);
+    for (path, why) in &recall.useless {
+        tracing::warn!("starting without {}: {why}", path.display());
+    }
+    let saved = recall.found.map(|(path, remembered)| told(&path, remembered)).unwrap_or_default();
     (Some(file), saved)
+}
+
+/// The journal, where there is a place for it.
+fn journal(state: Option<&StateFile>, settings: &Settings) -> Option<Journal> {
+    let opened = Journal::open(state?.directory(), settings.journal_max_octets);
+    opened.inspect_err(|error| tracing::warn!("there will be no journal: {error}")).ok()
+}
+
+/// Says what is remembered.
+fn told(path: &Path, remembered: Remembered) -> Saved {
+    if let Some(age) = remembered.too_old {
+        tracing::warn!("starting without the verdicts of {}: it is {} old, more than state_max_age", path.display(), span(age));
+    } else {
+        tracing::info!("{} verdicts restored from {}", remembered.saved.targets.len(), path.display());
+    }
+    remembered.saved
 }
 
 fn remove_socket(settings: &Settings) {

@@ -54,6 +54,9 @@ pub struct StatusView {
     pub pools_prepared: u64,
     /// Reloads since the start, by result: `applied`, `refused`, `failed`.
     pub reloads: BTreeMap<String, u64>,
+    /// What is written below `state_dir`; none without one.
+    #[serde(default)]
+    pub journal: Option<JournalStatus>,
     /// What operators put in the place of verdicts, in the order in which they did.
     #[serde(default)]
     pub overrides: Vec<OverrideStatus>,
@@ -72,6 +75,17 @@ pub struct TimesStatus {
     pub by_bound: Vec<(Option<f64>, u64)>,
     /// The sum of all of them, in seconds.
     pub sum_s: f64,
+}
+
+/// How writing below `state_dir` goes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Entries of the journal since the start.
+    pub written: u64,
+    /// Entries that the disk did not take.
+    pub lost: u64,
+    /// Saves of the state that failed.
+    pub save_failures: u64,
 }
 
 /// A doubt that lasts.
@@ -143,7 +157,7 @@ pub struct AddressStatus {
     /// What an operator put in the place of the verdict: `up`, `down` or `drain`.
     #[serde(default)]
     pub forced: Option<String>,
-    /// The protection that keeps it though it seems dead.
+    /// The protection that keeps it, though it seems dead or an operator took it out.
     #[serde(default)]
     pub kept_by: Option<String>,
     /// Whether it is up, and waits to be let back.
@@ -199,6 +213,9 @@ pub struct TargetStatus {
     pub interval_s: f64,
     /// Probes by result: `pass`, or a short word for what was wrong.
     pub probes: BTreeMap<String, u64>,
+    /// Whether it is there to tell this node that it sees.
+    #[serde(default)]
+    pub canary: bool,
     /// What it presented, where it speaks TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
@@ -230,6 +247,8 @@ pub struct Circumstances {
     pub reloads: BTreeMap<String, u64>,
     /// What probes saw of certificates, by the identity of the target.
     pub certificates: HashMap<Arc<str>, Seen>,
+    /// How writing below `state_dir` goes.
+    pub journal: Option<JournalStatus>,
 }
 
 impl StatusView {
@@ -242,7 +261,7 @@ impl StatusView {
             state: around.state.to_owned(),
             generation: around.generation,
             since_unix_s: around.clock.unix_s(around.loaded),
-            started_unix_s: around.clock.unix_s(Moment::START),
+            started_unix_s: around.clock.unix_s(around.clock.started()),
             age_s: seconds(now.since(around.loaded)),
             verdict_changes: beliefs.flips(),
             detections: detections(exposure),
@@ -251,6 +270,7 @@ impl StatusView {
             probes_come_in: beliefs.probes_come_in(),
             pools_prepared: beliefs.prepared(),
             reloads: around.reloads.clone(),
+            journal: around.journal,
             overrides: beliefs.overrides().iter().map(OverrideStatus::from).collect(),
             zones: super::reload::zone_names(snapshot),
             pools: snapshot.graph.pools.iter().map(|(id, pool)| look.pool(id, pool)).collect(),
@@ -315,7 +335,7 @@ impl Look<'_> {
         let notes = self.beliefs.notes(Place { pool, member: index, family }, self.now);
         let checks = &member.checks[family.index()];
         let views: Vec<_> = checks.iter().map(|&target| self.beliefs.target(target)).collect();
-        // When several checks must pass, the one that speaks for the verdict is the one to show.
+        // Of several checks, one that speaks for the verdict is the one to show.
         let telling = views.iter().find(|view| view.verdict.status == belief.status).or(views.first());
         let latencies: Vec<_> = views.iter().filter_map(|view| view.verdict.latency).collect();
         AddressStatus {
@@ -324,7 +344,9 @@ impl Look<'_> {
             verdict: belief.status.to_string(),
             suspect: views.iter().any(|view| view.suspect),
             forced: notes.iter().find_map(|note| if let Note::Forced(one) = note { Some(one.force.word().to_owned()) } else { None }),
-            kept_by: notes.iter().find_map(|note| if let Note::Kept(rule) = note { Some(rule.to_string()) } else { None }),
+            kept_by: notes
+                .iter()
+                .find_map(|note| if let Note::Kept(rule) | Note::KeptAgainst(rule) = note { Some(rule.to_string()) } else { None }),
             held_back: notes.iter().any(|note| matches!(note, Note::HeldBack(_))),
             share: notes.iter().map(share).fold(1.0, f64::min),
             notes: notes.iter().map(|note| note_words(note, self.beliefs.unix_s(self.now))).collect(),
@@ -368,6 +390,7 @@ impl Look<'_> {
             next_probe_in_s: seconds(view.next.since(self.now)),
             interval_s: seconds(target.rules.interval),
             probes: tally.map(|tally| tally.results.iter().map(|(&result, &n)| (result.to_owned(), n)).collect()).unwrap_or_default(),
+            canary: self.beliefs.snapshot().canaries.contains(&id),
             certificate: self.certificates.get(&target.identity).map(|seen| self.certificate(seen)),
         }
     }
@@ -384,7 +407,7 @@ fn share(note: &Note) -> f64 {
     match note {
         Note::Returning(permille) => f64::from(*permille) / 1e3,
         Note::Slow => f64::from(SHARE_MIN_PERMILLE) / 1e3,
-        Note::Forced(_) | Note::Kept(_) | Note::HeldBack(_) => 1.0,
+        Note::Forced(_) | Note::Kept(_) | Note::KeptAgainst(_) | Note::HeldBack(_) => 1.0,
     }
 }
 

@@ -91,6 +91,7 @@ pub fn settings() -> Settings {
         reports: Vec::new(),
         state_dir: None,
         state_max_age: Duration::from_mins(10),
+        journal_max_octets: 64 << 20,
         watch: false,
         workers: 1,
         busy_wait: false,

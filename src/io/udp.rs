@@ -128,7 +128,7 @@ mod tests {
             self.receives += 1;
             if self.receives == 1 { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(1) }
         }
-        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> {
             std::iter::once((0, [127, 0, 0, 1].into(), QUERY))
         }
         fn answer_each(&mut self, mut answer: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {
@@ -178,7 +178,7 @@ mod tests {
             }
             Ok(1)
         }
-        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> + Clone {
+        fn queries(&self) -> impl Iterator<Item = (usize, IpAddr, &[u8])> {
             std::iter::empty()
         }
         fn answer_each(&mut self, _: impl FnMut(usize, IpAddr, &[u8], &mut [u8]) -> Option<usize>) {}

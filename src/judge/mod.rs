@@ -5,19 +5,23 @@
 //! comes back, and siblings decide who is slow. Views that are replaced enter [`Judge::note_replaced`], so that a drain knows
 //! when the last cached answer expires, from the TTLs that were handed out. Is told the time; knows no probe, name of DNS, or file.
 
+mod counts;
 mod overrides;
 mod seat;
 mod selector;
 
 pub use overrides::{Event, Force, InForce, Override, Overrides, Progress};
+pub use seat::{Absence, Past};
 pub use selector::{NotASelector, Selector};
 
 use crate::clock::Moment;
 use crate::health::{Status, Verdict};
+use crate::human::span;
 use crate::ids::{Id, PoolId, SiteId, Table};
-use crate::policy::{Graph, Judgement, Member, PoolView, Protection, TtlRange, ttl_reach};
+use crate::policy::{Graph, Judgement, Member, PoolView, Rank, TtlRange, Usable, ttl_reach};
 use crate::prefix::Family;
-use seat::{Absence, Seat};
+use counts::Counts;
+use seat::Seat;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +30,8 @@ use std::time::Duration;
 /// All that is held for or against members. One task owns it.
 #[derive(Debug, Default)]
 pub struct Judge {
-    /// What the wall clock said at [`Moment::START`], in seconds since 1970.
-    epoch_unix_s: u64,
+    /// What the wall clock said when it was last asked, as the time since 1970, and when that was.
+    wall: (Duration, Moment),
     overrides: Overrides,
     /// By pool, then member, then family.
     seats: Vec<Vec<[Seat; 2]>>,
@@ -81,6 +85,10 @@ pub enum Wish {
 pub enum Refusal {
     /// No member is meant.
     NobodyMeant(Selector),
+    /// Only members are meant that the config disables.
+    Disabled(Selector),
+    /// A drain would end before it has drained anybody: it lasts for so long, and lowers the TTL for so long first.
+    EndsBeforeItDrains(Duration, Duration),
     /// A protection would be broken.
     Protected(Arc<str>, Breach),
 }
@@ -101,8 +109,10 @@ pub enum Breach {
 pub enum Note {
     /// An override is in force.
     Forced(Override),
-    /// It should go, and this protection keeps it.
+    /// It seems dead, and this protection keeps it.
     Kept(Arc<str>),
+    /// An operator took it out, and this protection keeps it all the same.
+    KeptAgainst(Arc<str>),
     /// It was down, and is to stay out for so long; [`Duration::MAX`]: until an operator lets it back.
     HeldBack(Duration),
     /// It came back, with so many thousandths of its share so far.
@@ -114,7 +124,13 @@ pub enum Note {
 impl Judge {
     /// A judge with the overrides that an earlier life left. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
     pub fn new(epoch_unix_s: u64, overrides: Vec<Override>) -> Judge {
-        Judge { epoch_unix_s, overrides: Overrides::restored(overrides), ..Judge::default() }
+        let wall = (Duration::from_secs(epoch_unix_s), Moment::START);
+        Judge { wall, overrides: Overrides::restored(overrides), ..Judge::default() }
+    }
+
+    /// Hears what the wall clock says at `now`, as the time since 1970: it may have been set, or a machine that slept woken up.
+    pub fn handle_wall_clock(&mut self, says: Duration, now: Moment) {
+        self.wall = (says, now);
     }
 
     /// Takes over a new graph. Members keep what is held for or against them by name, protections what they counted.
@@ -140,7 +156,8 @@ impl Judge {
 
     /// A moment as the wall clock tells it, in seconds since 1970.
     pub fn unix_s(&self, moment: Moment) -> u64 {
-        self.epoch_unix_s.saturating_add(moment.as_nanos() / NANOS)
+        let (says, then) = self.wall;
+        says.saturating_add(moment.since(then)).saturating_sub(then.since(moment)).as_secs()
     }
 
     //--- Judging
@@ -148,11 +165,12 @@ impl Judge {
     /// What the verdicts on a pool's members come to, in member order.
     pub fn judge(&mut self, graph: &Graph, pool: PoolId, verdicts: &[[Verdict; 2]], now: Moment) -> Vec<[Judgement; 2]> {
         let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
+        let mut counts = None;
         for (member, both) in judgements.iter_mut().enumerate() {
             for family in Family::BOTH {
                 let place = Place { pool, member, family };
                 if graph.pools[pool].members[member].addresses[family.index()].is_some() && !graph.pools[pool].members[member].disabled {
-                    both[family.index()] = self.judge_one(graph, place, both[family.index()].verdict, now);
+                    both[family.index()] = self.judge_one(graph, place, both[family.index()].verdict, &mut counts, now);
                 }
             }
         }
@@ -160,30 +178,42 @@ impl Judge {
         judgements
     }
 
-    fn judge_one(&mut self, graph: &Graph, place: Place, verdict: Verdict, now: Moment) -> Judgement {
-        let order = self.override_of(graph, place);
-        let (in_force, breaks_glass) = (order.map(|one| one.in_force(self.unix_s(now))), order.is_some_and(|one| one.break_glass));
+    /// `counts` are made when they are first needed, and kept in step from then on.
+    fn judge_one<'a>(
+        &mut self,
+        graph: &'a Graph,
+        place: Place,
+        verdict: Verdict,
+        counts: &mut Option<Counts<'a>>,
+        now: Moment,
+    ) -> Judgement {
+        let stood = self.seat(place).standing;
+        let order = self.override_of(graph, place, now);
+        let (in_force, breaks_glass) = (order.map(|one| one.in_force(self.unix_s(now), stood)), order.is_some_and(|one| one.break_glass));
         let mut judgement = forced(verdict, in_force);
         let stands = judgement.verdict.status == Status::Up && !judgement.barred;
-        let leaves = self.seat(place).standing && !stands;
-        if leaves && !breaks_glass {
-            let breach = self.first_breach(graph, &BTreeSet::from([place]), now);
-            self.seat_mut(place).kept_by = breach.map(|(protection, _)| protection);
-            if breach.is_some() {
+        if stood && !stands {
+            let counts = counts.get_or_insert_with(|| Counts::of(graph, &self.seats, &self.removals, now));
+            counts.remove(place);
+            let breach = if breaks_glass { None } else { counts.first_breach(&BTreeSet::from([place])) };
+            if let Some((protection, _)) = breach {
+                counts.put_back(place);
+                self.seat_mut(place).kept_by = Some(protection);
                 // Sure for no time at all: whatever forbids it may end any moment.
                 return Verdict { status: Status::Up, holds: Duration::ZERO, latency: verdict.latency }.into();
             }
-        }
-        if leaves {
             self.note_removal(graph, place, now);
+        } else if let Some(counts) = counts.as_mut().filter(|_| stands && !stood) {
+            counts.add(place);
         }
         let conduct = graph.pools[place.pool].conduct;
+        let seat = self.seat_mut(place);
         let absence = match (verdict.status, judgement.barred) {
             (Status::Down, _) => Some(Absence::Fell),
-            (Status::Up | Status::Unknown, true) => Some(Absence::TakenOut),
+            // Who waits to be let back goes on waiting while an operator keeps it out.
+            (Status::Up | Status::Unknown, true) => (!seat.waits(conduct, now)).then_some(Absence::TakenOut),
             (Status::Up | Status::Unknown, false) => None,
         };
-        let seat = self.seat_mut(place);
         seat.kept_by = None;
         seat.stand(stands, absence, now);
         if !matches!(in_force, Some(InForce::Up { .. })) {
@@ -209,7 +239,7 @@ impl Judge {
                 let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
                 let seat = self.seat_mut(Place { pool, member, family });
                 seat.compare(latency(judgement), median(siblings), above_percent);
-                if judgement.rank == crate::policy::Rank::Usual {
+                if judgement.rank == Rank::Usual {
                     judgement.rank = seat.rank(conduct, now);
                 }
             }
@@ -223,7 +253,7 @@ impl Judge {
         for (id, pool) in graph.pools.iter() {
             let moves = |seat: &Seat| seat.is_moving(pool.conduct, now);
             let is_timed = |member: usize| {
-                let order = self.override_of(graph, Place { pool: id, member, family: Family::V4 });
+                let order = self.override_of(graph, Place { pool: id, member, family: Family::V4 }, now);
                 order.is_some_and(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }))
             };
             let seats = self.seats[id.index()].iter().enumerate();
@@ -236,62 +266,32 @@ impl Judge {
 
     //--- Protections
 
-    /// The first protection that would be broken if all of `leaving` left, and how.
-    fn first_breach(&self, graph: &Graph, leaving: &BTreeSet<Place>, now: Moment) -> Option<(usize, Breach)> {
-        let rules = graph.protections.iter().enumerate();
-        rules.into_iter().find_map(|(index, rule)| {
-            let both = Family::BOTH.into_iter();
-            both.into_iter().find_map(|family| Some((index, self.breach(graph, index, rule, family, leaving, now)?)))
-        })
+    /// The first protection that would be broken if all of `places` left that stand now, beside those that were ordered out and have
+    /// not gone yet: they count for nothing any more.
+    fn breach_of_order(&self, graph: &Graph, places: &BTreeSet<Place>, now: Moment) -> Option<(usize, Breach)> {
+        let is_ordered_out = |place: &Place| self.override_of(graph, *place, now).is_some_and(|one| one.force != Force::Up);
+        let going: BTreeSet<Place> = Judge::places(graph).filter(|place| self.seat(*place).standing && is_ordered_out(place)).collect();
+        let leaving: BTreeSet<Place> =
+            places.iter().copied().filter(|place| self.seat(*place).standing && !going.contains(place)).collect();
+        let mut counts = Counts::of(graph, &self.seats, &self.removals, now);
+        going.iter().chain(&leaving).for_each(|place| counts.remove(*place));
+        counts.first_breach(&leaving)
     }
 
-    fn breach(
-        &self,
-        graph: &Graph,
-        index: usize,
-        rule: &Protection,
-        family: Family,
-        leaving: &BTreeSet<Place>,
-        now: Moment,
-    ) -> Option<Breach> {
-        let (mut of, mut leave, mut left, mut sites) = (0u32, 0u32, 0u32, BTreeSet::new());
-        for &pool in &rule.pools {
-            for (member, settings) in graph.pools[pool].members.iter().enumerate() {
-                let place = Place { pool, member, family };
-                if settings.disabled || settings.addresses[family.index()].is_none() {
-                    continue;
-                }
-                of += 1;
-                match (self.seat(place).standing, leaving.contains(&place)) {
-                    (true, true) => leave += 1,
-                    (true, false) => {
-                        left += 1;
-                        sites.extend(settings.site);
-                    }
-                    (false, _) => {}
-                }
-            }
-        }
-        if leave == 0 {
-            return None;
-        }
-        if left < rule.min_members {
-            return Some(Breach::Members(rule.min_members));
-        }
-        if (sites.len() as u64) < u64::from(rule.min_sites) {
-            return Some(Breach::Sites(rule.min_sites));
-        }
-        let (percent, within) = rule.max_removed?;
-        let recent = self.removals[index][family.index()].iter().filter(|removal| now.since(**removal) < within).count();
-        let allowed = (u64::from(of) * u64::from(percent) / 100).max(1);
-        (recent as u64 + u64::from(leave) > allowed).then_some(Breach::Pace(percent, within))
+    /// Protections with fewer members or sites left than they are to keep, with how many members are: what no removal brings about,
+    /// but a config that takes members away.
+    pub fn shortfalls(&self, graph: &Graph, now: Moment) -> Vec<(Arc<str>, Breach, u32)> {
+        let short = Counts::of(graph, &self.seats, &self.removals, now).shortfalls().into_iter();
+        short.map(|(index, breach, left)| (Arc::clone(&graph.protections[index].name), breach, left)).collect()
     }
 
     fn note_removal(&mut self, graph: &Graph, place: Place, now: Moment) {
         for (rule, removals) in graph.protections.iter().zip(&mut self.removals) {
             let Some((_, within)) = rule.max_removed.filter(|_| rule.pools.contains(&place.pool)) else { continue };
             let removals = &mut removals[place.family.index()];
-            removals.retain(|removal| now.since(*removal) < within);
+            while removals.front().is_some_and(|removal| now.since(*removal) >= within) {
+                removals.pop_front();
+            }
             removals.push_back(now);
         }
     }
@@ -310,18 +310,26 @@ impl Judge {
     pub fn set(&mut self, graph: &Graph, order: Order, now: Moment) -> Result<(Override, usize, BTreeSet<PoolId>), Refusal> {
         let places = Judge::places_of(graph, &order.selector);
         if places.is_empty() {
-            return Err(Refusal::NobodyMeant(order.selector));
+            return Err(nobody(graph, order.selector));
         }
-        let removes = match order.wish {
+        let is_bound = match order.wish {
             Wish::Up => false,
             Wish::Down | Wish::Drain => !order.break_glass,
         };
-        if let Some((index, breach)) = self.first_breach(graph, &places, now).filter(|_| removes) {
+        let breach = if is_bound { self.breach_of_order(graph, &places, now) } else { None };
+        if let Some((index, breach)) = breach {
             return Err(Refusal::Protected(Arc::clone(&graph.protections[index].name), breach));
         }
         let now_unix_s = self.unix_s(now);
+        let force = self.force(order.wish, &places, now);
+        if let (Force::Drain { removes_unix_s, .. }, Some(lasts)) = (force, order.lasts)
+            && now_unix_s.saturating_add(lasts.as_secs()) <= removes_unix_s
+            && removes_unix_s > now_unix_s
+        {
+            return Err(Refusal::EndsBeforeItDrains(lasts, Duration::from_secs(removes_unix_s - now_unix_s)));
+        }
         let new = Override {
-            force: self.force(order.wish, &places, now),
+            force,
             selector: order.selector,
             owner: order.owner,
             reason: order.reason,
@@ -340,13 +348,24 @@ impl Judge {
             Wish::Up => Force::Up,
             Wish::Down => Force::Down,
             Wish::Drain => {
-                let cached = places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(now).max(now);
-                let shortest = places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s).max().unwrap_or(0);
-                // A second more: both ends of a TTL are cut to whole seconds.
-                let removes_unix_s = self.unix_s(cached) + 1;
-                Force::Drain { removes_unix_s, gone_unix_s: removes_unix_s + u64::from(shortest) + 1 }
+                let lowered: BTreeSet<Place> = places.iter().copied().filter(|place| self.seat(*place).standing).collect();
+                // Who is not answered now goes at once. A second more: both ends of a TTL are cut to whole seconds.
+                let second = u64::from(!lowered.is_empty());
+                let removes_unix_s = self.unix_s(self.cached_until(&lowered).max(now)) + second;
+                let last_answer_s = removes_unix_s + self.shortest(&lowered) + second;
+                Force::Drain { removes_unix_s, gone_unix_s: last_answer_s.max(self.unix_s(self.cached_until(places)) + 1) }
             }
         }
+    }
+
+    /// The last moment at which a cache may hold an answer with one of these, by views that were replaced.
+    fn cached_until(&self, places: &BTreeSet<Place>) -> Moment {
+        places.iter().map(|place| self.seat(*place).cached_until).max().unwrap_or(Moment::START)
+    }
+
+    /// The TTL with which these are handed out while they are drained, in seconds.
+    fn shortest(&self, places: &BTreeSet<Place>) -> u64 {
+        places.iter().filter_map(|place| self.reach[place.pool]).map(|range| range.min_s.into()).max().unwrap_or(0)
     }
 
     /// Ends the override for exactly this selector. Returns it, and the pools to be judged anew.
@@ -366,12 +385,15 @@ impl Judge {
     /// Lets time pass over the overrides. Returns what came about, and the pools to be judged anew.
     pub fn poll(&mut self, graph: &Graph, now: Moment) -> (Vec<Event>, BTreeSet<PoolId>) {
         let now_unix_s = self.unix_s(now);
+        let longest_s = self.reach.rows().iter().flatten().map(|range| range.max_s).max().unwrap_or(0);
         let mut overrides = std::mem::take(&mut self.overrides);
+        // Who is kept, or was not judged since its time came, is answered still. What it was handed out in was noted when its view went.
         let gone = |one: &Override| {
             let places = Judge::places_of(graph, &one.selector);
-            let cached = places.into_iter().map(|place| self.seat(place).cached_until).max().unwrap_or(now);
-            self.unix_s(cached.max(now)) + 1
+            let is_answered = places.iter().any(|place| self.seat(*place).standing);
+            (!is_answered).then(|| self.unix_s(self.cached_until(&places)) + 1)
         };
+        overrides.hasten(now_unix_s + u64::from(longest_s) + 1);
         let events = overrides.poll(now_unix_s, gone);
         self.overrides = overrides;
         let selectors = events.iter().map(|event| match event {
@@ -385,10 +407,16 @@ impl Judge {
     pub fn note_replaced(&mut self, pool: PoolId, view: &PoolView, now: Moment) {
         let Some(range) = self.reach[pool] else { return };
         for family in Family::BOTH {
-            for usable in view.family(family).usable.iter() {
-                let expires = now.after(Duration::from_secs(u64::from(range.clamp(usable.holds_s))));
+            let view = view.family(family);
+            let mut note = |usable: &Usable, ttl_s: u32| {
+                let expires = now.after(Duration::from_secs(ttl_s.into()));
                 let seat = self.seat_mut(Place { pool, member: usize::from(usable.member), family });
                 seat.cached_until = seat.cached_until.max(expires);
+            };
+            view.usable.iter().for_each(|usable| note(usable, range.clamp(usable.holds_s)));
+            if view.usable.is_empty() {
+                // A last resort may have handed them out; its TTL is part of the lower bound.
+                view.all.iter().chain(&*view.last_known).for_each(|usable| note(usable, range.min_s));
             }
         }
     }
@@ -398,9 +426,12 @@ impl Judge {
     /// All that is held for or against one address.
     pub fn notes(&self, graph: &Graph, place: Place, now: Moment) -> Vec<Note> {
         let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
-        let mut notes: Vec<Note> = self.override_of(graph, place).cloned().map(Note::Forced).into_iter().collect();
-        notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| Note::Kept(Arc::clone(&rule.name))));
-        if let crate::policy::Rank::HeldBack { released_in } = seat.rank(conduct, now) {
+        let order = self.override_of(graph, place, now);
+        let is_barred = order.is_some_and(|one| matches!(one.in_force(self.unix_s(now), seat.standing), InForce::Barred { .. }));
+        let kept = if is_barred { Note::KeptAgainst } else { Note::Kept };
+        let mut notes: Vec<Note> = order.cloned().map(Note::Forced).into_iter().collect();
+        notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| kept(Arc::clone(&rule.name))));
+        if let Rank::HeldBack { released_in } = seat.rank(conduct, now) {
             notes.push(Note::HeldBack(released_in));
         } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {
             notes.push(Note::Returning(seat.share_permille(conduct, now)));
@@ -414,32 +445,57 @@ impl Judge {
         Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
     }
 
-    /// The addresses that wait to be let back: worth remembering over a restart.
-    pub fn held_back(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        Judge::places(graph).filter(|place| self.seat(*place).is_held_back(graph.pools[place.pool].conduct, now)).collect()
+    //--- Over a restart
+
+    /// What is worth remembering of every address that may be answered.
+    pub fn pasts(&self, graph: &Graph) -> impl Iterator<Item = (Place, Past)> {
+        Judge::places(graph).map(|place| (place, self.seat(place).past()))
     }
 
-    /// Puts an address back to waiting: it did so in an earlier life of the program.
-    pub fn hold_back(&mut self, place: Place, now: Moment) {
-        self.seat_mut(place).hold_back(now);
+    /// Takes up what an earlier life of the program left of an address. What stood then may have been handed out until just now, with
+    /// the longest TTL there is.
+    pub fn recall(&mut self, place: Place, past: &Past, now: Moment) {
+        let longest = self.reach[place.pool].map_or(0, |range| range.max_s);
+        let just_now = if past.standing { now.after(Duration::from_secs(u64::from(longest))) } else { Moment::START };
+        let seat = self.seat_mut(place);
+        seat.recall(past, now);
+        seat.cached_until = seat.cached_until.max(just_now);
     }
 
-    fn override_of(&self, graph: &Graph, place: Place) -> Option<&Override> {
+    /// When members were removed of late, by the name of the protection that counts it, then family.
+    pub fn removals(&self, graph: &Graph) -> BTreeMap<Arc<str>, [Vec<Moment>; 2]> {
+        let counted = graph.protections.iter().zip(&self.removals).filter(|(_, both)| both.iter().any(|removals| !removals.is_empty()));
+        counted.map(|(rule, both)| (Arc::clone(&rule.name), both.each_ref().map(|removals| removals.iter().copied().collect()))).collect()
+    }
+
+    /// Puts an override in force that was in force once. Returns the pools to be judged anew.
+    pub fn impose(&mut self, graph: &Graph, one: Override) -> BTreeSet<PoolId> {
+        let pools = Judge::places_of(graph, &one.selector).into_iter().map(|place| place.pool).collect();
+        self.overrides.set(one);
+        pools
+    }
+
+    /// Goes on counting removals where an earlier life of the program left off.
+    pub fn recall_removals(&mut self, graph: &Graph, removals: &BTreeMap<Arc<str>, [Vec<Moment>; 2]>, now: Moment) {
+        for (rule, counts) in graph.protections.iter().zip(&mut self.removals) {
+            let Some(known) = removals.get(&rule.name) else { continue };
+            *counts = known.each_ref().map(|removals| removals.iter().map(|removal| (*removal).min(now)).collect());
+        }
+    }
+
+    //--- Inside
+
+    fn override_of(&self, graph: &Graph, place: Place, now: Moment) -> Option<&Override> {
         if self.overrides.list().is_empty() {
             return None;
         }
         let pool = &graph.pools[place.pool];
         let member = &pool.members[place.member];
-        self.overrides.of(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
+        self.overrides.of(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]), self.unix_s(now))
     }
 
     fn places_of(graph: &Graph, selector: &Selector) -> BTreeSet<Place> {
-        let selects = |place: &Place| {
-            let pool = &graph.pools[place.pool];
-            let member = &pool.members[place.member];
-            selector.selects(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site]))
-        };
-        Judge::places(graph).filter(selects).collect()
+        Judge::places(graph).filter(|place| selects(graph, selector, place.pool, &graph.pools[place.pool].members[place.member])).collect()
     }
 
     /// All addresses that may be answered.
@@ -461,13 +517,28 @@ impl Judge {
     }
 }
 
+fn selects(graph: &Graph, selector: &Selector, pool: PoolId, member: &Member) -> bool {
+    selector.selects(&graph.pools[pool].name, &member.name, member.site.map(|site| &*graph.sites[site]))
+}
+
+/// Why a selector means nobody who may be answered.
+fn nobody(graph: &Graph, selector: Selector) -> Refusal {
+    let mut members = graph.pools.iter().flat_map(|(pool, settings)| settings.members.iter().map(move |member| (pool, member)));
+    let is_known = members.any(|(pool, member)| selects(graph, &selector, pool, member));
+    if is_known { Refusal::Disabled(selector) } else { Refusal::NobodyMeant(selector) }
+}
+
 /// A verdict with what an operator puts in its place.
 fn forced(verdict: Verdict, in_force: Option<InForce>) -> Judgement {
     let holds = |for_s: Option<u64>| for_s.map_or(Duration::MAX, Duration::from_secs);
     let judged = |verdict: Verdict| Judgement::from(verdict);
     match in_force {
         None => judged(verdict),
-        Some(InForce::Up { for_s }) => judged(Verdict { status: Status::Up, holds: holds(for_s), ..verdict }),
+        // Operators may change their minds any moment: then what is believed counts again, and no cache should hold more than that.
+        Some(InForce::Up { for_s }) => {
+            let believed = if verdict.status == Status::Up { verdict.holds } else { Duration::ZERO };
+            judged(Verdict { status: Status::Up, holds: holds(for_s).min(believed), ..verdict })
+        }
         Some(InForce::Barred { for_s }) => {
             Judgement { barred: true, ..judged(Verdict { status: Status::Down, holds: holds(for_s), ..verdict }) }
         }
@@ -481,12 +552,15 @@ fn median(latencies: &mut [Duration]) -> Option<Duration> {
     (latencies.len() >= 3).then(|| latencies[(latencies.len() - 1) / 2])
 }
 
-const NANOS: u64 = 1_000_000_000;
-
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NobodyMeant(selector) => write!(f, "no member is meant by `{selector}`"),
+            Refusal::Disabled(selector) => write!(f, "the config disables all that is meant by `{selector}`"),
+            Refusal::EndsBeforeItDrains(lasts, lowers) => {
+                let (lasts, lowers) = (span(*lasts), span(*lowers));
+                write!(f, "a drain of {lasts} drains nobody: answers of before are in caches for {lowers}, and it would end first")
+            }
             Refusal::Protected(rule, breach) => write!(f, "the protection `{rule}` forbids it: {breach}"),
         }
     }

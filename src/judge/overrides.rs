@@ -114,17 +114,26 @@ impl Overrides {
         Some(self.list.remove(at))
     }
 
-    /// The override that is in force for a member: the last that was set.
-    pub fn of(&self, pool: &str, member: &str, site: Option<&str>) -> Option<&Override> {
-        self.list.iter().rev().find(|one| one.selector.selects(pool, member, site))
+    /// The override that is in force for a member: the last that was set, of those that have not expired.
+    pub fn of(&self, pool: &str, member: &str, site: Option<&str>, now_unix_s: u64) -> Option<&Override> {
+        self.list.iter().rev().find(|one| !one.is_over(now_unix_s) && one.selector.selects(pool, member, site))
     }
 
-    /// Lets time pass: ends what has expired, and returns what came about, in the order of the list. `gone_unix_s` says of an
-    /// override whose members were just removed when the last answer with them expires.
-    pub fn poll(&mut self, now_unix_s: u64, gone_unix_s: impl Fn(&Override) -> u64) -> Vec<Event> {
+    /// Lets no drain lower the TTL beyond `latest_unix_s`: no answer is in a cache for longer. It would when the wall clock was set back.
+    pub fn hasten(&mut self, latest_unix_s: u64) {
+        for one in &mut self.list {
+            if let Force::Drain { removes_unix_s, .. } = &mut one.force {
+                *removes_unix_s = latest_unix_s.min(*removes_unix_s);
+            }
+        }
+    }
+
+    /// Lets time pass: ends what has expired, and returns what came about, in the order of the list. `gone_unix_s` says of a drain
+    /// when the last answer with its members expires; none while any of them is answered.
+    pub fn poll(&mut self, now_unix_s: u64, gone_unix_s: impl Fn(&Override) -> Option<u64>) -> Vec<Event> {
         let mut events = Vec::new();
         self.list.retain_mut(|one| {
-            if one.expires_unix_s.is_some_and(|expires| expires <= now_unix_s) {
+            if one.is_over(now_unix_s) {
                 events.push(Event::Expired(one.clone()));
                 return false;
             }
@@ -136,17 +145,23 @@ impl Overrides {
 }
 
 impl Override {
-    /// What it means at this time.
-    pub fn in_force(&self, now_unix_s: u64) -> InForce {
+    /// Whether it has ended by itself.
+    fn is_over(&self, now_unix_s: u64) -> bool {
+        self.expires_unix_s.is_some_and(|expires| expires <= now_unix_s)
+    }
+
+    /// What it means at this time for a member that is answered now, or is not: who is out already is not answered once more to be
+    /// drained.
+    pub fn in_force(&self, now_unix_s: u64, is_answered: bool) -> InForce {
         let for_s = self.expires_unix_s.map(|expires| expires.saturating_sub(now_unix_s));
         match self.force {
             Force::Up => InForce::Up { for_s },
-            Force::Drain { removes_unix_s, .. } if now_unix_s < removes_unix_s => InForce::Lowered,
+            Force::Drain { removes_unix_s, .. } if is_answered && now_unix_s < removes_unix_s => InForce::Lowered,
             Force::Down | Force::Drain { .. } => InForce::Barred { for_s },
         }
     }
 
-    fn pass(&mut self, now_unix_s: u64, gone: impl Fn(&Override) -> u64, events: &mut Vec<Event>) {
+    fn pass(&mut self, now_unix_s: u64, gone: impl Fn(&Override) -> Option<u64>, events: &mut Vec<Event>) {
         if let Some(expires) = self.expires_unix_s
             && !self.progress.warned
             && expires - now_unix_s <= warning_s(expires - self.set_unix_s.min(expires))
@@ -155,13 +170,16 @@ impl Override {
             events.push(Event::AboutToExpire(self.clone(), expires - now_unix_s));
         }
         let Force::Drain { removes_unix_s, .. } = self.force else { return };
-        if !self.progress.removed && removes_unix_s <= now_unix_s {
-            let gone_unix_s = gone(self).max(now_unix_s);
-            (self.force, self.progress.removed) = (Force::Drain { removes_unix_s, gone_unix_s }, true);
+        if self.progress.gone || now_unix_s < removes_unix_s {
+            return;
+        }
+        // Asked anew each time: the wall clock may have been set meanwhile, and caches do not go by it.
+        let Some(gone_unix_s) = gone(self) else { return };
+        self.force = Force::Drain { removes_unix_s, gone_unix_s };
+        if !std::mem::replace(&mut self.progress.removed, true) {
             events.push(Event::Removed(self.clone()));
         }
-        let Force::Drain { gone_unix_s, .. } = self.force else { return };
-        if self.progress.removed && !self.progress.gone && gone_unix_s <= now_unix_s {
+        if gone_unix_s <= now_unix_s {
             self.progress.gone = true;
             events.push(Event::Gone(self.clone()));
         }
@@ -207,7 +225,7 @@ mod tests {
             Event::Removed(_) => "removed",
             Event::Gone(_) => "gone",
         };
-        overrides.poll(now_unix_s, |_| now_unix_s + 5).into_iter().map(word).collect()
+        overrides.poll(now_unix_s, |_| Some(1_036)).into_iter().map(word).collect()
     }
 
     #[test]
@@ -215,7 +233,7 @@ mod tests {
         let mut overrides = Overrides::default();
         overrides.set(an_override("pool:web", Force::Down, None));
         overrides.set(an_override("web/fra-1", Force::Up, None));
-        let force = |overrides: &Overrides, member| overrides.of("web", member, None).map(|one| one.force);
+        let force = |overrides: &Overrides, member| overrides.of("web", member, None, 1_000).map(|one| one.force);
         assert_eq!((force(&overrides, "fra-1"), force(&overrides, "fra-2")), (Some(Force::Up), Some(Force::Down)));
         overrides.set(an_override("pool:web", Force::Down, None));
         assert_eq!((force(&overrides, "fra-1"), overrides.list().len()), (Some(Force::Down), 2));
@@ -230,7 +248,7 @@ mod tests {
         assert_eq!(poll(&mut overrides, 1_899), [] as [&str; 0]);
         assert_eq!(poll(&mut overrides, 1_900), ["warned"]);
         assert_eq!(poll(&mut overrides, 1_999), [] as [&str; 0]);
-        assert_eq!(overrides.list()[0].in_force(1_999), InForce::Barred { for_s: Some(1) });
+        assert_eq!(overrides.list()[0].in_force(1_999, true), InForce::Barred { for_s: Some(1) });
         assert_eq!(poll(&mut overrides, 2_000), ["expired"]);
         assert!(overrides.list().is_empty());
     }
@@ -247,12 +265,42 @@ mod tests {
         let mut overrides = Overrides::default();
         overrides.set(an_override("pool:web", Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 }, None));
         assert_eq!(poll(&mut overrides, 1_029), [] as [&str; 0]);
-        assert_eq!(overrides.list()[0].in_force(1_029), InForce::Lowered);
+        assert_eq!(overrides.list()[0].in_force(1_029, true), InForce::Lowered);
         assert_eq!(poll(&mut overrides, 1_031), ["removed"]);
-        assert_eq!(overrides.list()[0].in_force(1_031), InForce::Barred { for_s: None });
+        assert_eq!(overrides.list()[0].in_force(1_031, true), InForce::Barred { for_s: None });
         assert_eq!(overrides.list()[0].force, Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_036 }, "as the last view says");
         assert_eq!(poll(&mut overrides, 1_035), [] as [&str; 0]);
         assert_eq!(poll(&mut overrides, 1_036), ["gone"]);
         assert_eq!(poll(&mut overrides, 1_037), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_drain_tells_nothing_while_its_members_are_answered_and_goes_by_what_caches_hold_then() {
+        let mut overrides = Overrides::default();
+        overrides.set(an_override("pool:web", Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 }, None));
+        let mut poll = |now_unix_s, gone| {
+            let events = overrides.poll(now_unix_s, |_| gone);
+            events.iter().map(|event| matches!(event, Event::Gone(_))).collect::<Vec<_>>()
+        };
+        assert_eq!(poll(1_040, None), [] as [bool; 0]);
+        assert_eq!(poll(1_041, Some(1_050)), [false]);
+        assert_eq!(poll(1_050, Some(1_060)), [] as [bool; 0], "the wall clock was set on by ten seconds");
+        assert_eq!(poll(1_060, Some(1_060)), [true]);
+    }
+
+    #[test]
+    fn who_is_not_answered_is_not_answered_once_more_to_be_drained() {
+        let drain = an_override("pool:web", Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 }, Some(2_000));
+        assert_eq!(drain.in_force(1_010, false), InForce::Barred { for_s: Some(990) });
+        let mut overrides = Overrides::restored(vec![drain]);
+        overrides.hasten(1_020);
+        assert_eq!(overrides.list()[0].in_force(1_020, true), InForce::Barred { for_s: Some(980) }, "no cache holds it for longer");
+    }
+
+    #[test]
+    fn what_has_expired_is_not_in_force_though_nobody_has_polled_since() {
+        let overrides = Overrides::restored(vec![an_override("pool:web", Force::Down, None), an_override("web/a", Force::Up, Some(2_000))]);
+        let force = |now| overrides.of("web", "a", None, now).map(|one| one.force);
+        assert_eq!((force(1_999), force(2_000)), (Some(Force::Up), Some(Force::Down)));
     }
 }

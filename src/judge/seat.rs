@@ -13,6 +13,23 @@ pub enum Absence {
     Fell,
 }
 
+/// What an earlier life of the program knew of one address of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Past {
+    /// Whether it was up and not taken out.
+    pub standing: bool,
+    /// Why it was not there when it last was not; none when it has come back since.
+    pub absence: Option<Absence>,
+    /// Since when it is back.
+    pub back: Option<Moment>,
+    /// When an operator let it back.
+    pub released: Option<Moment>,
+    /// Whether it is slow against its siblings.
+    pub slow: bool,
+    /// The last moment at which a cache may hold an answer with it.
+    pub cached_until: Moment,
+}
+
 /// What is remembered of one address of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seat {
@@ -35,10 +52,11 @@ pub struct Seat {
 impl Seat {
     /// Writes down whether it stands now, and if not, why.
     pub fn stand(&mut self, stands: bool, absence: Option<Absence>, now: Moment) {
-        if stands && !self.standing {
-            self.back = self.absence.map(|_| now);
-            self.released = (self.absence == Some(Absence::TakenOut)).then_some(now);
-            self.absence = None;
+        if stands
+            && !self.standing
+            && let Some(absence) = self.absence.take()
+        {
+            (self.back, self.released) = (Some(now), (absence == Absence::TakenOut).then_some(now));
         }
         if !stands && let Some(why) = absence {
             // What fell while it was taken out fell all the same.
@@ -50,11 +68,16 @@ impl Seat {
 
     /// Lets it back though its pool waits for an operator. Says whether it did wait.
     pub fn release(&mut self, conduct: Conduct, now: Moment) -> bool {
-        let waits = matches!(self.rank(conduct, now), Rank::HeldBack { .. });
+        let waits = self.waits(conduct, now);
         if waits {
             self.released = Some(now);
         }
         waits
+    }
+
+    /// Whether it waits to be let back.
+    pub fn waits(&self, conduct: Conduct, now: Moment) -> bool {
+        matches!(self.rank(conduct, now), Rank::HeldBack { .. })
     }
 
     /// Since when it takes part again; none while it is held back, or never was out.
@@ -101,14 +124,17 @@ impl Seat {
         self.returned(conduct).is_some_and(|returned| now >= returned && now.since(returned) < MARGIN)
     }
 
-    /// Whether it waits for its time, or for an operator.
-    pub fn is_held_back(&self, conduct: Conduct, now: Moment) -> bool {
-        matches!(self.rank(conduct, now), Rank::HeldBack { .. })
+    /// What is worth remembering of it over a restart.
+    pub const fn past(&self) -> Past {
+        let Seat { standing, absence, back, released, slow, cached_until, .. } = *self;
+        Past { standing, absence, back, released, slow, cached_until }
     }
 
-    /// Puts it back to waiting, as it was in an earlier life of the program.
-    pub fn hold_back(&mut self, now: Moment) {
-        (self.back, self.standing) = (Some(now), true);
+    /// Takes up what an earlier life of the program left. Nothing of it lies ahead of `now`.
+    pub fn recall(&mut self, past: &Past, now: Moment) {
+        let Past { standing, absence, back, released, slow, cached_until } = *past;
+        let passed = |moment: Option<Moment>| moment.map(|moment| moment.min(now));
+        *self = Seat { standing, absence, back: passed(back), released: passed(released), slow, kept_by: None, cached_until };
     }
 
     /// Judges its latency by that of its siblings. It becomes slow above the limit, and stops to be half-way back to the median.
@@ -191,7 +217,20 @@ mod tests {
             seat.stand(false, Some(absence), at(500));
         }
         seat.stand(true, None, at(600));
-        assert!(seat.is_held_back(manual, at(600)));
+        assert_eq!(seat.rank(manual, at(600)), Rank::HeldBack { released_in: Duration::MAX });
+    }
+
+    #[test]
+    fn who_waits_goes_on_waiting_through_a_time_in_which_nothing_is_known() {
+        let after = conduct(0, Failback::After(Duration::from_mins(1)));
+        let mut seat = Seat::default();
+        seat.recall(&returned().past(), at(110));
+        assert_eq!(seat.past(), returned().past());
+        seat.stand(false, None, at(110));
+        seat.stand(true, None, at(112));
+        assert_eq!(seat.rank(after, at(120)), Rank::HeldBack { released_in: Duration::from_secs(40) });
+        seat.recall(&returned().past(), at(90));
+        assert_eq!(seat.past().back, Some(at(90)), "the clock went back");
     }
 
     #[test]

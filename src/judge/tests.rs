@@ -3,11 +3,11 @@
 use super::*;
 use crate::ids::NodeId;
 use crate::policy::testing::World;
-use crate::policy::{Conduct, Failback, Grade, LastResort, Node, Rank, Steer};
+use crate::policy::{Conduct, Failback, Grade, LastResort, Node, Protection, Rank, Steer};
 use proptest::prelude::*;
 
 const fn at(seconds: u64) -> Moment {
-    Moment::from_nanos(seconds * NANOS)
+    Moment::from_nanos(seconds * 1_000_000_000)
 }
 
 /// A judge over one pool of so many members (m0 and on, two to a site), all up for 6 s at a time.
@@ -17,6 +17,10 @@ struct Stage {
     verdicts: Vec<[Verdict; 2]>,
     view: Option<PoolView>,
     now: Moment,
+    /// When which caches hold the last answer with each member, if each was given as late as could be.
+    cached_until: Vec<Moment>,
+    /// What came about, and at which second.
+    told: Vec<(u64, Event)>,
 }
 
 fn pool() -> PoolId {
@@ -46,23 +50,62 @@ impl Stage {
         graph.protections = protections;
         let mut judge = Judge::new(1_000, Vec::new());
         judge.adopt(None, &graph);
-        let mut stage = Stage { graph, judge, verdicts: vec![[verdict(Status::Up); 2]; members], view: None, now: at(0) };
+        let verdicts = vec![[verdict(Status::Up); 2]; members];
+        let mut stage = Stage { graph, judge, verdicts, view: None, now: at(0), cached_until: vec![at(0); members], told: Vec::new() };
         stage.look(0);
         stage
     }
 
-    /// Judges and prepares at this second; what is answered.
+    /// Judges and prepares at this second; what is answered. Views are noted when they are replaced by others, as at work.
     fn look(&mut self, now: u64) -> Vec<u16> {
         self.now = at(now);
-        let (_, _) = self.judge.poll(&self.graph, self.now);
+        self.answer();
+        let (events, _) = self.judge.poll(&self.graph, self.now);
+        self.told.extend(events.into_iter().map(|event| (now, event)));
         let judgements = self.judge.judge(&self.graph, pool(), &self.verdicts, self.now);
         let view = PoolView::prepare(&self.graph.pools[pool()], &judgements, self.view.as_ref());
-        if let Some(before) = &self.view {
-            self.judge.note_replaced(pool(), before, self.now);
+        if let Some(before) = self.view.take_if(|before| *before != view) {
+            self.judge.note_replaced(pool(), &before, self.now);
         }
         let usable = view.family(Family::V4).usable.iter().map(|usable| usable.member).collect();
         self.view = Some(view);
         usable
+    }
+
+    /// Judges and prepares every second from the last one to this; what is answered at last.
+    fn pass(&mut self, until: u64) -> Vec<u16> {
+        let next = self.now.since(at(0)).as_secs() + 1;
+        (next..=until).fold(Vec::new(), |_, now| self.look(now))
+    }
+
+    /// Gives the last answers from the view that has been live until now.
+    fn answer(&mut self) {
+        let range = self.judge.reach[pool()].expect("a name leads there");
+        let usable = self.view.iter().flat_map(|view| view.family(Family::V4).usable.iter());
+        for usable in usable {
+            let until = &mut self.cached_until[usize::from(usable.member)];
+            *until = self.now.after(Duration::from_secs(range.clamp(usable.holds_s).into())).max(*until);
+        }
+    }
+
+    /// Takes over the graph as it is now.
+    fn reload(&mut self, change: impl FnOnce(&mut Graph)) {
+        let before = self.graph.clone();
+        change(&mut self.graph);
+        if let Some(view) = &self.view {
+            self.judge.note_replaced(pool(), view, self.now);
+        }
+        self.judge.adopt(Some(&before), &self.graph);
+    }
+
+    /// When a drain was said to have removed its members, and when to be in no cache; in seconds.
+    fn drained(&self) -> (Option<u64>, Option<u64>) {
+        let when = |is: fn(&Event) -> bool| self.told.iter().find(|(_, event)| is(event)).map(|(now, _)| *now);
+        (when(|event| matches!(event, Event::Removed(_))), when(|event| matches!(event, Event::Gone(_))))
+    }
+
+    fn notes(&self, member: usize) -> Vec<Note> {
+        self.judge.notes(&self.graph, Place { pool: pool(), member, family: Family::V4 }, self.now)
     }
 
     fn see(&mut self, member: usize, status: Status) {
@@ -118,11 +161,50 @@ fn an_override_ends_by_itself_and_no_answer_outlives_it() {
     let mut stage = Stage::new(2, Conduct::default(), Vec::new());
     stage.see(0, Status::Down);
     stage.order_with("m0", Wish::Up, Some(60), false).expect("nothing forbids it");
+    stage.order_with("m1", Wish::Up, Some(60), false).expect("nothing forbids it");
     assert_eq!(stage.look(1), [0, 1]);
+    assert_eq!((stage.ttl_of(0), stage.ttl_of(1)), (0, 6), "once it is cleared, what is believed counts again");
     stage.look(57);
-    assert_eq!(stage.ttl_of(0), 3);
+    assert_eq!((stage.ttl_of(0), stage.ttl_of(1)), (0, 3));
     assert_eq!(stage.look(59), [0, 1]);
     assert_eq!(stage.look(60), [1]);
+}
+
+#[test]
+fn an_override_that_expired_before_a_restart_never_counts_again() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.see(0, Status::Down);
+    stage.order_with("m0", Wish::Up, Some(3), false).expect("nothing forbids it");
+    assert_eq!(stage.look(1), [0, 1]);
+    stage.judge = Judge::new(1_000, stage.judge.overrides().to_vec());
+    stage.judge.adopt(None, &stage.graph);
+    // The first views are made before anybody asks what has expired.
+    let judgements = stage.judge.judge(&stage.graph, pool(), &stage.verdicts, at(3));
+    assert_eq!(judgements[0][0].verdict.status, Status::Down);
+}
+
+#[test]
+fn overrides_end_by_the_wall_clock_whatever_is_done_to_it() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.order_with("m0", Wish::Down, Some(3_600), false).expect("nothing forbids it");
+    assert_eq!(stage.look(1), [1]);
+    // The machine slept for an hour.
+    stage.judge.handle_wall_clock(Duration::from_secs(1_000 + 3_601), at(2));
+    assert_eq!(stage.look(2), [0, 1]);
+    assert!(matches!(stage.told[..], [(2, Event::Expired(_))]), "{:?}", stage.told);
+    // And the clock is set back by half of that, while a drain lowers the TTL.
+    stage.order("m1", Wish::Drain).expect("nothing forbids it");
+    stage.judge.handle_wall_clock(Duration::from_secs(1_000 + 1_800), at(3));
+    assert_eq!((stage.pass(33), stage.pass(34)), (vec![0, 1], vec![0]), "no answer is in a cache for longer than 30 s");
+}
+
+#[test]
+fn who_is_disabled_is_not_said_to_be_unknown() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.reload(|graph| graph.pools[pool()].members[0].disabled = true);
+    let refusal = stage.order("m0", Wish::Down).expect_err("it is out already");
+    assert_eq!(refusal.to_string(), "the config disables all that is meant by `member:m0`");
+    assert_eq!(stage.order("m?", Wish::Down).map(|one| one.force), Ok(Force::Down));
 }
 
 #[test]
@@ -145,8 +227,65 @@ fn a_drain_first_hands_out_the_shortest_ttl_and_leaves_when_all_longer_answers_h
     assert_eq!((stage.ttl_of(0), stage.ttl_of(1)), (0, 6));
     assert_eq!(stage.look(16), [0, 1]);
     assert_eq!(stage.look(17), [1]);
-    let notes = stage.judge.notes(&stage.graph, Place { pool: pool(), member: 0, family: Family::V4 }, stage.now);
-    assert!(matches!(&notes[..], [Note::Forced(_)]), "{notes:?}");
+    assert!(matches!(&stage.notes(0)[..], [Note::Forced(_)]), "{:?}", stage.notes(0));
+}
+
+#[test]
+fn a_drain_is_over_when_the_last_answer_of_the_lowered_ttl_has_expired() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.pass(10);
+    stage.order("m0", Wish::Drain).expect("nothing forbids it");
+    stage.pass(30);
+    // Nothing replaced the lowered view until 17: it was handed out to the last moment, with 2 s, which a second is added to.
+    assert_eq!((stage.cached_until[0], stage.drained()), (at(19), (Some(18), Some(20))));
+}
+
+#[test]
+fn a_drain_brings_nobody_back_who_is_out() {
+    let mut stage = Stage::new(3, Conduct::default(), Vec::new());
+    stage.order("m0", Wish::Down).expect("nothing forbids it");
+    assert_eq!(stage.look(1), [1, 2]);
+    stage.order("m*", Wish::Drain).expect("nothing forbids it");
+    assert_eq!(stage.look(2), [1, 2], "the others are drained");
+    assert_eq!(stage.pass(30), [] as [u16; 0]);
+    let extended = stage.order_with("m*", Wish::Drain, Some(7_200), false).expect("nothing forbids it");
+    assert_eq!(extended.force, Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_030 }, "out, and in no cache");
+    assert_eq!(stage.pass(40), [] as [u16; 0]);
+    let mut recovers = Stage::new(2, Conduct::default(), Vec::new());
+    recovers.see(0, Status::Down);
+    recovers.look(1);
+    recovers.order("m0", Wish::Drain).expect("nothing forbids it");
+    recovers.see(0, Status::Up);
+    assert_eq!(recovers.look(2), [1]);
+}
+
+#[test]
+fn a_drain_that_would_end_before_it_drains_is_refused() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.look(10);
+    let refusal = stage.order_with("m0", Wish::Drain, Some(7), false).expect_err("the TTL is lowered for 7 s");
+    assert_eq!(refusal.to_string(), "a drain of 7s drains nobody: answers of before are in caches for 7s, and it would end first");
+    stage.order_with("m0", Wish::Drain, Some(8), false).expect("a second is left");
+}
+
+#[test]
+fn a_drain_waits_for_what_a_last_resort_handed_out() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    let (ttl, root) = (TtlRange { min_s: 2, max_s: 30 }, NodeId::new(0));
+    let steer = Steer { root, ttl, on_all_down: LastResort::ServeAll, on_all_down_ttl_s: 90, families: [true, false] };
+    stage.reload(|graph| graph.steers = [steer].into_iter().collect());
+    (0..2).for_each(|member| stage.see(member, Status::Down));
+    stage.look(1);
+    let Force::Drain { gone_unix_s, .. } = {
+        stage.look(5);
+        stage.order("m0", Wish::Drain)
+    }
+    .expect("nothing forbids it")
+    .force
+    else {
+        panic!("a drain")
+    };
+    assert_eq!(gone_unix_s, 1_005 + 90 + 1);
 }
 
 #[test]
@@ -169,8 +308,7 @@ fn the_last_members_stay_though_they_seem_dead_and_go_when_others_are_back() {
     (0..4).for_each(|member| stage.see(member, Status::Down));
     assert_eq!(stage.look(1), [2, 3]);
     assert_eq!(stage.ttl_of(2), 0, "sure for no time");
-    let notes = stage.judge.notes(&stage.graph, Place { pool: pool(), member: 2, family: Family::V4 }, stage.now);
-    assert_eq!(notes, [Note::Kept("core".into())]);
+    assert_eq!(stage.notes(2), [Note::Kept("core".into())]);
     assert!(stage.judge.pools_in_motion(&stage.graph, stage.now).contains(&pool()));
     stage.see(0, Status::Up);
     stage.see(1, Status::Up);
@@ -212,7 +350,65 @@ fn an_operator_is_bound_like_the_prober_unless_the_glass_is_broken() {
     stage.order("m1", Wish::Up).expect("up removes nobody");
 }
 
+#[test]
+fn who_is_drained_counts_for_nothing_when_the_next_is_to_be_drained() {
+    for wish in [Wish::Drain, Wish::Down] {
+        let mut stage = Stage::new(2, Conduct::default(), vec![protection(1, 0, None)]);
+        stage.look(10);
+        stage.order("m0", Wish::Drain).expect("one is left");
+        stage.order("m1", wish).expect_err("both would go");
+        stage.order("m0", Wish::Drain).expect("it is going already");
+        assert_eq!(stage.pass(30), [1]);
+    }
+    let mut paced = Stage::new(10, Conduct::default(), vec![protection(0, 0, Some((20, 600)))]);
+    for member in ["m0", "m1"] {
+        paced.order(member, Wish::Drain).expect("two of ten may go");
+    }
+    paced.order("m2", Wish::Drain).expect_err("the third would be kept");
+}
+
+#[test]
+fn a_drain_that_a_protection_holds_up_says_so_and_nothing_else_until_it_is_done() {
+    let mut stage = Stage::new(2, Conduct::default(), vec![protection(1, 0, None)]);
+    stage.look(10);
+    stage.order("m0", Wish::Drain).expect("one is left");
+    stage.see(1, Status::Down);
+    assert_eq!(stage.pass(11), [0]);
+    assert_eq!(stage.pass(30), [0], "the last one that lives");
+    assert_eq!(stage.told, [], "it is answered still");
+    assert!(matches!(&stage.notes(0)[..], [Note::Forced(_), Note::KeptAgainst(rule)] if **rule == *"core"), "{:?}", stage.notes(0));
+    stage.see(1, Status::Up);
+    assert_eq!(stage.pass(32), [1]);
+    stage.pass(40);
+    assert_eq!((stage.cached_until[0], stage.drained()), (at(34), (Some(33), Some(35))));
+}
+
+#[test]
+fn a_config_that_leaves_too_few_is_told_though_it_is_put_in_force() {
+    let mut stage = Stage::new(3, Conduct::default(), vec![protection(2, 0, None)]);
+    stage.order("m0", Wish::Down).expect("two are left");
+    assert_eq!(stage.look(1), [1, 2]);
+    assert_eq!(stage.judge.shortfalls(&stage.graph, stage.now), []);
+    stage.reload(|graph| graph.pools[pool()].members[1].disabled = true);
+    assert_eq!(stage.look(2), [2]);
+    assert_eq!(stage.judge.shortfalls(&stage.graph, stage.now), [("core".into(), Breach::Members(2), 1)]);
+}
+
 //--- Coming back
+
+#[test]
+fn who_waits_to_be_let_back_goes_on_waiting_when_an_operator_took_it_out_meanwhile() {
+    for (failback, until) in [(Failback::Manual, None), (Failback::After(Duration::from_mins(1)), Some(62))] {
+        let mut stage = Stage::new(2, Conduct { failback, ..Conduct::default() }, Vec::new());
+        stage.see(0, Status::Down);
+        stage.look(1);
+        stage.see(0, Status::Up);
+        stage.look(2);
+        stage.order_with("m0", Wish::Down, Some(2), false).expect("nothing forbids it");
+        assert_eq!((stage.pass(3), stage.pass(61)), (vec![1], vec![1]), "{failback:?}");
+        assert_eq!(stage.pass(70), until.map_or(vec![1], |_| vec![0, 1]), "{failback:?}");
+    }
+}
 
 #[test]
 fn a_recovered_member_is_held_back_until_an_operator_releases_it() {
@@ -222,7 +418,9 @@ fn a_recovered_member_is_held_back_until_an_operator_releases_it() {
     assert_eq!(stage.look(1), [1]);
     stage.see(0, Status::Up);
     assert_eq!(stage.look(2), [1]);
-    assert_eq!(stage.judge.held_back(&stage.graph, stage.now), [Place { pool: pool(), member: 0, family: Family::V4 }]);
+    let place = Place { pool: pool(), member: 0, family: Family::V4 };
+    assert_eq!(stage.judge.noted(&stage.graph, stage.now), [place]);
+    assert_eq!(stage.judge.notes(&stage.graph, place, stage.now), [Note::HeldBack(Duration::MAX)]);
     stage.see(1, Status::Down);
     assert_eq!(stage.look(3), [0], "better than nobody");
     assert_eq!(stage.view.as_ref().expect("looked").grade, Grade::Degraded);
@@ -275,9 +473,10 @@ fn a_slow_sibling_is_ranked_last_and_not_removed() {
 }
 
 proptest! {
+    /// Of what is answered, and of what operators are told.
     #[test]
-    fn no_sequence_of_verdicts_and_orders_breaks_a_protection(
-        steps in prop::collection::vec((0usize..6, 0u8..6), 1..80), min_members in 1u32..4, min_sites in 0u32..3
+    fn no_sequence_of_verdicts_orders_and_reloads_breaks_a_protection_or_makes_a_drain_lie(
+        steps in prop::collection::vec((0usize..6, 0u8..9), 1..80), min_members in 1u32..4, min_sites in 0u32..3
     ) {
         let mut stage = Stage::new(6, Conduct::default(), vec![protection(min_members, min_sites, Some((40, 30)))]);
         let mut removed: Vec<u64> = Vec::new();
@@ -291,15 +490,32 @@ proptest! {
                 2 => stage.see(member, Status::Up),
                 3 => drop(stage.order(&selector, Wish::Down)),
                 4 => drop(stage.order(&format!("site:s{}", member / 2), Wish::Drain)),
+                5 => drop(stage.order_with(&selector, Wish::Drain, Some(10 + now % 7), false)),
+                6 => drop(stage.order_with(&selector, Wish::Up, Some(4), false)),
+                7 => stage.reload(|_| ()),
                 _ => drop(stage.judge.clear(&stage.graph, &selector.parse().expect("a selector"))),
             }
-            let now_answered = stage.look(now);
-            prop_assert!(now_answered.len() as u64 >= u64::from(min_members));
-            let sites: BTreeSet<u16> = now_answered.iter().map(|member| member / 2).collect();
-            prop_assert!(sites.len() as u64 >= u64::from(min_sites));
-            removed.extend(answered.iter().filter(|member| !now_answered.contains(member)).map(|_| now));
-            prop_assert!(removed.iter().filter(|then| now - **then < 30).count() <= 2, "{removed:?}");
-            answered = now_answered;
+            for now in now..now + 3 {
+                let now_answered = stage.look(now);
+                prop_assert!(now_answered.len() as u64 >= u64::from(min_members));
+                let sites: BTreeSet<u16> = now_answered.iter().map(|member| member / 2).collect();
+                prop_assert!(sites.len() as u64 >= u64::from(min_sites));
+                removed.extend(answered.iter().filter(|member| !now_answered.contains(member)).map(|_| now));
+                prop_assert!(removed.iter().filter(|then| now - **then < 30).count() <= 2, "{removed:?}");
+                for (_, event) in std::mem::take(&mut stage.told) {
+                    let (Event::Removed(one) | Event::Gone(one)) = &event else { continue };
+                    let meant: Vec<Place> = Judge::places_of(&stage.graph, &one.selector).into_iter().collect();
+                    for Place { member, .. } in meant {
+                        let is_forced_up = stage.judge.overrides().iter().any(|up| up.force == Force::Up && up.selector.selects("p0", &format!("m{member}"), None));
+                        let is_answered = now_answered.iter().any(|answered| usize::from(*answered) == member);
+                        prop_assert!(!is_answered || is_forced_up, "{event:?}, and m{member} is answered");
+                        if matches!(event, Event::Gone(_)) && !is_forced_up {
+                            prop_assert!(stage.cached_until[member] <= stage.now, "{event:?}, and m{member} is in caches");
+                        }
+                    }
+                }
+                answered = now_answered;
+            }
         }
     }
 }

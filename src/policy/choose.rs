@@ -5,6 +5,7 @@
 //! a pool of three. Knows no member, address or health: it deals in positions.
 
 use super::{Choose, Picks};
+use crate::prefetch::prefetch;
 use crate::rng::Dice;
 use std::iter;
 
@@ -44,6 +45,11 @@ impl Shares {
             Choose::RoundRobin => parts_per_million(count.min(self.ends.len()) as u64, self.ends.len() as u64),
             Choose::All => u32::from(position < count) * ONE_IN_PPM,
         }
+    }
+
+    /// Sends for where the segments of a short line end.
+    pub(super) fn anticipate(&self) {
+        prefetch(&self.ends, 0);
     }
 
     /// One position, each with probability weight / total; none when there is no position.

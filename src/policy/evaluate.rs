@@ -162,8 +162,8 @@ impl<T: Trace> Walk<'_, T> {
     }
 
     fn select_pool(&mut self, node: NodeId, id: PoolId, depth: u8, room: usize, dice: Dice) -> Selection {
-        let pool = &self.view.graph.pools[id];
-        let family = self.view.pools[id].family(self.view.question.family);
+        let pool = &self.view.pools[id];
+        let family = pool.family(self.view.question.family);
         let roster = family.roster(self.view.health);
         let count = room.min(usize::from(pool.pick));
         let mut members_s = u32::MAX;
@@ -171,7 +171,7 @@ impl<T: Trace> Walk<'_, T> {
             self.picks.push(Pick { pool: id, member: usable.member, addr: usable.addr });
             members_s = members_s.min(usable.holds_s);
         });
-        let survey = self.view.survey(node);
+        let survey = self.view.survey_pool(id);
         // Where standbys stand in, or nobody does, the first member to return changes the answer.
         let joins_s = if roster.is_standing_in() { family.recovers_s } else { u32::MAX };
         let returns_s = survey.recovers_s.min(joins_s);
@@ -253,7 +253,7 @@ impl<T: Trace> Walk<'_, T> {
     }
 
     fn report_members(&mut self, id: PoolId, depth: u8, count: usize) {
-        let choose = self.view.graph.pools[id].choose;
+        let choose = self.view.pools[id].choose;
         let roster = self.view.pools[id].family(self.view.question.family).roster(self.view.health);
         for (position, usable) in roster.iter().enumerate() {
             let chosen = self.picks.iter().any(|pick| pick.pool == id && pick.member == usable.member);

@@ -237,6 +237,26 @@ impl Graph {
         }
         visits[root.index()]
     }
+
+    /// The pools whose latency somebody reads: those below a policy that chooses by it, and those that compare their members
+    /// by it. For all others it is of no use to a query.
+    pub fn timed(&self) -> Table<PoolId, bool> {
+        let mut pools: Table<PoolId, bool> = self.pools.rows().iter().map(|pool| pool.conduct.slow_above_percent.is_some()).collect();
+        let mut nodes = vec![false; self.nodes.len()];
+        // Parents come after their children.
+        for (id, node) in self.nodes.rows().iter().enumerate().rev() {
+            match node {
+                Node::Pool(pool) => pools[*pool] |= nodes[id],
+                Node::Policy { policy, children, .. } => {
+                    let is_timed = nodes[id] || matches!(policy, Policy::Latency { .. });
+                    for child in children {
+                        nodes[child.index()] |= is_timed;
+                    }
+                }
+            }
+        }
+        pools
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +273,19 @@ mod tests {
         assert_eq!([pool, pair, top].map(|node| world.graph.visits(node)), [1, 3, 8]);
         let tower = (0..80).fold(top, |below, _| world.policy(Policy::Failover, &[below, below]));
         assert_eq!(world.graph.visits(tower), u64::MAX);
+    }
+
+    #[test]
+    fn latency_is_read_below_a_policy_that_chooses_by_it_and_by_pools_that_compare_by_it() {
+        let mut world = World::default();
+        let (near, far, inner, plain) = (world.pool("up"), world.pool("up"), world.pool("up"), world.pool("up"));
+        world.pool_of("up", |pool| pool.conduct.slow_above_percent = Some(100));
+        let pair = world.policy(Policy::Failover, &[inner, plain]);
+        let tolerance = Duration::from_millis(10);
+        world.policy(Policy::Latency { tolerance }, &[near, far, pair]);
+        let unread = world.pool("up");
+        world.policy(Policy::Failover, &[unread, near]);
+        assert_eq!(world.graph.timed().rows(), [true, true, true, true, true, false]);
     }
 
     #[test]

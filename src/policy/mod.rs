@@ -6,6 +6,7 @@
 //! children, without dice, and takes, in its own order, the first of the best grade there is. TTLs take the minimum on
 //! the way up, scopes the narrowest.
 
+mod ahead;
 mod choose;
 mod evaluate;
 mod graph;
@@ -21,6 +22,7 @@ mod survey;
 pub(crate) mod testing;
 mod trace;
 
+pub use ahead::{Ahead, Asker};
 pub use evaluate::{Health, Question, Selection, evaluate};
 pub use graph::{Choose, Conduct, Failback, Graph, LastResort, Member, MinHealthy, Node, Policy, Pool, Protection, Steer, TtlRange};
 pub use judgement::{Judgement, Rank, SHARE_MIN_PERMILLE, SHARE_WHOLE_PERMILLE};

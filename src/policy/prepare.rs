@@ -7,43 +7,57 @@
 use super::choose::Shares;
 use super::judgement::{Judgement, SHARE_WHOLE_PERMILLE, Standing};
 use super::{Choose, Health, Member, MinHealthy, Pool, Rank};
+use crate::prefetch::prefetch_one;
 use crate::prefix::Family;
 use crate::rng::Dice;
 use std::fmt;
+use std::mem::offset_of;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
 /// A pool as queries read it: a pure function of the pool and its verdicts.
+///
+/// Of thousands of pools few are in the nearest cache, so what a query reads lies in one line of it: the first for IPv4, one more
+/// for IPv6. Aligned, so that the count of its references, which changes whenever any pool is published, lies in another line.
 #[derive(Clone, PartialEq, Debug)]
+#[repr(C, align(64))]
 pub struct PoolView {
-    /// By [`crate::prefix::Family::index`].
-    pub families: [FamilyView; 2],
+    /// How members are chosen.
+    pub choose: Choose,
     /// How fit the pool is with its families folded: a member counts that is usable in any of them. What people are shown,
     /// and what stands for a family that no member has.
     pub grade: Grade,
+    /// How many members an answer holds at most.
+    pub pick: u16,
     /// How soon a better grade, or another member, could come back in any family, in seconds; `u32::MAX` when nothing is down.
     pub recovers_s: u32,
     /// Mean connect time of the usable members, where known; rounded to 0.1 ms.
     pub latency: Option<Duration>,
+    /// By [`crate::prefix::Family::index`].
+    pub families: [FamilyView; 2],
 }
+
+// All that a query for IPv4 reads; `configured` is the last of it.
+const _: () = assert!(offset_of!(PoolView, families) + offset_of!(FamilyView, configured) < align_of::<PoolView>());
 
 /// The usable members of one family.
 #[derive(Clone, PartialEq, Debug)]
+#[repr(C)]
 pub struct FamilyView {
-    /// Whether any member of the pool has an address of this family at all.
-    pub configured: bool,
     /// In config order; standbys only when nothing else is usable.
     pub usable: Roster,
+    /// How soon another member could join the usable ones of this family, in seconds; `u32::MAX` when none can.
+    pub recovers_s: u32,
+    /// How fit the pool is for clients of this family, measured on the members that have it.
+    pub grade: Grade,
+    /// Whether any member of the pool has an address of this family at all.
+    pub configured: bool,
     /// All members of the family as if they were up, for `serve_all`: disabled ones excepted, standbys only when there is
     /// nothing else.
     pub all: Roster,
     /// The last non-empty usable set, for `last_known`.
     pub last_known: Roster,
-    /// How fit the pool is for clients of this family, measured on the members that have it.
-    pub grade: Grade,
-    /// How soon another member could join the usable ones of this family, in seconds; `u32::MAX` when none can.
-    pub recovers_s: u32,
 }
 
 /// Members that may be answered, with the share of each worked out. Reads as a slice of [`Usable`].
@@ -90,6 +104,8 @@ impl PoolView {
         });
         let shares = shares(pool, &judgements);
         PoolView {
+            choose: pool.choose,
+            pick: pool.pick,
             grade: grade(&shares, pool.min_healthy),
             recovers_s: recovers_s(&shares),
             latency: mean_latency(&families, &judgements),
@@ -112,6 +128,17 @@ impl PoolView {
                 (if nobody { Grade::Empty } else { Grade::Healthy }, self.recovers_s)
             }
         }
+    }
+
+    /// Sends for what a query of `family` reads first.
+    pub fn anticipate(&self, family: Family) {
+        prefetch_one(self);
+        prefetch_one(self.family(family));
+    }
+
+    /// Sends for what that leads to.
+    pub fn anticipate_members(&self, family: Family) {
+        self.family(family).usable.anticipate();
     }
 
     /// What is known of one family.
@@ -190,6 +217,12 @@ impl Roster {
         Roster { members: members.into_iter().map(|(usable, _)| usable).collect(), shares }
     }
 
+    /// Sends for the members, as far as they are few.
+    fn anticipate(&self) {
+        self.shares.anticipate();
+        self.members.iter().take(FEW).for_each(prefetch_one);
+    }
+
     /// Whether nobody with a positive weight is on duty, so that such a member's return would change the set.
     pub(super) fn is_standing_in(&self) -> bool {
         self.first().is_none_or(|usable| usable.weight == 0)
@@ -201,7 +234,7 @@ impl Roster {
     }
 
     /// The chance of the member at `position`, in parts per million; for a weighted choice that of the first draw.
-    pub(super) fn chance_ppm(&self, how: Choose, count: usize, position: usize) -> u32 {
+    pub fn chance_ppm(&self, how: Choose, count: usize, position: usize) -> u32 {
         self.shares.chance_ppm(how, count, position)
     }
 }
@@ -222,6 +255,9 @@ impl fmt::Display for Grade {
         })
     }
 }
+
+/// As many members as most pools have. Of more than these each has little chance to be the one.
+const FEW: usize = 4;
 
 //--- One family
 

@@ -165,7 +165,7 @@ impl<'a> View<'a> {
         Located { addr: subnet.addr(), by_subnet: true, scope: cell.len, cell }
     }
 
-    fn survey_pool(self, pool: PoolId) -> Survey {
+    pub(super) fn survey_pool(self, pool: PoolId) -> Survey {
         let view = &self.pools[pool];
         let (grade, returns_s) = view.fitness(self.question.family, self.health);
         let recovers_s = if grade == Grade::Healthy { u32::MAX } else { returns_s };

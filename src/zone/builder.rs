@@ -4,7 +4,7 @@
 //! A zone is taken apart while its entries are written, so that both never stand in memory as a whole: what needs a look at other
 //! names is found out before, see [`Specials`].
 
-use super::entry::{Head, NONE, RrsetEntry, position};
+use super::entry::{Aside, Head, NONE, RrsetEntry, position};
 use super::index::HashIndex;
 use super::source::{Owner, OwnerId, Record, ZoneSource, sets};
 use super::table::{BlockRow, LinkRow, Zone, Zones};
@@ -192,24 +192,33 @@ impl Layout {
     }
 
     fn head(&mut self, owner: Owner<'_>, zone: ZoneId, records: &[Record<'_>], specials: &Specials) {
-        let node = position(self.zones.entries.len());
         let name = owner.wire();
         let number = |owner: Option<OwnerId>| owner.map_or(NONE, |owner| position(owner.index()));
         let is_apex = owner.id().index() == 0;
         let row = LinkRow {
-            node,
             wildcard: number(specials.wildcards.get(&owner.id()).copied()),
             cut: number(specials.cut_above(&name)),
             parent_side: self.parent_sides.get(&zone).copied().filter(|_| is_apex).unwrap_or(NONE),
             steer: specials.steers.get(&owner.id()).copied(),
         };
-        let links = if row.is_empty() { NONE } else { position(self.zones.links.len()) };
-        if links != NONE {
-            self.zones.links.push(row);
+        if row.steer.is_some() {
+            self.zones.steered.push(position(self.zones.entries.len()));
         }
+        let aside = self.aside(row);
         let rrsets = u16::try_from(sets(records).count()).expect("there are 2^16 types");
         let labels = u8::try_from(suffixes(&name).count() - 1).expect("a name has at most 127 labels");
-        Head { zone, links, rrsets, labels, name: &name }.write(&mut self.zones.entries);
+        Head { zone, aside, rrsets, labels, name: &name }.write(&mut self.zones.entries);
+    }
+
+    fn aside(&mut self, row: LinkRow) -> Aside {
+        match row.steer {
+            _ if row.has_links() => {
+                self.zones.links.push(row);
+                Aside::Links(position(self.zones.links.len() - 1))
+            }
+            Some(steer) => Aside::Steer(steer),
+            None => Aside::Nothing,
+        }
     }
 
     /// Turns the owners in the links from `first` on into their entries.
@@ -320,8 +329,8 @@ impl Layout {
 }
 
 impl LinkRow {
-    fn is_empty(&self) -> bool {
-        self.wildcard == NONE && self.cut == NONE && self.parent_side == NONE && self.steer.is_none()
+    fn has_links(&self) -> bool {
+        self.wildcard != NONE || self.cut != NONE || self.parent_side != NONE
     }
 }
 

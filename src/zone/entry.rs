@@ -1,7 +1,7 @@
 //! A name and all it holds as one run of octets, so that a look-up that hits touches neighbouring memory only.
 //!
 //! ```text
-//!   zone 4 | links 4 | RRsets 2 | labels 1 | octets of name 1 | name, lower-cased, in wire form
+//!   zone 4 | aside 4 | RRsets 2 | labels 1 | octets of name 1 | name, lower-cased, in wire form
 //!   and for each RRset, in the order of their types:
 //!   type 2 | records 2 | octets of records 2 | octets of more 2 | list of patches 4 | records | more
 //! ```
@@ -10,17 +10,54 @@
 //! Numbers are in the machine's own order: nothing of this but the records ever leaves it.
 
 use crate::dns::Rtype;
-use crate::ids::{Id, ZoneId};
+use crate::ids::{Id, SteerId, ZoneId};
 
-/// "No links".
+/// "No entry".
 pub(super) const NONE: u32 = u32::MAX;
+
+/// What a name has that does not lie in its entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aside {
+    /// Nothing, as most.
+    Nothing,
+    /// What decides its addresses, and nothing else: so it is with most names that are steered.
+    Steer(SteerId),
+    /// A row of the table of links.
+    Links(u32),
+}
+
+impl Aside {
+    /// Of a number in an entry, this bit says that the rest is a [`SteerId`].
+    const STEER: u32 = 1 << 31;
+
+    fn to_number(self) -> u32 {
+        match self {
+            Aside::Nothing => NONE,
+            Aside::Steer(steer) => Aside::STEER | short(steer.index()),
+            Aside::Links(row) => short(row as usize),
+        }
+    }
+
+    fn of_number(number: u32) -> Aside {
+        match number {
+            NONE => Aside::Nothing,
+            _ if number & Aside::STEER != 0 => Aside::Steer(SteerId::new((number & !Aside::STEER) as usize)),
+            row => Aside::Links(row),
+        }
+    }
+}
+
+/// A number that leaves room for a bit, and is not all ones with it.
+fn short(number: usize) -> u32 {
+    let number = u32::try_from(number).ok().filter(|number| *number < Aside::STEER - 1);
+    number.expect("zone data is below 4 GiB, and what is numbered takes more than two octets of it")
+}
 
 /// What a name is beside its RRsets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'e> {
     pub zone: ZoneId,
-    /// Row of the table of links, or [`NONE`].
-    pub links: u32,
+    pub aside: Aside,
     pub rrsets: u16,
     pub labels: u8,
     pub name: &'e [u8],
@@ -46,7 +83,7 @@ impl Head<'_> {
     /// Appends it; its RRsets must follow.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend(position(self.zone.index()).to_ne_bytes());
-        out.extend(self.links.to_ne_bytes());
+        out.extend(self.aside.to_number().to_ne_bytes());
         out.extend(self.rrsets.to_ne_bytes());
         out.push(self.labels);
         out.push(u8::try_from(self.name.len()).expect("a name has at most 255 octets"));
@@ -94,9 +131,9 @@ impl<'e> Entry<'e> {
         ZoneId::new(u32_at(self.head, 0) as usize)
     }
 
-    /// Row of the table of links, or [`NONE`].
-    pub fn links(self) -> u32 {
-        u32_at(self.head, 4)
+    /// What lies elsewhere.
+    pub fn aside(self) -> Aside {
+        Aside::of_number(u32_at(self.head, 4))
     }
 
     /// The number of its RRsets.
@@ -159,14 +196,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_lies_aside_is_told_apart_by_its_number() {
+        let most = Aside::STEER as usize - 2;
+        for aside in [Aside::Nothing, Aside::Steer(SteerId::new(0)), Aside::Steer(SteerId::new(most)), Aside::Links(0), Aside::Links(7)] {
+            assert_eq!(Aside::of_number(aside.to_number()), aside);
+        }
+    }
+
+    #[test]
     fn what_was_written_is_read() {
         let mut bytes = vec![0xff; 3];
-        let head = Head { zone: ZoneId::new(7), links: 9, rrsets: 2, labels: 1, name: b"\x01a\x00" };
+        let head = Head { zone: ZoneId::new(7), aside: Aside::Links(9), rrsets: 2, labels: 1, name: b"\x01a\x00" };
         head.write(&mut bytes);
         RrsetEntry { rtype: Rtype::A, count: 2, patches: 6, records: b"", more: b"" }.write(&mut bytes);
         RrsetEntry { rtype: Rtype::CNAME, count: 1, patches: 5, records: b"records", more: b"\x01b\x00" }.write(&mut bytes);
         let entry = Entry::at(&bytes, 3);
-        assert_eq!((entry.zone(), entry.links(), entry.labels(), entry.name()), (ZoneId::new(7), 9, 1, &b"\x01a\x00"[..]));
+        assert_eq!((entry.zone(), entry.aside(), entry.labels(), entry.name()), (ZoneId::new(7), Aside::Links(9), 1, &b"\x01a\x00"[..]));
         assert!(entry.is_named(b"\x01a\x00") && !entry.is_named(b"\x01b\x00") && !entry.is_named(b"\x00"));
         let found = |rtype| entry.rrset(rtype).map(|set| (set.count, set.patches, set.records, set.more));
         assert_eq!(found(Rtype::A), Some((2, 6, &b""[..], &b""[..])));

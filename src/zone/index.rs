@@ -5,7 +5,6 @@
 //! any name. Who asks compares the name itself.
 
 use crate::prefetch::prefetch;
-use std::ops::Range;
 
 /// Hashes to numbers below 2^32 - 1.
 #[derive(Clone, Debug, Default)]
@@ -42,12 +41,6 @@ impl HashIndex {
         prefetch(&self.slots, self.home(hash));
     }
 
-    /// The number that a search for `hash` would look at first, if the first slot is its own.
-    pub fn glance(&self, hash: u64) -> Option<u32> {
-        let slot = *self.slots.get(self.home(hash))?;
-        (slot != 0 && (slot ^ hash) >> 32 == 0).then(|| number(slot))
-    }
-
     /// Whether nothing can be found.
     pub fn is_empty(&self) -> bool {
         self.taken == 0
@@ -65,10 +58,9 @@ impl HashIndex {
         }
     }
 
-    /// Where the table lies in memory: the addresses of its octets.
-    pub fn extent(&self) -> Range<usize> {
-        let slots = self.slots.as_ptr_range();
-        slots.start as usize..slots.end as usize
+    /// The table as it lies in memory.
+    pub fn slots(&self) -> &[u64] {
+        &self.slots
     }
 
     /// Adds a number that is not there yet.

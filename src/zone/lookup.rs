@@ -1,11 +1,18 @@
 //! From a name to what we know of it: RFC 1034 section 4.3.2 with the wildcards of RFC 4592.
 
+use super::entry::{Aside, Entry};
 use super::table::{Node, Zone, Zones};
 use crate::dns::{FoldedName, Rtype};
+use crate::ids::SteerId;
 use crate::prefetch::prefetch;
 
 /// Octets that the processor fetches at once; a wrong number costs a little time and nothing else.
 const CACHE_LINE: usize = 64;
+
+/// Where the entry of a name begins, if all is as it seems: another name may have the same hash. Of use as long as the zones that
+/// gave it, and to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Glimpse(u32);
 
 /// Where a look-up ended.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +41,20 @@ impl Zones {
     }
 
     /// Sends for the entry of `name`, if it seems to have one.
-    pub fn anticipate_entry(&self, name: &FoldedName) {
-        if let Some(at) = self.index.glance(name.hash(0)) {
-            // A name of usual length and one record take two lines.
-            prefetch(&self.entries, at as usize);
-            prefetch(&self.entries, at as usize + CACHE_LINE);
+    pub fn anticipate_entry(&self, name: &FoldedName) -> Option<Glimpse> {
+        // Half of a hash is hardly ever that of another name.
+        let at = self.index.find(name.hash(0), |_| true)?;
+        // A name of usual length and one record take two lines.
+        prefetch(&self.entries, at as usize);
+        prefetch(&self.entries, at as usize + CACHE_LINE);
+        Some(Glimpse(at))
+    }
+
+    /// What decides the addresses of the name that was glimpsed, where that is all there is to it.
+    pub fn glimpsed_steer(&self, Glimpse(at): Glimpse) -> Option<SteerId> {
+        match Entry::at(&self.entries, at).aside() {
+            Aside::Steer(steer) => Some(steer),
+            Aside::Nothing | Aside::Links(_) => None,
         }
     }
 

@@ -22,7 +22,7 @@ mod source;
 mod table;
 
 pub use builder::{is_too_long, negative_ttl_s};
-pub use lookup::{Found, Hit};
+pub use lookup::{Found, Glimpse, Hit};
 pub use master::{EXTENSIONS, is_master_file, read as read_master_file};
 pub use parse::{RdataError, parse_rdata, soa_rdata};
 pub use source::{Owner, OwnerId, Place, Record, Steered, ZoneSource, doubled_origin, sets};

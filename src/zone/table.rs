@@ -1,9 +1,9 @@
 //! All names of all zones behind one flat table.
 //!
 //! A slot of the table leads to an [`Entry`], in which a name and all it holds lie together. What few names have - a wildcard
-//! below, a zone cut above, a steering decision - lies aside in `links`.
+//! below, a zone cut above - lies aside in `links`.
 
-use super::entry::{Entry, NONE, RrsetEntry, u32_at};
+use super::entry::{Aside, Entry, NONE, RrsetEntry, u32_at};
 use super::index::HashIndex;
 use crate::dns::{Name, Patch, Records, Rtype};
 use crate::ids::{SteerId, Table, ZoneId};
@@ -42,7 +42,6 @@ pub(super) struct BlockRow {
 /// What few names have. Entries are named by where they begin; [`NONE`] is none.
 #[derive(Clone, Debug)]
 pub(super) struct LinkRow {
-    pub node: u32,
     /// The `*` right below.
     pub wildcard: u32,
     /// The zone cut at or above this name inside its zone.
@@ -59,6 +58,8 @@ pub struct Zones {
     pub(super) index: HashIndex,
     pub(super) entries: Vec<u8>,
     pub(super) links: Vec<LinkRow>,
+    /// The entries of all steered names, in the order of the zones and of their files.
+    pub(super) steered: Vec<u32>,
     pub(super) glue: Vec<BlockRow>,
     pub(super) blocks: Vec<u8>,
     /// Each list once: most RRsets share one of a few.
@@ -86,10 +87,9 @@ impl Zones {
         self.list.iter()
     }
 
-    /// Where its large tables lie in memory, as addresses: for whoever manages the pages below them.
-    pub fn extents(&self) -> [Range<usize>; 2] {
-        let entries = self.entries.as_ptr_range();
-        [self.index.extent(), entries.start as usize..entries.end as usize]
+    /// The large tables as they lie in memory: for whoever manages the pages below them.
+    pub fn tables(&self) -> (&[u64], &[u8]) {
+        (self.index.slots(), &self.entries)
     }
 
     /// One zone.
@@ -104,9 +104,9 @@ impl Zones {
 
     /// All names that are steered, with what decides them, in the order of the zones and of their files.
     pub fn steered(&self) -> impl Iterator<Item = (Name, SteerId)> {
-        self.links.iter().filter_map(|links| {
-            let steer = links.steer?;
-            Some((Name::from_wire(Entry::at(&self.entries, links.node).name())?, steer))
+        self.steered.iter().filter_map(|&at| {
+            let node = self.node(at)?;
+            Some((Name::from_wire(node.entry.name())?, node.steer()?))
         })
     }
 
@@ -127,9 +127,9 @@ impl Zones {
 
 impl<'z> Node<'z> {
     fn links(self) -> Option<&'z LinkRow> {
-        match self.entry.links() {
-            NONE => None,
-            row => Some(&self.zones.links[row as usize]),
+        match self.entry.aside() {
+            Aside::Links(row) => Some(&self.zones.links[row as usize]),
+            Aside::Nothing | Aside::Steer(_) => None,
         }
     }
 
@@ -140,7 +140,11 @@ impl<'z> Node<'z> {
 
     /// What decides its addresses, when it is steered.
     pub fn steer(self) -> Option<SteerId> {
-        self.links()?.steer
+        match self.entry.aside() {
+            Aside::Steer(steer) => Some(steer),
+            Aside::Links(row) => self.zones.links[row as usize].steer,
+            Aside::Nothing => None,
+        }
     }
 
     /// The RRset of a type.

@@ -6,7 +6,7 @@ use super::{Bench, WARM_UP, expect_records};
 use crate::contender::Contender;
 use crate::load::{Loopback, Outcome};
 use crate::members::Patient;
-use crate::meter::{self, Drops};
+use crate::meter::{self, Cost, Drops, Meter};
 use crate::query::Query;
 use crate::scrape;
 use crate::system;
@@ -21,11 +21,11 @@ use std::time::Duration;
 
 /// Enough pools that to prepare all of them would show.
 const POOLS: Pooled = Pooled { pools: 1000, names: 10_000 };
-/// The most frequent checks there are; one observation is a flip.
-const MONITOR: &str = "interval: 100ms, timeout: 90ms, fall: 1, rise: 1";
+/// The most frequent checks there are; one observation is a flip, and however many there were before, the next one counts.
+const MONITOR: &str = "interval: 100ms, timeout: 90ms, fall: 1, rise: 1, damping: none";
 /// A flip is seen within an interval; this is more than two.
 const FLIP_EVERY: Duration = Duration::from_millis(250);
-/// The members of the pool that flips, the patient first. Only they are checked: a latency that moves prepares pools as well.
+/// The members of the pool that flips, the patient first. Only they are checked: a verdict that grows firmer prepares pools as well.
 const GUESTS: [Ipv4Addr; MEMBERS] =
     [Ipv4Addr::new(127, 0, 0, 30), Ipv4Addr::new(127, 0, 0, 31), Ipv4Addr::new(127, 0, 0, 32), Ipv4Addr::new(127, 0, 0, 33)];
 /// At a fixed rate, as in the other table of latencies.
@@ -37,6 +37,14 @@ struct Run {
     drops: Drops,
     flips: u64,
     prepared: u64,
+    cost: Cost,
+}
+
+impl Run {
+    /// The latency that this share of the queries did not exceed, in microseconds.
+    fn quantile(&self, share: f64) -> f64 {
+        self.outcome.latency.quantile(share).as_secs_f64() * 1e6
+    }
 }
 
 pub fn report(bench: &Bench) -> io::Result<()> {
@@ -44,7 +52,7 @@ pub fn report(bench: &Bench) -> io::Result<()> {
     let guests = guests?;
     let patient = &guests[0];
     let admin = SocketAddrV4::new(Ipv4Addr::LOCALHOST, system::free_port()?);
-    let more = format!("policies: [policies.yaml]\nadmin: {{listen: \"{admin}\"}}\n");
+    let more = format!("policies: [policies.yaml]\nprobes: {{allow: [default, 127.0.0.0/8]}}\nadmin: {{listen: \"{admin}\"}}\n");
     let setup = bench.steersman("steersman, 1,000 pools", "zone.yaml", &more)?;
     fs::write(setup.home.join("zone.yaml"), POOLS.zone())?;
     fs::write(setup.home.join("policies.yaml"), POOLS.policies(bench.members_port, Some((MONITOR, GUESTS))))?;
@@ -78,7 +86,7 @@ fn run(bench: &Bench, server: &Contender, queries: &[Query], admin: SocketAddrV4
     generator.run(WARM_UP)?;
     generator.settle()?;
     let (drops, [flips, prepared]) = (meter::drops(server.address.port()), counters(admin)?);
-    let done = AtomicBool::new(false);
+    let (done, meter) = (AtomicBool::new(false), Meter::start(server.processes(), bench.scale.server_core));
     let outcome = thread::scope(|scope| {
         if let Some(patient) = patient {
             scope.spawn(|| flip_until(patient, &done));
@@ -87,6 +95,7 @@ fn run(bench: &Bench, server: &Contender, queries: &[Query], admin: SocketAddrV4
         done.store(true, Ordering::Relaxed);
         outcome
     })?;
+    let cost = meter.read();
     expect_records("steersman", &outcome)?;
     let (drops_since, [flips_since, prepared_since]) = (meter::drops(server.address.port()), counters(admin)?);
     // The last recovery, so that it does not happen in the next run.
@@ -96,6 +105,7 @@ fn run(bench: &Bench, server: &Contender, queries: &[Query], admin: SocketAddrV4
         drops: Drops { server: drops_since.server - drops.server, clients: drops_since.clients - drops.clients },
         flips: flips_since - flips,
         prepared: prepared_since - prepared,
+        cost,
     })
 }
 
@@ -131,20 +141,16 @@ fn table(still: &[Run], flipping: &[Run]) -> Table {
             "flips",
             "pools prepared",
             "pools per flip",
+            "others on core %",
         ],
     );
     for (name, runs) in [("nothing", still), ("one pool flips", flipping)] {
-        let quantile = |share: f64| {
-            let of = |run: &Run| run.outcome.latency.quantile(share).as_secs_f64() * 1e6;
-            format!("{:.0}", median(runs.iter().map(of).collect()))
-        };
         let sum = |number: fn(&Run) -> u64| runs.iter().map(number).sum::<u64>();
         let (flips, prepared) = (sum(|run| run.flips), sum(|run| run.prepared));
-        table.row(vec![
-            name.to_owned(),
-            quantile(0.5),
-            quantile(0.99),
-            quantile(0.999),
+        let quantiles = QUANTILES.map(|share| format!("{:.0}", median(runs.iter().map(|run| run.quantile(share)).collect())));
+        let mut row = vec![name.to_owned()];
+        row.extend(quantiles);
+        row.extend([
             sum(|run| run.outcome.tally.sent).to_string(),
             sum(|run| run.outcome.tally.lost).to_string(),
             sum(|run| run.drops.server).to_string(),
@@ -152,7 +158,20 @@ fn table(still: &[Run], flipping: &[Run]) -> Table {
             flips.to_string(),
             prepared.to_string(),
             if flips == 0 { "-".to_owned() } else { format!("{:.2}", prepared as f64 / flips as f64) },
+            format!("{:.0}", median(runs.iter().map(|run| run.cost.others * 100.0).collect())),
         ]);
+        table.row(row);
     }
+    // The two runs of a round are neighbours in time: what comes and goes on the machine is in both, and cancels.
+    let mut row = vec!["difference within a round, %".to_owned()];
+    row.extend(QUANTILES.map(|share| {
+        let change = |(still, flipping): (&Run, &Run)| (flipping.quantile(share) / still.quantile(share) - 1.0) * 100.0;
+        format!("{:+.1}", median(still.iter().zip(flipping).map(change).collect()))
+    }));
+    row.resize(12, String::new());
+    table.row(row);
     table
 }
+
+/// What is told of latencies.
+const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];

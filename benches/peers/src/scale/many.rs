@@ -52,7 +52,7 @@ fn zones(bench: &Bench, name: &'static str, plain: Plain) -> io::Result<Started>
 }
 
 fn pools(bench: &Bench, name: &'static str, pooled: Pooled) -> io::Result<Started> {
-    let setup = bench.steersman(name, "zone.yaml", "policies: [policies.yaml]\n")?;
+    let setup = bench.steersman(name, "zone.yaml", "policies: [policies.yaml]\nprobes: {allow: [default, 127.0.0.0/8]}\n")?;
     fs::write(setup.home.join("zone.yaml"), pooled.zone())?;
     fs::write(setup.home.join("policies.yaml"), pooled.policies(bench.members_port, None))?;
     bench.start(setup, &Pooled::question(pooled.names - 1), Pooled::is_right)

@@ -1,0 +1,193 @@
+//! What operators, protections and new configs do to what is believed and answered, second by second.
+
+use super::{AnsweredDead, Beliefs, Change, OverrideChange, Saved};
+use crate::clock::Moment;
+use crate::health::{Condition, FailReason, Observation, Rules, Status};
+use crate::ids::{Id, PoolId};
+use crate::io::testing::snapshot_at;
+use crate::judge::{Event, Order, Place, Wish};
+use crate::policy::{LastResort, Protection, Steer, TtlRange};
+use crate::prefix::Family;
+use crate::snapshot::Snapshot;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const fn at(seconds: u64) -> Moment {
+    Moment::from_nanos(seconds * 1_000_000_000)
+}
+
+/// A pool of members a and b, 10.0.0.0 and 10.0.0.1, each checked at `port` every second, rise and fall 2; answered for 10 to 30 s.
+fn config(port: u16) -> Snapshot {
+    let members = ["a", "b"].iter().zip(0u8..).map(|(name, last)| (*name, SocketAddr::from(([10, 0, 0, last], port))));
+    let rules = Rules::plain(Duration::from_secs(1), Duration::from_millis(900), 2, 2);
+    let mut snapshot = snapshot_at(&[("web", members.collect())], rules);
+    let (root, ttl) = (snapshot.graph.nodes.iter().next().expect("a pool").0, TtlRange { min_s: 10, max_s: 30 });
+    snapshot.graph.steers.push(Steer { root, ttl, on_all_down: LastResort::NoData, on_all_down_ttl_s: 5, families: [true, false] });
+    snapshot
+}
+
+fn protected(port: u16) -> Snapshot {
+    let mut snapshot = config(port);
+    let pools = vec![PoolId::new(0)];
+    snapshot.graph.protections = vec![Protection { name: "core".into(), pools, min_members: 1, min_sites: 0, max_removed: None }];
+    snapshot
+}
+
+struct Scene {
+    beliefs: Beliefs,
+    now: u64,
+    /// Who refuses: `10.0.0.0:80` and the like.
+    dead: Vec<&'static str>,
+    changes: Vec<(u64, Change)>,
+}
+
+impl Scene {
+    /// Ten seconds in which all is well but what is `dead`.
+    fn new(snapshot: Snapshot, dead: &[&'static str]) -> Scene {
+        let beliefs = Beliefs::new(Arc::new(snapshot), &Saved::default(), 1, 0, at(0));
+        let mut scene = Scene { beliefs, now: 0, dead: dead.to_vec(), changes: Vec::new() };
+        scene.pass(10);
+        scene.changes.clear();
+        scene
+    }
+
+    fn pass(&mut self, until: u64) {
+        while self.now < until {
+            self.now += 1;
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let now = at(self.now);
+        while let Some(order) = self.beliefs.poll_order(now) {
+            let addr = self.beliefs.snapshot().targets[order.target].addr.to_string();
+            let pass = Observation::Pass { connect: Duration::from_millis(1), total: Duration::from_millis(2) };
+            let seen = if self.dead.contains(&&*addr) { Observation::Fail(FailReason::Refused) } else { pass };
+            self.beliefs.handle_observation(order.token, seen, now);
+        }
+        let mut changes = self.beliefs.reflect(now);
+        changes.extend(self.beliefs.refresh(now));
+        self.changes.extend(changes.into_iter().map(|change| (self.now, change)));
+    }
+
+    fn order(&mut self, selector: &str, wish: Wish) {
+        let (owner, reason) = ("alice".to_owned(), "test".to_owned());
+        let order = Order { selector: selector.parse().expect("a selector"), wish, owner, reason, lasts: None, break_glass: false };
+        self.beliefs.obey(order, at(self.now)).expect("nothing forbids it");
+        self.beliefs.refresh(at(self.now));
+    }
+
+    fn reload(&mut self, snapshot: Snapshot) {
+        self.beliefs.adopt(Arc::new(snapshot), at(self.now));
+    }
+
+    fn answered(&self) -> Vec<u16> {
+        self.beliefs.view(PoolId::new(0)).family(Family::V4).usable.iter().map(|usable| usable.member).collect()
+    }
+
+    fn when(&self, is: impl Fn(&Event) -> bool) -> Option<u64> {
+        let told = self.changes.iter().filter_map(|(now, change)| {
+            if let Change::Override(OverrideChange::Passed(event, _)) = change { Some((*now, event)) } else { None }
+        });
+        told.filter(|(_, event)| is(event)).map(|(now, _)| now).next()
+    }
+}
+
+#[test]
+fn a_drain_says_that_it_is_over_when_the_answers_of_its_last_second_have_expired() {
+    let mut scene = Scene::new(config(80), &[]);
+    scene.order("a", Wish::Drain);
+    // The TTL is lowered to 10 s at once; answers of before hold for 10 s, and for a second of rounding.
+    scene.pass(20);
+    assert_eq!(scene.answered(), [0, 1]);
+    scene.pass(21);
+    assert_eq!(scene.answered(), [1]);
+    scene.pass(40);
+    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(32), "21 s, the TTL, and a second of rounding");
+}
+
+#[test]
+fn a_member_known_to_be_dead_stays_so_when_the_config_checks_it_in_another_way() {
+    let mut scene = Scene::new(config(80), &["10.0.0.0:80", "10.0.0.0:81"]);
+    assert_eq!(scene.answered(), [1]);
+    scene.reload(config(81));
+    assert_eq!(scene.answered(), [1], "before anybody has looked");
+    scene.pass(20);
+    assert_eq!(scene.answered(), [1]);
+    scene.dead.clear();
+    scene.pass(21);
+    assert_eq!(scene.answered(), [1], "one pass is not two");
+    scene.pass(23);
+    assert_eq!(scene.answered(), [0, 1]);
+}
+
+#[test]
+fn a_new_check_of_which_members_would_have_it_both_ways_is_asked_itself() {
+    let both = |port: u16| {
+        let mut snapshot = config(port);
+        let second = snapshot.graph.pools[PoolId::new(0)].members[1].checks[0][0];
+        // The new check is one for both: that a is dead says nothing of it, nor that b lives.
+        if port == 81 {
+            snapshot.graph.pools[PoolId::new(0)].members[0].checks[0] = vec![second];
+        }
+        snapshot
+    };
+    let mut scene = Scene::new(both(80), &["10.0.0.0:80"]);
+    scene.reload(both(81));
+    assert_eq!(scene.beliefs.belief(PoolId::new(0), 1, Family::V4).status, Status::Unknown);
+    scene.look();
+    assert_eq!(scene.answered(), [0, 1]);
+}
+
+/// The line that says that a went down, when `condition` over the targets of a and b decides of it.
+fn last_words_of_a(condition: impl Fn(&[Condition]) -> Condition, dead: &[&'static str], dead_at_last: &[&'static str]) -> String {
+    let mut snapshot = config(80);
+    let targets: Vec<_> = snapshot.targets.iter().map(|(id, _)| id).collect();
+    let member = &mut snapshot.graph.pools[PoolId::new(0)].members[0];
+    member.checks[0].clone_from(&targets);
+    member.conditions[0] = Some(condition(&targets.into_iter().map(Condition::Target).collect::<Vec<_>>()));
+    let mut scene = Scene::new(snapshot, dead);
+    scene.dead = dead_at_last.to_vec();
+    scene.pass(15);
+    let mut lines = scene.changes.iter().map(|(_, change)| change.to_string());
+    lines.find(|line| line.starts_with("member a ") && line.contains("is down")).expect("it went down")
+}
+
+#[test]
+fn the_check_that_tipped_the_scales_is_the_one_that_is_named() {
+    let (a, b) = ("10.0.0.0:80", "10.0.0.1:80");
+    let line = last_words_of_a(|targets| Condition::any(targets.to_vec()), &[a], &[a, b]);
+    assert!(line.contains("(tcp 10.0.0.1:80, 2 failures in a row; was up"), "the other has been down all along: {line}");
+    let line = last_words_of_a(|targets| Condition::Not(Box::new(targets[1].clone())), &[b], &[]);
+    assert!(line.contains("(tcp 10.0.0.1:80, 2 passes in a row; was up"), "{line}");
+}
+
+#[test]
+fn who_is_answered_though_it_is_dead_is_known_with_the_start_of_its_failing_run() {
+    let mut scene = Scene::new(protected(80), &["10.0.0.1:80"]);
+    assert_eq!((scene.answered(), scene.beliefs.dead().count()), (vec![0], 0));
+    scene.dead.push("10.0.0.0:80");
+    scene.pass(20);
+    assert_eq!(scene.answered(), [0], "kept");
+    let place = Place { pool: PoolId::new(0), member: 0, family: Family::V4 };
+    let dead: Vec<AnsweredDead> = scene.beliefs.dead().copied().collect();
+    assert_eq!(dead, [AnsweredDead { place, failing_since: at(11) }]);
+    scene.reload(protected(80));
+    assert_eq!(scene.beliefs.dead().copied().collect::<Vec<_>>(), dead);
+    scene.order("b", Wish::Up);
+    assert_eq!(scene.beliefs.dead().count(), 2, "whoever is forced up is dead all the same");
+    scene.dead.clear();
+    scene.pass(25);
+    assert_eq!(scene.beliefs.dead().count(), 0);
+}
+
+#[test]
+fn first_verdicts_are_no_changes_of_verdicts() {
+    let mut scene = Scene::new(config(80), &["10.0.0.0:80"]);
+    assert_eq!(scene.beliefs.flips(), 0);
+    scene.dead.clear();
+    scene.pass(20);
+    assert_eq!(scene.beliefs.flips(), 1);
+}

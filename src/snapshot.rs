@@ -66,6 +66,8 @@ pub struct Settings {
     pub dot: Option<DotSettings>,
     /// Where the admin interface listens, where wanted.
     pub admin: Option<AdminAddr>,
+    /// Where members' own agents report.
+    pub reports: Vec<SocketAddr>,
     /// Where verdicts survive a restart, where wanted. Created when missing.
     pub state_dir: Option<PathBuf>,
     /// Verdicts from the state file count at start when they are not older than this.

@@ -7,9 +7,9 @@ mod support;
 
 use probed::Authority;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
@@ -43,6 +43,27 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+//--- Programs
+
+#[test]
+fn programs_end_with_a_server_that_is_stopped_in_its_first_round() {
+    let members: Vec<String> = (1..=8).map(|n| format!("{{name: m{n}, a: 192.0.2.{n}}}")).collect();
+    let pools = format!("  p0: {{monitor: hangs, members: [{}]}}\n  p1: {{members: [{{name: m, a: 192.0.2.99}}]}}\n", members.join(", "));
+    let hangs = "  hangs: {type: exec, command: [/bin/sh, -c, \"echo $$ >> pids; exec sleep 600\"], interval: 100s, timeout: 90s}\n";
+    let config = Config::new("", WWW);
+    config.policies(&policies(&hangs.replace("pids", &config.directory().join("pids").display().to_string()), &pools));
+    let main = std::fs::read_to_string(config.directory().join("steersman.yaml")).expect("it was written");
+    config.write("steersman.yaml", &(main.replace("probes: {", "probes: {programs: [/bin/sh], ") + "startup_deadline: 90s\n"));
+    let server = config.serve_unseen(Stdio::null());
+    let pids = || std::fs::read_to_string(config.directory().join("pids")).unwrap_or_default();
+    let all = || Some(pids()).filter(|pids| pids.lines().count() == 8);
+    let started = wait_for("eight programs", all, pids);
+    server.signal("TERM");
+    let lives = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let living = || started.lines().filter(lives).collect::<Vec<_>>().join(" ");
+    wait_for("the end of all programs", || living().is_empty().then_some(()), living);
+}
+
 //--- What others say
 
 #[test]
@@ -63,6 +84,44 @@ fn a_member_is_up_as_long_as_its_agent_says_so_in_time() {
     server.wait_line(&["member m0", "is up", "was down"]);
     // Nobody says anything any more.
     server.wait_line(&["member m0", "is down: no report for 2s"]);
+}
+
+#[test]
+fn agents_report_from_outside_with_the_token_of_their_monitor_and_can_do_nothing_else() {
+    let monitors = "  agent: {type: push, token: 5e1ff00d5e1ff00d, interval: 200ms}\n  open: {type: push}\n";
+    let pools = "  p0: {monitor: agent, members: [{name: m0, a: 192.0.2.1}]}\n  p1: {monitor: open, members: [{name: m1, a: 192.0.2.2}]}\n";
+    let config = Config::new(&policies(monitors, pools), WWW);
+    config.server("reports: {listen: \"127.0.0.1:0\"}\n");
+    let server = config.serve();
+    let line = server.wait_line(&["taking reports on"]);
+    let addr = line.rsplit(' ').next().expect("an address");
+    let ask = |request: &str, token: &str, json: &str| {
+        let mut stream = TcpStream::connect(addr).expect("it listens");
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: ns1.example.com\r\nConnection: close\r\nX-Steersman: 1\r\nContent-Type: application/json\r\n"
+        );
+        write!(stream, "{head}{token}Content-Length: {}\r\n\r\n{json}", json.len()).expect("it reads");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("it answers");
+        response.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let said = |monitor: &str, pool: &str, member: &str| {
+        format!(r#"{{"monitor": "{monitor}", "pool": "{pool}", "member": "{member}", "up": true}}"#)
+    };
+    let (ours, open) = (said("agent", "p0", "m0"), said("open", "p1", "m1"));
+    let right = "Authorization: Bearer 5e1ff00d5e1ff00d\r\n";
+    for (token, json) in
+        [("", &ours), ("Authorization: Bearer 5e1ff00d5e1ff00e\r\n", &ours), (right, &open), ("", &open), (right, &said("x", "p0", "m0"))]
+    {
+        assert_eq!(ask("POST /v1/report", token, json), "401", "{token}{json}");
+    }
+    for request in ["POST /v1/reload", "POST /v1/overrides?selector=m0&state=up&owner=o&reason=r", "GET /v1/status", "GET /metrics"] {
+        assert_eq!(ask(request, right, ""), "404", "{request}");
+    }
+    assert!(report(&config, &ours).starts_with("HTTP/1.1 401"), "inside as well, where a token was written");
+    assert!(report(&config, &open).starts_with("HTTP/1.1 204"));
+    assert_eq!(ask("POST /v1/report", right, &ours), "204");
+    server.wait_line(&["member m0", "is up"]);
 }
 
 #[test]

@@ -81,6 +81,33 @@ fn a_member_that_a_router_calls_unreachable_is_gone_by_the_detection_time() {
     a_filtered_site_is_left_and_returned_to("reject with icmpx host-unreachable");
 }
 
+#[test]
+fn a_member_that_a_firewall_prohibits_is_gone_by_the_detection_time() {
+    a_filtered_site_is_left_and_returned_to("reject with icmpx admin-prohibited");
+}
+
+#[test]
+fn a_member_whose_route_is_withdrawn_is_gone_by_the_detection_time() {
+    let (node, router, second) = (Network::new(), Network::new(), Network::new());
+    node.connect(&router, "uplink", "10.77.0.1/24", "10.77.0.2/24");
+    node.run("ip route add 10.77.1.0/24 via 10.77.0.2");
+    node.connect(&second, "site2", "10.77.2.1/24", "10.77.2.2/24");
+    // The member is behind the router, which answers for it that it knows no way once the address is gone; at once and every time.
+    router.run(&format!("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.ip_forward=1 && ip address add {}/32 dev lo", address(1)));
+    let _members = [backend(&router, address(1)), backend(&second, address(2))];
+    let (_config, server, watch) = serve(&node, 2);
+    let died = Instant::now();
+    router.run(&format!("ip address del {}/32 dev lo", address(1)));
+    let deadline = died + detection() + SLACK;
+    rest_until(deadline + AFTERWARDS);
+    let late = watch.between(deadline, Instant::now());
+    assert!(late.len() > 20, "only {} answers in {AFTERWARDS:?}", late.len());
+    for seen in &late {
+        assert_eq!(seen.addresses, [address(2)], "the server's log:\n{}", server.lines().join("\n"));
+    }
+    server.wait_line(&["is down", "unreachable"]);
+}
+
 //--- The node's own network
 
 /// Three sites behind one cable. Their networks.

@@ -186,6 +186,16 @@ async fn an_address_that_this_host_cannot_route_to_says_nothing_about_the_target
     }
 }
 
+#[tokio::test]
+async fn a_source_from_which_nothing_can_be_reached_says_nothing_about_the_target() {
+    // Loopback addresses do not leave this host: the kernel answers EINVAL by itself.
+    for check in [Check::Tcp(TcpCheck::CONNECT), Check::Http(http())] {
+        let target = Target { source: "127.0.0.1".parse().ok(), ..target(([192, 0, 2, 1], 80).into(), check) };
+        let observation = Prober::new().probe(&target, SHORT).await;
+        assert!(matches!(observation, Observation::Inconclusive(_)), "{observation}");
+    }
+}
+
 //--- HTTP
 
 #[tokio::test]
@@ -468,6 +478,14 @@ async fn a_check_without_a_host_verifies_the_address() {
     let check = HttpCheck { host: None, ..https() };
     assert_passed(&probe_https(&authority, &authority, "127.0.0.2", 2100, check.clone()).await);
     assert_tls_failure(&probe_https(&authority, &authority, "127.0.0.9", 2100, check).await, "not valid for name");
+}
+
+#[tokio::test]
+async fn a_host_that_is_another_address_is_what_the_certificate_must_bear() {
+    let authority = Authority::new("ours");
+    let check = HttpCheck { host: Some("127.0.0.9".into()), ..https() };
+    assert_passed(&probe_https(&authority, &authority, "127.0.0.9", 2100, check.clone()).await);
+    assert_tls_failure(&probe_https(&authority, &authority, "127.0.0.2", 2100, check).await, "not valid for name");
 }
 
 #[tokio::test]

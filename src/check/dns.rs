@@ -4,7 +4,7 @@
 
 use crate::dns::{Name, Rtype};
 use crate::health::FailReason;
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name as HickoryName, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
 use std::borrow::Cow;
@@ -66,15 +66,21 @@ impl DnsCheck {
     /// # Errors
     /// What is wrong with it.
     pub fn judge(&self, id: u16, octets: &[u8]) -> Result<Sight, FailReason> {
+        let Some(&[high, low, flags, ..]) = octets.first_chunk::<HEADER>() else { return Ok(Sight::Foreign) };
+        // Before anything else: who guesses the port but not the id must not be able to fail a probe with nonsense.
+        if u16::from_be_bytes([high, low]) != id || flags & QR_AND_OPCODE != RESPONSE_TO_A_QUERY {
+            return Ok(Sight::Foreign);
+        }
+        // It may be cut in the middle of a record, and then parses no further.
+        if flags & TC != 0 {
+            return Ok(Sight::Truncated);
+        }
         let message = match Message::from_vec(octets) {
             Ok(message) => message,
             Err(error) => return Err(FailReason::Protocol(format!("no DNS message: {error}").into())),
         };
-        if !self.is_answered_by(&message, id) {
+        if !self.is_about(&message) {
             return Ok(Sight::Foreign);
-        }
-        if message.metadata.truncation {
-            return Ok(Sight::Truncated);
         }
         let rcode = u16::from(message.metadata.response_code);
         if !self.rcodes.contains(&rcode) {
@@ -83,19 +89,22 @@ impl DnsCheck {
         self.judge_answers(&message)
     }
 
-    fn is_answered_by(&self, message: &Message, id: u16) -> bool {
-        let ours = self.question();
-        let asked = |query: &&Query| query.query_class == DNSClass::IN;
-        message.metadata.message_type == MessageType::Response
-            && message.metadata.id == id
-            && message
-                .queries
-                .iter()
-                .find(asked)
-                .is_some_and(|query| ours.is_some_and(|ours| query.name.eq_ignore_root(&ours.name) && query.query_type == ours.query_type))
+    /// Whether it repeats the question. A server that refuses may leave that out.
+    fn is_about(&self, message: &Message) -> bool {
+        let (ours, theirs) = (self.question(), message.queries.first());
+        match ours.zip(theirs) {
+            Some((ours, theirs)) => {
+                theirs.query_class == DNSClass::IN && theirs.name.eq_ignore_root(&ours.name) && theirs.query_type == ours.query_type
+            }
+            None => message.metadata.response_code != ResponseCode::NoError,
+        }
     }
 
     fn judge_answers(&self, message: &Message) -> Result<Sight, FailReason> {
+        // A server that has lost its data may still say that all is well.
+        if message.metadata.response_code == ResponseCode::NoError && message.answers.is_empty() {
+            return Err(FailReason::Content("NOERROR without an answer".into()));
+        }
         let of_type = message.answers.iter().filter(|record| record.record_type() == RecordType::from(self.rtype.0));
         let came: Vec<Vec<u8>> = of_type.filter_map(|record| canonical(&record.data)).collect();
         match self.answers.iter().find(|wanted| !came.contains(wanted)) {
@@ -158,13 +167,18 @@ pub fn rcode_word(code: u16) -> Cow<'static, str> {
     named.map_or_else(|| Cow::Owned(format!("RCODE{code}")), |(_, name)| Cow::Borrowed(*name))
 }
 
+/// The header of a message (RFC 1035 section 4.1.1), in octets; of its third octet QR with the opcode, those of a response to a query, and TC.
+const HEADER: usize = 12;
+const QR_AND_OPCODE: u8 = 0b1111_1000;
+const RESPONSE_TO_A_QUERY: u8 = 0b1000_0000;
+const TC: u8 = 0b0000_0010;
+
 /// What passes every path unfragmented (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::op::ResponseCode;
     use hickory_proto::rr::Record;
 
     fn check(answers: &[&str]) -> DnsCheck {
@@ -213,6 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_may_be_a_header_alone_and_an_answer_may_not() {
+        let refusing = DnsCheck { rcodes: vec![5], ..check(&[]) };
+        let header = |rcode: u8| [0, 7, 0x80, rcode, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(refusing.judge(7, &header(5)), Ok(Sight::Good));
+        assert_eq!(refusing.judge(7, &header(0)), Ok(Sight::Foreign));
+    }
+
+    #[test]
+    fn all_well_without_an_answer_is_not_well() {
+        let check = check(&[]);
+        assert_eq!(
+            check.judge(7, &response(&check, |_| {})).expect_err("nothing").to_string(),
+            "unexpected content: NOERROR without an answer"
+        );
+    }
+
+    #[test]
     fn what_answers_another_question_is_worth_nothing() {
         let check = check(&[]);
         assert_eq!(check.judge(8, &response(&check, |_| {})), Ok(Sight::Foreign), "another id");
@@ -225,7 +256,22 @@ mod tests {
     fn a_truncated_answer_is_told_apart_whatever_else_is_in_it() {
         let check = check(&["192.0.2.1"]);
         assert_eq!(check.judge(7, &response(&check, |message| message.metadata.truncation = true)), Ok(Sight::Truncated));
-        assert!(matches!(check.judge(7, b"no"), Err(FailReason::Protocol(_))));
+        let mut cut = response(&check, |message| {
+            message.metadata.truncation = true;
+            message.answers.push(a("www.example.com.", [192, 0, 2, 1]));
+        });
+        cut.truncate(cut.len() - 2);
+        assert_eq!(check.judge(7, &cut), Ok(Sight::Truncated));
+    }
+
+    #[test]
+    fn nonsense_is_worth_nothing_unless_it_bears_the_id() {
+        let check = check(&[]);
+        for nonsense in [&b""[..], b"no", b"nonsense of some length", &[0, 7, 0x80]] {
+            assert_eq!(check.judge(7, nonsense), Ok(Sight::Foreign), "{nonsense:?}");
+        }
+        let broken = [0, 7, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xff];
+        assert!(matches!(check.judge(7, &broken), Err(FailReason::Protocol(_))));
     }
 
     #[test]

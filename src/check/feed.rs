@@ -1,9 +1,12 @@
 //! What others say of a member: a line in a file, or a report that its agent sent.
 //!
 //! A file is lines of `MEMBER up` or `MEMBER down WHY`, where MEMBER is `fra-1`, or `web-fra/fra-1` where several pools
-//! have one of that name. What begins with `#` is a comment. The last line that names a member counts.
+//! have one of that name. What begins with `#` is a comment. The last line that names a member counts, and where that says neither, nothing is
+//! said of the member: an older line must not speak for it.
 
 use crate::health::FailReason;
+use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,31 @@ pub struct PushCheck {
     pub subject: Subject,
     /// A member of which nothing was heard for this long has failed.
     pub expires: Duration,
+    /// What a report must show; none: whoever reaches the admin interface may report.
+    pub token: Option<ReportToken>,
+}
+
+/// What an agent shows to be believed. Never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ReportToken(Arc<str>);
+
+impl ReportToken {
+    /// This text.
+    pub fn new(text: &str) -> ReportToken {
+        ReportToken(text.into())
+    }
+
+    /// Compares with what was shown, in a time that does not tell how much of it was right.
+    pub fn is(&self, shown: &str) -> bool {
+        let differences = self.0.bytes().zip(shown.bytes()).fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
+        std::hint::black_box(differences) == 0 && self.0.len() == shown.len()
+    }
+}
+
+impl fmt::Debug for ReportToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReportToken")
+    }
 }
 
 /// What was said of a member.
@@ -58,17 +86,36 @@ impl Word {
     }
 }
 
-/// The word of a feed on a member; none when no sound line names it.
-pub fn find(feed: &str, subject: &Subject) -> Option<Word> {
-    feed.lines().rev().find_map(|line| read(line, subject))
+/// A feed, read once for all members that it names.
+#[derive(Debug, Default)]
+pub struct Feed {
+    /// By name as it stands there: the number of the last line with that name, and its word, where it is one.
+    last: HashMap<Box<str>, (usize, Option<Word>)>,
 }
 
-fn read(line: &str, subject: &Subject) -> Option<Word> {
-    let (name, rest) = line.trim().split_once(char::is_whitespace)?;
-    if !subject.is_named(name) {
-        return None;
+impl Feed {
+    /// Reads the lines.
+    pub fn read(text: &str) -> Feed {
+        let mut last = HashMap::new();
+        for (number, line) in text.lines().enumerate() {
+            let (name, rest) = split(line);
+            if !name.is_empty() && !name.starts_with('#') {
+                last.insert(name.into(), (number, word(rest)));
+            }
+        }
+        Feed { last }
     }
-    let (word, why) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+
+    /// The word on a member; none when the last line that names it has none, or no line does.
+    pub fn word(&self, subject: &Subject) -> Option<&Word> {
+        let whole = format!("{}/{}", subject.pool, subject.member);
+        let named = [&*subject.member, whole.as_str()].into_iter().filter_map(|name| self.last.get(name));
+        named.max_by_key(|(number, _)| *number)?.1.as_ref()
+    }
+}
+
+fn word(text: &str) -> Option<Word> {
+    let (word, why) = split(text);
     let up = match word {
         "up" => true,
         "down" => false,
@@ -77,13 +124,10 @@ fn read(line: &str, subject: &Subject) -> Option<Word> {
     Some(Word { up, why: reason(why) })
 }
 
-impl Subject {
-    fn is_named(&self, name: &str) -> bool {
-        match name.split_once('/') {
-            Some((pool, member)) => *pool == *self.pool && *member == *self.member,
-            None => *name == *self.member,
-        }
-    }
+/// The first word, and the rest.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(char::is_whitespace).unwrap_or((text, ""))
 }
 
 /// What is kept of the words of somebody else: as much as a line of a log takes, without signs that would make it two or paint it.
@@ -100,7 +144,7 @@ mod tests {
 
     fn word(feed: &str) -> Option<(bool, String)> {
         let subject = Subject { pool: "web".into(), member: "fra-1".into() };
-        find(feed, &subject).map(|word| (word.up, word.why.into()))
+        Feed::read(feed).word(&subject).map(|word| (word.up, word.why.clone().into()))
     }
 
     #[test]
@@ -111,15 +155,34 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_counts_and_comments_and_other_words_do_not() {
-        assert_eq!(word("fra-1 up\nfra-1 down\n# fra-1 up\n\nfra-1 perhaps\nfra-1\n"), Some((false, String::new())));
+    fn the_last_line_that_names_a_member_counts_in_whichever_way_it_names_it() {
+        assert_eq!(word("fra-1 up\nfra-1 down\n# fra-1 up\n\n"), Some((false, String::new())));
+        assert_eq!(word("web/fra-1 up\nfra-1 down\n"), Some((false, String::new())));
+        assert_eq!(word("fra-1 down\nweb/fra-1 up\n"), Some((true, String::new())));
         assert_eq!(word(""), None);
+    }
+
+    #[test]
+    fn a_last_line_that_says_neither_says_nothing_and_no_older_one_speaks_for_it() {
+        for unsound in ["fra-1 DOWN disk", "fra-1 perhaps", "fra-1", "web/fra-1 downn"] {
+            assert_eq!(word(&format!("fra-1 up\n{unsound}\n")), None, "{unsound}");
+        }
     }
 
     #[test]
     fn foreign_words_fit_into_a_line_and_paint_nothing() {
         assert_eq!(&*reason(" a\nb\u{1b}[31m\n"), "a b [31m");
         assert_eq!(reason(&"ä".repeat(REASON_CHARS_MAX + 1)).chars().count(), REASON_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_token_is_all_of_itself_and_never_shown() {
+        let token = ReportToken::new("0123456789abcdef");
+        assert!(token.is("0123456789abcdef"));
+        for wrong in ["", "0123456789abcde", "0123456789abcdeg", "0123456789abcdef0", "1123456789abcdef"] {
+            assert!(!token.is(wrong), "{wrong}");
+        }
+        assert!(!format!("{token:?}").contains("0123"));
     }
 
     #[test]

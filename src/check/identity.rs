@@ -23,14 +23,9 @@ pub fn identity_of(addr: SocketAddr, source: Option<IpAddr>, check: &Check) -> S
             line.word(&format!("exec {}", if addr.port() == 0 { addr.ip().to_string() } else { addr.to_string() }));
             check.command.iter().for_each(|word| line.word(word));
         }
-        Check::File(check) => {
-            line.word(&format!("file {} {}", name(&check.subject), check.path.display()));
-            line.expires(check.expires);
-        }
-        Check::Push(check) => {
-            line.word(&format!("push {} {}", name(&check.subject), check.monitor));
-            line.expires(Some(check.expires));
-        }
+        // How long a word holds changes nothing of what was said: who changes `expires` must not lose all reports.
+        Check::File(check) => line.word(&format!("file {} {}", name(&check.subject), check.path.display())),
+        Check::Push(check) => line.word(&format!("push {} {}", name(&check.subject), check.monitor)),
     }
     if let Some(source) = source {
         line.key("source", &source);
@@ -151,12 +146,6 @@ impl Line {
             self.key("expiry_failure", &format_args!("{}s", expiry_failure.as_secs()));
         }
     }
-
-    fn expires(&mut self, expires: Option<std::time::Duration>) {
-        if let Some(expires) = expires {
-            self.key("expires", &format_args!("{}s", expires.as_secs()));
-        }
-    }
 }
 
 /// A short hash that is the same on every machine and in every version (FNV-1a), cut to 32 bits: enough to tell the checks of
@@ -237,5 +226,17 @@ mod tests {
         let secret =
             HttpCheck { headers: vec![("authorization".into(), "Bearer hunter2".into())], body: Some("hunter2".into()), ..https() };
         assert!(!identity(secret).contains("hunter2"));
+    }
+
+    #[test]
+    fn how_long_a_word_holds_makes_no_other_target() {
+        let subject = Subject { pool: "web".into(), member: "fra-1".into() };
+        let addr = "192.0.2.1:0".parse().expect("an address");
+        let identity = |expires| {
+            let push = PushCheck { monitor: "agent".into(), subject: subject.clone(), expires, token: None };
+            let file = FileCheck { path: Path::new("/feed").into(), subject: subject.clone(), expires: Some(expires) };
+            [Check::Push(push), Check::File(file)].map(|check| identity_of(addr, None, &check))
+        };
+        assert_eq!(identity(Duration::from_secs(30)), identity(Duration::from_secs(31)));
     }
 }

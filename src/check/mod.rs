@@ -14,7 +14,7 @@ pub mod text;
 pub mod tls;
 
 pub use self::dns::DnsCheck;
-pub use self::feed::{FileCheck, PushCheck, Subject};
+pub use self::feed::{FileCheck, PushCheck, ReportToken, Subject};
 pub use self::grpc::GrpcCheck;
 pub use self::http::{HttpCheck, HttpVersion, Method};
 pub use self::identity::identity_of;
@@ -62,11 +62,16 @@ impl TcpCheck {
     pub const CONNECT: TcpCheck = TcpCheck { send: None, text: TextRule::NONE };
 }
 
-/// A program that decides: exit code 0 passes, 3 says that it could not tell, everything else fails.
+/// A program that decides: exit code 0 passes; 3 says that it could not tell, 126 and 127 that it could not be run; everything else fails.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ExecCheck {
     /// The program, from the root, and its arguments; no shell looks at them. `{address}` and `{port}` stand for those of the target.
     pub command: Vec<Arc<str>>,
+}
+
+impl ExecCheck {
+    /// So many programs run at once: enough for a few dozen checks that take a second each; more would be a load of its own.
+    pub const AT_ONCE: u16 = 16;
 }
 
 impl Check {

@@ -44,16 +44,30 @@ fn is_usual_v4(addr: Ipv4Addr) -> bool {
 }
 
 fn is_usual_v6(addr: Ipv6Addr) -> bool {
+    if let Some(addr) = embedded(addr) {
+        return is_usual_v4(addr);
+    }
     let [first, ..] = addr.segments();
     // ::/96 holds `::`, `::1`, and the ancient clothes of IPv4 addresses; fe80::/10 is the link, ff00::/8 multicast.
     let special = addr.segments()[..6] == [0; 6] || first & 0xffc0 == 0xfe80 || addr.is_multicast();
-    !special && !METADATA_V6.contains(&addr)
+    !special && !METADATA_V6.iter().any(|(network, length)| (addr.to_bits() ^ network.to_bits()).leading_zeros() >= *length)
+}
+
+/// The address that a translator on the way will send to: NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056).
+fn embedded(addr: Ipv6Addr) -> Option<Ipv4Addr> {
+    let ([0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..]) = addr.segments() else { return None };
+    Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
 }
 
 /// Metadata services outside 169.254.0.0/16: Alibaba Cloud, Oracle Cloud, the wire server of Azure.
 const METADATA_V4: [Ipv4Addr; 3] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
-/// The metadata service of AWS over IPv6.
-const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)];
+/// Metadata services over IPv6, and the length of what they have to themselves: AWS, Google Cloud, Oracle Cloud, Scaleway.
+const METADATA_V6: [(Ipv6Addr, u32); 4] = [
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128),
+    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128),
+];
 
 #[cfg(test)]
 mod tests {
@@ -93,10 +107,27 @@ mod tests {
             "febf::1",
             "ff02::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::1",
+            "2002:a9fe:a9fe::1",
         ];
         for addr in forbidden {
             assert!(!allows(&Reach::USUAL, addr), "{addr}");
         }
+    }
+
+    #[test]
+    fn what_a_translator_leads_to_is_judged_as_that_and_may_be_listed() {
+        for addr in ["64:ff9b::192.0.2.1", "64:ff9b:1::7f00:1", "2002:c000:201::1", "fd00:ec3::1", "fd20:ce::255"] {
+            assert!(allows(&Reach::USUAL, addr), "{addr}");
+        }
+        let listed = Reach { usual: true, networks: vec!["64:ff9b::/96".parse().expect("a prefix")] };
+        assert!(allows(&listed, "64:ff9b::7f00:1"));
     }
 
     #[test]

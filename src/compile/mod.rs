@@ -16,14 +16,17 @@ mod pools;
 mod zone_section;
 mod zones;
 
+use crate::check::{Check, ExecCheck};
 use crate::config;
+use crate::config::check::CheckSection;
+use crate::config::monitor::MonitorSection;
 use crate::config::policies::PoliciesSection;
 use crate::config::server::{AdminListen, GeoSection, ServerSection, unreadable_file};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Spanned};
 use crate::geo::{Atlas, AtlasError};
-use crate::ids::{Id, PoolId};
+use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::policy::Graph;
-use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, TcpLimits};
+use crate::snapshot::{AdminAddr, DotSettings, Settings, Snapshot, Target, TcpLimits};
 use crate::zone::ZoneSource;
 use monitors::Monitors;
 use names::Names;
@@ -126,9 +129,22 @@ fn link(
     if sound {
         pools::warn_of_unmet(&sections.protections, &graph, diagnostics);
         warn_of_unused("monitor", "no pool and no calculation names it", &monitor_names, diagnostics);
+        warn_of_too_many_programs(&sections.monitors, &targets, diagnostics);
         warn_of_unused("region", "no rule matches by it", &geography.names, diagnostics);
     }
     Snapshot { settings: settings(inputs), zones, graph, targets, canaries, files }
+}
+
+/// Warns when programs are asked for more often than they get a turn, should all of them take their whole time.
+fn warn_of_too_many_programs(monitors: &[MonitorSection], targets: &Table<TargetId, Target>, diagnostics: &mut Diagnostics) {
+    let programs = targets.rows().iter().filter(|target| matches!(target.check, Check::Exec(_)));
+    let at_once: f64 = programs.map(|target| target.rules.timeout.div_duration_f64(target.rules.interval)).sum();
+    let runs_one = |monitor: &&MonitorSection| matches!(&monitor.check, CheckSection::Sent { check: Check::Exec(_), .. });
+    let Some(monitor) = monitors.iter().find(runs_one).filter(|_| at_once > f64::from(ExecCheck::AT_ONCE)) else { return };
+    let most = ExecCheck::AT_ONCE;
+    let message = format!("if all programs took their whole `timeout`, {:.0} would run at once, and {most} may", at_once.ceil());
+    let help = "raise `interval` or lower `timeout` of `exec` monitors: a program that gets no turn says nothing of its member";
+    diagnostics.push(Diagnostic::warning("crowded-programs", &monitor.name.span, message).help(help));
 }
 
 fn warn_of_unused<T: Copy>(what: &str, why: &str, names: &Names<'_, T>, diagnostics: &mut Diagnostics) {
@@ -180,6 +196,7 @@ fn settings(inputs: &Inputs) -> Settings {
         listen: server.listen.clone(),
         dot,
         admin: server.admin.as_ref().map(|admin| admin_addr(admin, base)),
+        reports: server.reports.clone(),
         state_dir: server.state_dir.as_ref().map(|dir| base.join(&dir.value)),
         state_max_age: server.state_max_age,
         journal_max_octets: server.journal_max_octets,

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::pools::rules_of;
-use crate::check::{Check, DnsCheck, FileCheck, PushCheck, Subject, dns, identity_of};
+use crate::check::{Check, DnsCheck, FileCheck, PushCheck, ReportToken, Subject, dns, identity_of};
 use crate::config::check::{CheckSection, DnsSection};
 use crate::config::formula::Formula;
 use crate::config::monitor::MonitorSection;
@@ -37,7 +37,7 @@ pub(super) enum Blueprint {
 pub(super) enum Plan {
     Sent { port: u16, check: Box<Check> },
     File { path: Arc<Path>, expires: Option<Duration> },
-    Push { expires: Duration },
+    Push { expires: Duration, token: Option<ReportToken> },
 }
 
 /// All monitors.
@@ -97,9 +97,9 @@ impl<'a> Monitors<'a> {
             Plan::Sent { port: 0, check } => (0, (**check).clone()),
             Plan::Sent { port, check } => (probe_port.unwrap_or(*port), (**check).clone()),
             Plan::File { path, expires } => (0, Check::File(FileCheck { path: path.clone(), subject, expires: *expires })),
-            Plan::Push { expires } => {
+            Plan::Push { expires, token } => {
                 let monitor = section.name.value.as_str().into();
-                (0, Check::Push(PushCheck { monitor, subject, expires: *expires }))
+                (0, Check::Push(PushCheck { monitor, subject, expires: *expires, token: token.clone() }))
             }
         };
         let source = section.source[Family::of(addr).index()].filter(|_| check.is_sent());
@@ -195,7 +195,7 @@ fn blueprint(
             None => return Blueprint::Faulty,
         },
         CheckSection::File { path, expires } => Plan::File { path: base.join(&path.value).into(), expires: *expires },
-        CheckSection::Push { expires } => Plan::Push { expires: *expires },
+        CheckSection::Push { expires, token } => Plan::Push { expires: *expires, token: token.clone() },
         CheckSection::Calculated(formula) => return resolved(formula, names, diagnostics),
     };
     Blueprint::Check(Arc::new(plan))

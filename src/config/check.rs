@@ -10,7 +10,7 @@ use super::reader::{self, Fields};
 use super::tls;
 use super::yaml::Node;
 use crate::check::dns::rcode;
-use crate::check::{Check, ExecCheck, GrpcCheck, Pattern, TcpCheck, TextRule};
+use crate::check::{Check, ExecCheck, GrpcCheck, Pattern, ReportToken, TcpCheck, TextRule};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::dns::{Name, Rtype};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub enum CheckSection {
     Push {
         /// How long without one.
         expires: Duration,
+        /// What they must show.
+        token: Option<ReportToken>,
     },
     /// Asks nothing by itself: other monitors decide.
     Calculated(Formula),
@@ -134,6 +136,7 @@ const READERS: &[(&str, &[Kind])] = &[
     ("command", &[Kind::Exec]),
     ("file", &[Kind::File]),
     ("expires", &[Kind::File, Kind::Push]),
+    ("token", &[Kind::Push]),
     ("all", &[Kind::Calculated]),
     ("any", &[Kind::Calculated]),
     ("at_least", &[Kind::Calculated]),
@@ -199,7 +202,7 @@ pub fn read(kind: Kind, fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> O
         }
         Kind::Push => {
             let expires = fields.optional("expires", reader::duration(EXPIRES_MIN..=EXPIRES_MAX), diagnostics).unwrap_or(EXPIRES);
-            Some(CheckSection::Push { expires })
+            Some(CheckSection::Push { expires, token: fields.optional("token", token, diagnostics) })
         }
         Kind::Calculated => formula::read(fields, diagnostics).map(CheckSection::Calculated),
     }
@@ -209,6 +212,18 @@ pub fn read(kind: Kind, fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> O
 const EXPIRES: Duration = Duration::from_secs(30);
 const EXPIRES_MIN: Duration = Duration::from_secs(1);
 const EXPIRES_MAX: Duration = Duration::from_hours(24);
+
+/// Nobody guesses sixteen signs; more than a line of them is a slip.
+const TOKEN: std::ops::RangeInclusive<usize> = 16..=256;
+
+fn token(node: &Node, diagnostics: &mut Diagnostics) -> Option<ReportToken> {
+    let text = reader::scalar(node, "a token", diagnostics)?;
+    if TOKEN.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some(ReportToken::new(text));
+    }
+    let message = format!("a token is {} to {} signs of ASCII without spaces", TOKEN.start(), TOKEN.end());
+    reader::refuse("bad-token", node, message, "let a machine draw it: `openssl rand -hex 16`", diagnostics)
+}
 
 fn port(default: u16, fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> u16 {
     fields.optional("port", reader::number(1..=u16::MAX), diagnostics).unwrap_or(default)

@@ -40,7 +40,9 @@ pub fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Formul
     }
     let parts = |key, diagnostics: &mut Diagnostics| {
         let list = reader::non_empty("monitor", reader::one_or_list(term));
-        fields.required(key, "[a, b, c]", list, diagnostics)
+        let parts = fields.required(key, "[a, b, c]", list, diagnostics);
+        refuse_twins(parts.as_deref().unwrap_or_default(), diagnostics);
+        parts
     };
     match key {
         "not" => fields.optional("not", term, diagnostics).map(|inner| Formula::Not(Box::new(inner))),
@@ -51,6 +53,28 @@ pub fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Formul
         }
         "any" => parts("any", diagnostics).map(|of| Formula::AtLeast { needed: 1, of }),
         _ => parts("all", diagnostics).map(|of| Formula::AtLeast { needed: of.len(), of }),
+    }
+}
+
+/// A monitor that is written twice would count twice, or with `not` once for and once against itself.
+fn refuse_twins(parts: &[Formula], diagnostics: &mut Diagnostics) {
+    let names: Vec<&Spanned<String>> = parts.iter().filter_map(Formula::only_name).collect();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(earlier) = names[..index].iter().find(|earlier| earlier.value == name.value) {
+            let fault = Diagnostic::error("duplicate-name", &name.span, format!("the monitor `{}` is listed twice", name.value));
+            diagnostics.push(fault.also(&earlier.span, "first here").help("remove one of them"));
+        }
+    }
+}
+
+impl Formula {
+    /// The monitor that decides here, or whose contrary does.
+    fn only_name(&self) -> Option<&Spanned<String>> {
+        match self {
+            Formula::Monitor(name) => Some(name),
+            Formula::Not(part) => part.only_name(),
+            Formula::AtLeast { .. } => None,
+        }
     }
 }
 

@@ -44,25 +44,41 @@ fn path(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
         let help = format!("write `/{text}`");
         return reader::refuse("bad-path", node, format!("the path `{text}` does not begin with a slash"), &help, diagnostics);
     }
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('#') {
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>`".contains(&byte)) {
         return Some(text.into());
     }
-    let help = "write spaces, `#` and letters beyond ASCII as `%20`, `%23` and so on";
+    let help = "write spaces, quotes, `#`, `<`, `>` and letters beyond ASCII as `%20`, `%22`, `%23` and so on";
     reader::refuse("bad-path", node, format!("the path `{text}` cannot be sent as it is"), help, diagnostics)
 }
 
 /// A host name in lower case, since names are equal in either case (RFC 4343): so are the checks.
 pub fn host(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
     let text = reader::scalar(node, "a host name", diagnostics)?;
-    let help = "write the name alone, such as `www.example.com`: the port has a key of its own";
-    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-    if is_name && text.len() <= 253 && text.split('.').all(|label| (1..=63).contains(&label.len())) {
+    if let Ok(addr) = text.parse::<std::net::IpAddr>() {
+        return Some(addr.to_string().into());
+    }
+    if is_host_name(text) {
         return Some(text.to_ascii_lowercase().into());
     }
-    match text.parse::<std::net::IpAddr>() {
-        Ok(addr) => Some(addr.to_string().into()),
-        Err(_) => reader::refuse("bad-host", node, format!("`{text}` is not a host name"), help, diagnostics),
-    }
+    let help = "write the name alone, such as `www.example.com`: the port has a key of its own";
+    reader::refuse("bad-host", node, format!("`{text}` is not a host name"), help, diagnostics)
+}
+
+/// Whether this is a name, and nothing that anybody could take for an address in other clothes: `2130706433`, `127.1` and `0x7f000001`
+/// are 127.0.0.1 to many a library (WHATWG URL, "ends in a number").
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let (digits, is_digit): (&str, fn(&u8) -> bool) = match last.strip_prefix("0x") {
+        Some(digits) => (digits, u8::is_ascii_hexdigit),
+        None => (&last, u8::is_ascii_digit),
+    };
+    text.len() <= 253 && text.split('.').all(is_label) && !digits.as_bytes().iter().all(is_digit)
 }
 
 /// Headers that are not the operator's to write: they frame the message, or have a key of their own.
@@ -130,5 +146,18 @@ mod tests {
     fn the_same_statuses_are_the_same_however_they_are_written() {
         assert_eq!(merged(vec![(204, 204), (200, 203), (201, 202)]), [(200, 204)]);
         assert_eq!(merged(vec![(301, 301), (200, 299)]), [(200, 299), (301, 301)]);
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_no_number_in_disguise() {
+        for good in ["www.example.com", "a", "1.example", "0x7f.example", "xn--0.example", "_a.example", "0xgg", "4you"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        let bad =
+            ["2130706433", "127.1", "0x7f000001", "0X7F.1", "0x", "1.2.3.400", "a.1", "a..b", "", "a.", "-a", "a-", "a b", "a:1", "ä"];
+        for bad in bad {
+            assert!(!is_host_name(bad), "{bad}");
+        }
+        assert!(is_host_name(&"a".repeat(63)) && !is_host_name(&"a".repeat(64)));
     }
 }

@@ -100,6 +100,7 @@ pub const MONITOR: Schema = Schema {
         "command",
         "file",
         "expires",
+        "token",
         "all",
         "any",
         "at_least",

@@ -27,6 +27,8 @@ pub struct ServerSection {
     pub dot: Option<DotSection>,
     /// The admin interface.
     pub admin: Option<AdminListen>,
+    /// Where members' own agents may report, and nothing else can be done.
+    pub reports: Vec<SocketAddr>,
     /// Where verdicts survive a restart.
     pub state_dir: Option<Spanned<String>>,
     /// How old a kept verdict may be at start.
@@ -122,6 +124,7 @@ pub const SERVER: Schema = Schema {
         "geo",
         "dot",
         "admin",
+        "reports",
         "state_dir",
         "state_max_age",
         "journal",
@@ -140,6 +143,8 @@ pub const GEO: Schema = Schema { name: "`geo`", keys: &["city", "asn", "regions"
 pub const DOT: Schema = Schema { name: "`dot`", keys: &["listen", "certificate", "key"] };
 /// The keys of `admin`.
 pub const ADMIN: Schema = Schema { name: "`admin`", keys: &["listen"] };
+/// The keys of `reports`.
+pub const REPORTS: Schema = Schema { name: "`reports`", keys: &["listen"] };
 /// The keys of `tcp`.
 pub const TCP: Schema = Schema { name: "`tcp`", keys: &["connections", "connections_per_client", "idle"] };
 
@@ -185,6 +190,7 @@ pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Serve
         geo: fields.optional("geo", geo, diagnostics).unwrap_or_default(),
         dot: fields.optional("dot", dot, diagnostics),
         admin: fields.optional("admin", admin, diagnostics),
+        reports: fields.optional("reports", reports, diagnostics).unwrap_or_default(),
         state_dir: fields.optional("state_dir", reader::text, diagnostics),
         state_max_age: fields
             .optional("state_max_age", reader::duration(Duration::from_secs(1)..=DAY), diagnostics)
@@ -250,6 +256,11 @@ fn dot(node: &Node, diagnostics: &mut Diagnostics) -> Option<DotSection> {
 fn admin(node: &Node, diagnostics: &mut Diagnostics) -> Option<AdminListen> {
     let fields = Fields::of(node, ADMIN, diagnostics)?;
     fields.required("listen", r#""127.0.0.1:8053""#, admin_listen, diagnostics)
+}
+
+fn reports(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<SocketAddr>> {
+    let fields = Fields::of(node, REPORTS, diagnostics)?;
+    fields.required("listen", r#""192.0.2.53:9054""#, listen, diagnostics)
 }
 
 fn admin_listen(node: &Node, diagnostics: &mut Diagnostics) -> Option<AdminListen> {

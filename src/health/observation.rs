@@ -82,7 +82,7 @@ pub enum FailReason {
     Refused,
     /// The connection was reset or closed in the middle.
     Reset,
-    /// A router on the way says the host cannot be reached.
+    /// A router or a firewall on the way says that the host cannot be reached.
     Unreachable,
     /// The TLS handshake or the certificate; what the library says.
     Tls(Box<str>),
@@ -150,9 +150,9 @@ impl fmt::Display for FailReason {
 /// Why this node could not look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Doubt {
-    /// ENETUNREACH, ENETDOWN, EACCES, EPERM: this node has no route, or a local rule forbids it.
+    /// This very machine refuses to send: it has no route (ENETUNREACH), not that family (EAFNOSUPPORT), a rule against it (EPERM).
     NoRoute,
-    /// EADDRNOTAVAIL: no local address or port left.
+    /// EADDRNOTAVAIL, EADDRINUSE: no local address or port left.
     NoAddress,
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM: out of descriptors or memory.
     NoResources,
@@ -164,8 +164,10 @@ pub enum Doubt {
     Lag,
     /// This system does not let the prober send what the check wants: echo requests.
     NotPermitted,
-    /// The program of the check cannot be run.
+    /// The program of the check cannot be run, or was killed.
     NoProgram,
+    /// So many programs of checks run that there was no turn for this one.
+    Crowded,
     /// A certificate, a key or a feed that the check names cannot be read.
     Unreadable,
     /// Nobody has said anything of the member, or nothing recent.
@@ -178,7 +180,9 @@ impl Doubt {
     const fn sight(self) -> Sight {
         match self {
             Doubt::NoRoute | Doubt::NoAddress | Doubt::NoResources | Doubt::NoRoots | Doubt::Unaskable | Doubt::Lag => Sight::Local(self),
-            Doubt::NotPermitted | Doubt::NoProgram | Doubt::Unreadable | Doubt::NoReport | Doubt::Undecided => Sight::Elsewhere,
+            Doubt::NotPermitted | Doubt::NoProgram | Doubt::Crowded | Doubt::Unreadable | Doubt::NoReport | Doubt::Undecided => {
+                Sight::Elsewhere
+            }
         }
     }
 
@@ -193,6 +197,7 @@ impl Doubt {
             Doubt::Lag => "lag",
             Doubt::NotPermitted => "not_permitted",
             Doubt::NoProgram => "no_program",
+            Doubt::Crowded => "crowded",
             Doubt::Unreadable => "unreadable",
             Doubt::NoReport => "no_report",
             Doubt::Undecided => "undecided",
@@ -212,7 +217,8 @@ impl fmt::Display for Doubt {
             Doubt::NotPermitted => {
                 "this system does not let the prober ping: its group must be in net.ipv4.ping_group_range, or it needs CAP_NET_RAW"
             }
-            Doubt::NoProgram => "the program of the check cannot be run",
+            Doubt::NoProgram => "the program of the check cannot be run, or was killed",
+            Doubt::Crowded => "too many programs of checks run already",
             Doubt::Unreadable => "a file that the check names cannot be read",
             Doubt::NoReport => "nobody has reported on it",
             Doubt::Undecided => "the program of the check could not tell",
@@ -257,7 +263,7 @@ mod tests {
         for reason in [FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
             assert_eq!(Observation::Fail(reason).sight(), Sight::Elsewhere);
         }
-        for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
+        for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Crowded, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
             assert_eq!(Observation::Inconclusive(doubt).sight(), Sight::Elsewhere);
         }
     }
@@ -284,6 +290,7 @@ mod tests {
             Observation::Inconclusive(Doubt::Lag),
             Observation::Inconclusive(Doubt::NotPermitted),
             Observation::Inconclusive(Doubt::NoProgram),
+            Observation::Inconclusive(Doubt::Crowded),
             Observation::Inconclusive(Doubt::Unreadable),
             Observation::Inconclusive(Doubt::NoReport),
             Observation::Inconclusive(Doubt::Undecided),

@@ -13,7 +13,7 @@
 //! | `POST /v1/overrides?selector=&state=&reason=&owner=&for=&break_glass=` | sets one; `OrderReport` as JSON: 200 obeyed, 409 refused |
 //! | `DELETE /v1/overrides?selector=` | ends one; likewise |
 //! | `POST /v1/release?selector=` | lets back members that wait for it; likewise |
-//! | `POST /v1/report` | takes what a member's own agent says: 204 taken, 404 nobody waits for it |
+//! | `POST /v1/report` | takes what a member's own agent says: 204 taken, 401 not with this token, 404 nobody waits for it |
 //! | `POST /v1/reload?force=true` | `ReloadReport` as JSON: 200 applied, 409 refused, 422 failed |
 //!
 //! There is no authentication: whoever reaches the socket may use it, so it belongs on loopback or a unix socket. What a
@@ -26,16 +26,15 @@ use super::control::{self, Control};
 use super::counters::CounterBoard;
 use super::journal::{Filter, History, Journal};
 use super::metrics::{self, Scrape};
-use super::prober::Reports;
 use super::pulse::Pulse;
 use super::reload::ReloadResult;
 use super::replay::{Lens, Replayed, replay};
+use super::report::{BODY_MAX, Inbox, Report};
 use super::status::StatusView;
 use super::watch::Fingerprint;
-use crate::check::{Check, PushCheck};
 use crate::explain::Case;
 use crate::judge::{NotASelector, Order, Selector, Wish};
-use crate::snapshot::{AdminAddr, Target};
+use crate::snapshot::AdminAddr;
 use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -54,7 +53,7 @@ pub struct Admin {
     /// The control task.
     pub control: Control,
     /// Where reports of agents are left.
-    pub reports: Arc<Reports>,
+    pub inbox: Inbox,
     /// Phase and heartbeat.
     pub pulse: Arc<Pulse>,
     /// What the workers count.
@@ -148,9 +147,6 @@ pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
         Bound::Unix(listener, _) => axum::serve(tokio::net::UnixListener::from_std(listener)?, router(admin)).await,
     }
 }
-
-/// A report with a long reason; no other request has a body.
-const BODY_MAX: usize = 1024;
 
 fn router(admin: Admin) -> Router {
     Router::new()
@@ -421,31 +417,8 @@ async fn ordered(admin: &Admin, request: control::Request) -> Response {
     (code, Json(report)).into_response()
 }
 
-/// What an agent says of its member.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Report {
-    monitor: String,
-    pool: String,
-    member: String,
-    up: bool,
-    #[serde(default)]
-    reason: String,
-}
-
-async fn report(State(admin): State<Admin>, Json(report): Json<Report>) -> Response {
-    let live = admin.control.live().load_full();
-    let wanted = |target: &&Target| matches!(&target.check, Check::Push(check) if is_about(check, &report));
-    let Some(target) = live.snapshot.targets.rows().iter().find(wanted) else {
-        let Report { monitor, pool, member, .. } = &report;
-        return problem(StatusCode::NOT_FOUND, &format!("no push monitor `{monitor}` waits for member `{member}` of pool `{pool}`"));
-    };
-    admin.reports.handle_report(&target.identity, report.up, &report.reason);
-    StatusCode::NO_CONTENT.into_response()
-}
-
-fn is_about(check: &PushCheck, report: &Report) -> bool {
-    *check.monitor == *report.monitor && *check.subject.pool == *report.pool && *check.subject.member == *report.member
+async fn report(State(admin): State<Admin>, headers: HeaderMap, Json(report): Json<Report>) -> Response {
+    admin.inbox.handle_inside(&headers, &report)
 }
 
 /// A config compiles in seconds; a reload that takes longer than this goes on, but nobody is kept waiting.

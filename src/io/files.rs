@@ -7,12 +7,13 @@ use super::manifest::Manifest;
 use super::memory;
 use super::prober;
 use super::watch::Fingerprint;
+use crate::check::ClientFiles;
 use crate::compile::{Inputs, compile};
 use crate::config::server::{self, AdminListen, ServerSection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned};
 use crate::snapshot::{AdminAddr, Snapshot};
 use glob::{MatchOptions, Pattern};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -38,12 +39,8 @@ pub fn load_and_compile(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, D
     let Some(inputs) = inputs else { return (None, diagnostics) };
     let (snapshot, found) = compile(inputs);
     diagnostics.append(found);
-    for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
-        if let Some(why) = prober::fault_of_file(&file.value) {
-            diagnostics.push(unusable_file(file, &why));
-        }
-    }
     if let Some(snapshot) = &snapshot {
+        diagnostics.extend(unusable_files(snapshot));
         let (slots, entries) = snapshot.zones.tables();
         memory::enlarge_pages(slots);
         memory::enlarge_pages(entries);
@@ -74,6 +71,20 @@ pub fn load_and_log(path: &Path, read: &Fingerprint) -> (Option<Snapshot>, Diagn
     let loaded = load_and_compile(path, read);
     tracing::info!("config read and compiled in {} ms", start.elapsed().as_millis());
     loaded
+}
+
+/// The certificates and keys that checks name and that cannot be used, each by itself or with the other.
+fn unusable_files(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let alone = snapshot.files.iter().filter_map(|file| Some((file, prober::fault_of_file(&file.value)?)));
+    let alone: Vec<_> = alone.collect();
+    let is_sound = |path: &Path| alone.iter().all(|(file, _)| file.value != path);
+    let clients: HashSet<&ClientFiles> = snapshot.targets.rows().iter().filter_map(|target| target.check.tls()?.client.as_ref()).collect();
+    let sound = clients.into_iter().filter(|client| is_sound(&client.certificate) && is_sound(&client.key));
+    let together = sound.filter_map(|client| {
+        let file = snapshot.files.iter().find(|file| *file.value == *client.key)?;
+        Some((file, prober::fault_of_client(client)?))
+    });
+    alone.iter().cloned().chain(together).map(|(file, why)| unusable_file(file, &why)).collect()
 }
 
 fn unusable_file(file: &Spanned<PathBuf>, why: &str) -> Diagnostic {

@@ -522,6 +522,7 @@ mod tests {
             listen: listen.to_vec(),
             dot: None,
             admin: None,
+            reports: Vec::new(),
             state_dir: None,
             state_max_age: Duration::ZERO,
             journal_max_octets: 0,

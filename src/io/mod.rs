@@ -32,6 +32,7 @@ pub mod prober;
 pub mod pulse;
 pub mod reload;
 pub mod replay;
+pub mod report;
 pub mod saved_form;
 pub mod seal;
 pub mod serve;

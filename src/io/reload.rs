@@ -119,6 +119,9 @@ fn restart_needed(old: &Settings, new: &Settings) -> Option<String> {
     if old.admin != new.admin {
         keys.push("admin");
     }
+    if old.reports != new.reports {
+        keys.push("reports");
+    }
     if old.state_dir != new.state_dir {
         keys.push("state_dir");
     }

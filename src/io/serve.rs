@@ -13,6 +13,7 @@ use super::open_files;
 use super::prober::{ProbeThreads, Prober};
 use super::pulse::{Phase, Pulse};
 use super::reload::Loader;
+use super::report::{self, Inbox};
 use super::state::{Remembered, StateFile};
 use super::watch::{self, Fingerprint};
 use crate::beliefs::Beliefs;
@@ -75,6 +76,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let handed_out = Arc::new(AnswerBoard::default());
     let listeners = Listeners::open(&settings, Arc::clone(&counters)).map_err(|error| error.to_string())?;
     let admin = settings.admin.as_ref().map(Bound::bind).transpose()?;
+    let report_listeners: Vec<_> = settings.reports.iter().map(|&addr| report::bind(addr)).collect::<Result<_, _>>()?;
     let addresses = Addresses { dns: listeners.addresses(), admin: admin.as_ref().map(Bound::address) };
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
@@ -103,9 +105,12 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         state,
         announce: plan.announce,
     });
+    let inbox = Inbox { control: control.clone(), reports: Arc::clone(prober.reports()) };
+    for listener in report_listeners {
+        tokio::spawn(report::serve(listener, inbox.clone()));
+    }
     if let Some(bound) = admin {
-        let reports = Arc::clone(prober.reports());
-        let admin = Admin { control: control.clone(), reports, pulse: Arc::clone(&pulse), counters, clock, journal, read };
+        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock, journal, read };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");
@@ -120,6 +125,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         }
         _ = signals.stop() => {
             control.stop().await;
+            probe_threads.stop().await;
             remove_socket(&settings);
             return Ok(());
         }
@@ -152,6 +158,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         _ = signals.stop() => tracing::warn!("a second signal: stopping at once"),
     }
     control.stop().await;
+    probe_threads.stop().await;
     remove_socket(&settings);
     tracing::info!("stopped");
     Ok(())

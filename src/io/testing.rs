@@ -88,6 +88,7 @@ pub fn settings() -> Settings {
         listen: Vec::new(),
         dot: None,
         admin: None,
+        reports: Vec::new(),
         state_dir: None,
         state_max_age: Duration::from_mins(10),
         journal_max_octets: 64 << 20,

@@ -40,9 +40,10 @@ async fn over_udp(
     trail: &Trail,
 ) -> Result<Sight, Fault> {
     let any: IpAddr = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((source.unwrap_or(any), 0)).await?;
-    socket.connect(addr).await?;
-    socket.send(query).await?;
+    let socket = UdpSocket::bind((source.unwrap_or(any), 0)).await.map_err(Fault::local)?;
+    socket.connect(addr).await.map_err(Fault::local)?;
+    // Nothing can have come back before this.
+    socket.send(query).await.map_err(Fault::local)?;
     let mut octets = vec![0; OCTETS_MAX];
     loop {
         let len = socket.recv(&mut octets).await?;

@@ -1,30 +1,29 @@
 //! The exec check: a program of the operator's, run without a shell.
 //!
-//! It runs in a process group of its own and is killed with all that it started, at the end of the probe or of its time. So
-//! many run at once and no more: a program costs what it costs.
+//! It runs in a process group of its own, which is killed at the end of the probe or of its time; what leaves the group (`setsid`) is the
+//! program's own business. So many run at once and no more: a program costs what it costs.
 
 use super::fault::Fault;
 use super::trail::{Phase, Trail};
+use super::turns::Turns;
 use crate::check::ExecCheck;
 use crate::check::feed::reason;
 use crate::health::{Doubt, FailReason};
+use crate::snapshot::Target;
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 
 /// Runs programs.
 #[derive(Debug)]
 pub struct Programs {
-    permits: Semaphore,
+    turns: Turns,
 }
-
-/// Enough for a few dozen checks that take a second each; more at once would be a load of its own.
-const AT_ONCE: usize = 16;
 
 /// What is read of a program's output: a few lines. More is read and thrown away, so that the program is not held up.
 const OUTPUT_MAX: usize = 4096;
@@ -32,9 +31,12 @@ const OUTPUT_MAX: usize = 4096;
 /// The exit code of monitoring plugins that could not tell.
 const UNDECIDED: i32 = 3;
 
+/// What a shell says of a command that it may not run, and of one that it does not find.
+const UNUSABLE: [i32; 2] = [126, 127];
+
 impl Default for Programs {
     fn default() -> Programs {
-        Programs { permits: Semaphore::new(AT_ONCE) }
+        Programs { turns: Turns::new(usize::from(ExecCheck::AT_ONCE)) }
     }
 }
 
@@ -44,19 +46,29 @@ impl Programs {
     ///
     /// # Errors
     /// It failed, could not tell, or could not be run.
-    pub async fn look(&self, addr: SocketAddr, check: &ExecCheck, timeout: Duration, trail: &Trail) -> Result<(), Fault> {
-        let _permit = self.permits.acquire().await.map_err(|_| Doubt::Lag)?;
-        // A program that has waited for its turn until too little time is left would be judged by that.
-        if trail.elapsed() > timeout / 2 {
-            return Err(Doubt::Lag.into());
-        }
-        let mut command = command(addr, check, timeout);
-        let mut group = Group::start(&mut command)?;
+    pub async fn look(&self, target: &Target, check: &ExecCheck, timeout: Duration, trail: &Trail) -> Result<(), Fault> {
+        // A program that has waited until too little time is left would be judged by that.
+        let turn = tokio::time::timeout(timeout / 2, self.turns.take(&target.identity));
+        let _turn = turn.await.map_err(|_| Doubt::Crowded)?;
+        let mut command = command(target.addr, check, timeout.saturating_sub(trail.elapsed()));
+        let mut group = Group::start(&mut command).map_err(unusable)?;
         trail.mark(Phase::Started, "");
-        let said = group.read_output().await?;
-        let status = group.child.wait().await?;
+        let said = group.read_output().await.map_err(unusable)?;
+        let status = group.child.wait().await.map_err(unusable)?;
         trail.mark(Phase::Read, status.to_string());
         judge(status, &said)
+    }
+
+    /// Forgets all targets but these.
+    pub fn retain(&self, is_kept: impl Fn(&Arc<str>) -> bool) {
+        self.turns.retain(is_kept);
+    }
+}
+
+fn unusable(error: io::Error) -> Fault {
+    match Fault::local(error) {
+        out_of_means @ Fault::OfThisNode(Doubt::NoResources) => out_of_means,
+        Fault::OfThisNode(_) | Fault::OfTarget(_) => Doubt::NoProgram.into(),
     }
 }
 
@@ -76,12 +88,14 @@ fn command(addr: SocketAddr, check: &ExecCheck, timeout: Duration) -> Command {
 fn judge(status: ExitStatus, said: &[u8]) -> Result<(), Fault> {
     let said = String::from_utf8_lossy(said);
     let line = reason(said.lines().next().unwrap_or_default());
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(UNDECIDED), _) => Err(Doubt::Undecided.into()),
-        (Some(code), _) if line.is_empty() => Err(reported(format!("exit code {code}"))),
-        (Some(code), _) => Err(reported(format!("{line} (exit code {code})"))),
-        (None, signal) => Err(reported(format!("killed by signal {}", signal.unwrap_or_default()))),
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(UNDECIDED) => Err(Doubt::Undecided.into()),
+        Some(code) if UNUSABLE.contains(&code) => Err(Doubt::NoProgram.into()),
+        Some(code) if line.is_empty() => Err(reported(format!("exit code {code}"))),
+        Some(code) => Err(reported(format!("{line} (exit code {code})"))),
+        // By a signal: it crashed, or this machine ran out of memory and chose it.
+        None => Err(Doubt::NoProgram.into()),
     }
 }
 
@@ -89,7 +103,7 @@ fn reported(why: String) -> Fault {
     FailReason::Reported(why.into()).into()
 }
 
-/// A program and all that it started.
+/// A program and what it started, as long as that stays in the group.
 struct Group {
     child: Child,
     /// The number of its process group, which is its own.
@@ -97,15 +111,15 @@ struct Group {
 }
 
 impl Group {
-    fn start(command: &mut Command) -> Result<Group, Fault> {
-        let child = command.spawn().map_err(|_| Doubt::NoProgram)?;
+    fn start(command: &mut Command) -> io::Result<Group> {
+        let child = command.spawn()?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok(Group { child, leader })
     }
 
     /// What it prints, cut to [`OUTPUT_MAX`], until it closes its output or ends. A child that it leaves behind may hold the
     /// pipe open for ever, or fill it without end: what is in it when the program ends is enough.
-    async fn read_output(&mut self) -> Result<Vec<u8>, Fault> {
+    async fn read_output(&mut self) -> io::Result<Vec<u8>> {
         let Some(mut output) = self.child.stdout.take() else { return Ok(Vec::new()) };
         let (mut said, mut piece) = (Vec::new(), vec![0; OUTPUT_MAX]);
         loop {

@@ -38,9 +38,18 @@ impl From<Doubt> for Fault {
     }
 }
 
+/// Of a call that waits for the target: what came back over the socket.
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
         classify(&error)
+    }
+}
+
+impl Fault {
+    /// Of a call that this machine answers by itself: it opens, binds or routes. That says nothing about the target, whatever it is.
+    #[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+    pub fn local(error: io::Error) -> Fault {
+        of_this_node(&error).into()
     }
 }
 
@@ -72,22 +81,36 @@ fn of_tls(error: &rustls::Error) -> Fault {
     FailReason::Tls(brief(&error.to_string())).into()
 }
 
+/// What came back; none for an error that some library made up.
 fn of_io(error: &io::Error) -> Option<Fault> {
-    // Of these some have no `ErrorKind` of their own.
-    if let Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) = error.raw_os_error() {
-        return Some(Doubt::NoResources.into());
-    }
-    match error.kind() {
-        ErrorKind::ConnectionRefused => Some(FailReason::Refused.into()),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            Some(FailReason::Reset.into())
-        }
-        ErrorKind::TimedOut => Some(FailReason::Timeout.into()),
-        ErrorKind::HostUnreachable => Some(FailReason::Unreachable.into()),
-        ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::PermissionDenied => Some(Doubt::NoRoute.into()),
-        ErrorKind::AddrNotAvailable => Some(Doubt::NoAddress.into()),
-        // Kinds are the standard library's, and grow; what we do not know says nothing by itself.
-        _ => None,
+    let reason = match (error.kind(), error.raw_os_error()) {
+        (ErrorKind::ConnectionRefused, _) => FailReason::Refused,
+        (
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof,
+            _,
+        ) => FailReason::Reset,
+        (ErrorKind::TimedOut, _) => FailReason::Timeout,
+        // What the kernel makes of the ICMP messages of routers and firewalls on the way.
+        (ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::PermissionDenied, _)
+        | (_, Some(libc::EHOSTDOWN | libc::ENONET | libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EPROTO)) => FailReason::Unreachable,
+        // What nobody out there can have caused.
+        (_, Some(_)) => return Some(of_this_node(error).into()),
+        (_, None) => return None,
+    };
+    Some(reason.into())
+}
+
+/// What of this machine is in the way.
+fn of_this_node(error: &io::Error) -> Doubt {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => Doubt::NoResources,
+        Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE) => Doubt::NoAddress,
+        // ENETUNREACH, EAFNOSUPPORT, EINVAL of a loopback source, EACCES of a rule: from here there is no way to it.
+        Some(_) | None => Doubt::NoRoute,
     }
 }
 
@@ -96,10 +119,10 @@ fn of_http(error: &hyper::Error) -> Option<Fault> {
     closed_early.then(|| FailReason::Reset.into())
 }
 
-/// The beginning of what a library says. A certificate for a thousand names would otherwise fill the log.
+/// The beginning of what a library says. A certificate for a thousand names would otherwise fill the log, and one for a name that no
+/// host has would paint the terminal.
 fn brief(text: &str) -> Box<str> {
-    let end = text.char_indices().nth(TEXT_CHARS_MAX).map_or(text.len(), |(index, _)| index);
-    text[..end].into()
+    text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(TEXT_CHARS_MAX).collect()
 }
 
 /// Enough for any sentence of rustls and a few certificate names.
@@ -114,23 +137,36 @@ mod tests {
     }
 
     #[test]
-    fn what_only_this_machine_can_cause_is_a_doubt() {
-        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
-            assert_eq!(of_errno(errno), Doubt::NoResources.into());
+    fn what_this_machine_answers_by_itself_is_a_doubt() {
+        let of_local = |errno| Fault::local(io::Error::from_raw_os_error(errno));
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN] {
+            assert_eq!(of_local(errno), Doubt::NoResources.into());
         }
-        for errno in [libc::ENETUNREACH, libc::ENETDOWN, libc::EACCES, libc::EPERM] {
-            assert_eq!(of_errno(errno), Doubt::NoRoute.into());
+        for errno in [libc::EADDRNOTAVAIL, libc::EADDRINUSE] {
+            assert_eq!(of_local(errno), Doubt::NoAddress.into());
         }
-        assert_eq!(of_errno(libc::EADDRNOTAVAIL), Doubt::NoAddress.into());
+        for errno in [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ENETDOWN, libc::EACCES, libc::EPERM, libc::EAFNOSUPPORT, libc::EINVAL] {
+            assert_eq!(of_local(errno), Doubt::NoRoute.into());
+        }
     }
 
     #[test]
-    fn what_the_target_or_the_way_to_it_causes_is_a_failure() {
+    fn what_came_back_over_the_socket_is_a_failure() {
         assert_eq!(of_errno(libc::ECONNREFUSED), FailReason::Refused.into());
         assert_eq!(of_errno(libc::ECONNRESET), FailReason::Reset.into());
         assert_eq!(of_errno(libc::EPIPE), FailReason::Reset.into());
+        assert_eq!(of_errno(libc::ENOTCONN), FailReason::Reset.into());
         assert_eq!(of_errno(libc::ETIMEDOUT), FailReason::Timeout.into());
-        assert_eq!(of_errno(libc::EHOSTUNREACH), FailReason::Unreachable.into());
+        for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EACCES, libc::EPERM, libc::EHOSTDOWN, libc::ENOPROTOOPT, libc::EPROTO] {
+            assert_eq!(of_errno(errno), FailReason::Unreachable.into());
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_out_there_can_have_caused_is_a_doubt_wherever_it_shows() {
+        assert_eq!(of_errno(libc::EMFILE), Doubt::NoResources.into());
+        assert_eq!(of_errno(libc::EADDRINUSE), Doubt::NoAddress.into());
+        assert_eq!((of_errno(libc::EAFNOSUPPORT), of_errno(libc::EINVAL)), (Doubt::NoRoute.into(), Doubt::NoRoute.into()));
     }
 
     #[test]
@@ -152,5 +188,10 @@ mod tests {
     fn a_long_text_is_cut_between_characters() {
         assert_eq!(brief(&"ä".repeat(TEXT_CHARS_MAX)).chars().count(), TEXT_CHARS_MAX);
         assert_eq!(brief(&"ä".repeat(TEXT_CHARS_MAX + 1)).chars().count(), TEXT_CHARS_MAX);
+    }
+
+    #[test]
+    fn what_a_stranger_says_paints_nothing() {
+        assert_eq!(&*brief("SAN evil\u{1b}[31mRED.example\n"), "SAN evil [31mRED.example ");
     }
 }

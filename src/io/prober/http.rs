@@ -4,13 +4,12 @@ use super::fault::Fault;
 use super::tls::judge_certificate;
 use super::trail::{Phase, Trail};
 use super::trust::Trust;
-use super::web::{Way, WebClient, What, literal};
-use crate::check::{HttpCheck, HttpVersion, Method, TextRule};
+use super::web::{Way, WebClient, What};
+use crate::check::{HttpCheck, Method, TextRule};
 use crate::health::Doubt;
 use crate::snapshot::Target;
 use http::HeaderMap;
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
-use std::net::SocketAddr;
+use http::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// All that a probe of one target needs, made once.
@@ -28,7 +27,7 @@ impl HttpProbe {
     pub fn new(target: &Target, check: &HttpCheck, trust: &Trust) -> Result<HttpProbe, Doubt> {
         let way = Way { tls: check.tls.as_ref(), host: check.host.as_deref(), version: check.version };
         let body = check.body.as_ref().map(|body| body.as_bytes().to_vec()).unwrap_or_default().into();
-        let what = What { method: method(check.method), path: &check.path, headers: headers(target.addr, check)?, body };
+        let what = What { method: method(check.method), path: &check.path, headers: headers(check)?, body };
         Ok(HttpProbe { client: WebClient::new(target, way, what, trust)?, check: check.clone() })
     }
 
@@ -56,38 +55,11 @@ const fn method(method: Method) -> http::Method {
     }
 }
 
-fn headers(addr: SocketAddr, check: &HttpCheck) -> Result<HeaderMap, Doubt> {
+fn headers(check: &HttpCheck) -> Result<HeaderMap, Doubt> {
     let mut headers = HeaderMap::new();
     for (name, value) in &check.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Doubt::Unaskable)?;
         headers.append(name, HeaderValue::from_str(value).map_err(|_| Doubt::Unaskable)?);
     }
-    // HTTP/2 has neither of these (RFC 9113 sections 8.2.2 and 8.3.1): its authority is that of the URL.
-    if check.version == HttpVersion::One {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        // RFC 9112 3.2: the Host header of a bare address is its authority, port included, which the client writes itself.
-        if let Some(host) = check.host.as_deref().filter(|host| literal(host) != Some(addr.ip())) {
-            headers.insert(HOST, HeaderValue::from_str(host).map_err(|_| Doubt::Unaskable)?);
-        }
-    }
     Ok(headers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The Host header, where we write it ourselves.
-    fn host(addr: &str, host: Option<&str>) -> Option<String> {
-        let check = HttpCheck { host: host.map(Into::into), ..HttpCheck::get("/") };
-        let headers = headers(addr.parse().expect("the test's own address"), &check).expect("headers");
-        headers.get(HOST).map(|host| host.to_str().expect("text").to_owned())
-    }
-
-    #[test]
-    fn the_host_header_is_the_name_that_was_written() {
-        assert_eq!(host("192.0.2.1:8443", Some("www.example.com")).as_deref(), Some("www.example.com"));
-        assert_eq!(host("192.0.2.1:80", Some("198.51.100.1")).as_deref(), Some("198.51.100.1"));
-        assert_eq!((host("192.0.2.1:8080", None), host("192.0.2.1:8080", Some("192.0.2.1"))), (None, None));
-    }
 }

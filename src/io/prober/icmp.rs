@@ -23,7 +23,7 @@ pub async fn look(addr: IpAddr, source: Option<IpAddr>, trail: &Trail) -> Result
     let cookie = RandomState::new().hash_one(addr);
     let [high, low, ..] = cookie.to_be_bytes();
     let echo = Echo { family: Family::of(addr), identifier: u16::from_be_bytes([high, low]), cookie };
-    socket.send(&echo.request()).await?;
+    socket.send(&echo.request()).await.map_err(Fault::local)?;
     let mut packet = [0; PACKET_MAX];
     loop {
         let len = socket.recv(&mut packet).await?;
@@ -45,19 +45,19 @@ fn open(addr: IpAddr, source: Option<IpAddr>) -> Result<UdpSocket, Fault> {
         Family::V6 => (Domain::IPV6, Protocol::ICMPV6),
     };
     let socket = Socket::new(domain, Type::DGRAM, Some(protocol)).or_else(|_| Socket::new(domain, Type::RAW, Some(protocol)));
-    let socket = socket.map_err(|error| refused(&error))?;
+    let socket = socket.map_err(refused)?;
     if let Some(source) = source {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.bind(&SocketAddr::new(source, 0).into()).map_err(Fault::local)?;
     }
-    socket.connect(&SocketAddr::new(addr, 0).into())?;
-    socket.set_nonblocking(true)?;
-    Ok(UdpSocket::from_std(socket.into())?)
+    socket.connect(&SocketAddr::new(addr, 0).into()).map_err(Fault::local)?;
+    socket.set_nonblocking(true).map_err(Fault::local)?;
+    UdpSocket::from_std(socket.into()).map_err(Fault::local)
 }
 
-fn refused(error: &io::Error) -> Fault {
+fn refused(error: io::Error) -> Fault {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => Doubt::NotPermitted.into(),
-        _ => Doubt::NoResources.into(),
+        Some(_) | None => Fault::local(error),
     }
 }
 

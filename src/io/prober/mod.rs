@@ -21,6 +21,7 @@ mod threads;
 mod tls;
 mod trail;
 mod trust;
+mod turns;
 mod web;
 mod witness;
 
@@ -28,7 +29,7 @@ pub use self::certificates::Seen;
 pub use self::push::Reports;
 pub use self::threads::ProbeThreads;
 pub use self::trail::{Phase, Step, Trail};
-pub use self::trust::fault_of_file;
+pub use self::trust::{fault_of_client, fault_of_file};
 
 use self::certificates::Certificates;
 use self::exec::Programs;
@@ -43,6 +44,7 @@ use crate::health::{Doubt, FailReason, Observation};
 use crate::snapshot::Target;
 use rustls::RootCertStore;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -109,10 +111,8 @@ impl Prober {
         let observation = match tokio::time::timeout(timeout, self.look(target, timeout, &trail)).await {
             Ok(Ok(())) => Observation::Pass { connect: trail.connect(), total: trail.elapsed() },
             Ok(Err(fault)) => fault.into(),
-            // Too many programs ran before it: no fault of the target.
-            Err(_) if matches!(target.check, Check::Exec(_)) && trail.reached(Phase::Started).is_none() => {
-                Observation::Inconclusive(Doubt::Lag)
-            }
+            // A disk that is slower than the time of a probe tells nothing of the member either.
+            Err(_) if matches!(target.check, Check::File(_)) => Observation::Inconclusive(Doubt::Unreadable),
             Err(_) => out_of_time(trail.elapsed(), timeout),
         };
         self.certificates.note(target, &trail, unix_s());
@@ -137,7 +137,10 @@ impl Prober {
         self.trust.forget_files();
         self.reports.retain(&identities);
         self.certificates.retain(&identities);
-        self.feeds.clear();
+        self.programs.retain(|identity| identities.contains(identity));
+        let feeds = targets.values().filter_map(|target| if let Check::File(check) = &target.check { Some(&*check.path) } else { None });
+        let feeds: HashSet<&Path> = feeds.collect();
+        self.feeds.retain(|path| feeds.contains(path));
     }
 
     /// Says what is wrong, if anything is.
@@ -147,7 +150,7 @@ impl Prober {
             Check::Tcp(check) => tcp::look(addr, source, check, trail).await,
             Check::Dns(check) => dns::look(addr, source, check, trail).await,
             Check::Icmp => icmp::look(addr.ip(), source, trail).await,
-            Check::Exec(check) => self.programs.look(addr, check, timeout, trail).await,
+            Check::Exec(check) => self.programs.look(target, check, timeout, trail).await,
             Check::File(check) => self.feeds.look(check).await,
             Check::Push(check) => self.reports.look(&target.identity, check),
             Check::Http(_) | Check::Grpc(_) | Check::Tls(_) => match self.client(target)? {
@@ -208,7 +211,6 @@ mod tests {
     use super::*;
     use crate::check::{HttpCheck, TlsRules};
     use crate::health::Rules;
-    use std::path::Path;
 
     const RULES: Rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 1, 1);
 

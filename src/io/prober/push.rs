@@ -66,7 +66,7 @@ mod tests {
     use std::time::Duration;
 
     fn check(expires: Duration) -> PushCheck {
-        PushCheck { monitor: "agent".into(), subject: Subject { pool: "web".into(), member: "fra-1".into() }, expires }
+        PushCheck { monitor: "agent".into(), subject: Subject { pool: "web".into(), member: "fra-1".into() }, expires, token: None }
     }
 
     #[test]

@@ -31,8 +31,7 @@ impl TlsProbe {
     /// # Errors
     /// This node lacks what the check needs.
     pub fn new(addr: SocketAddr, source: Option<IpAddr>, check: &TlsCheck, trust: &Trust) -> Result<TlsProbe, Doubt> {
-        let host = check.host.as_deref().map_or_else(|| addr.ip().to_string(), str::to_owned);
-        let name = ServerName::try_from(host).map_err(|_| Doubt::Unaskable)?;
+        let name = server_name(check.host.as_deref(), addr)?;
         let witness = Witness::default();
         let mut config = trust.config(&check.rules, &witness)?;
         config.alpn_protocols = check.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
@@ -57,6 +56,15 @@ impl TlsProbe {
         let _ = stream.shutdown().await;
         judge_certificate(&self.rules, trail)
     }
+}
+
+/// The name that a certificate must bear: that of the service, or the address that is probed.
+///
+/// # Errors
+/// No certificate can bear it.
+pub fn server_name(host: Option<&str>, addr: SocketAddr) -> Result<ServerName<'static>, Doubt> {
+    let name = host.map_or_else(|| addr.ip().to_string(), str::to_owned);
+    ServerName::try_from(name).map_err(|_| Doubt::Unaskable)
 }
 
 /// Judges how long the certificate of a probe is still valid.

@@ -11,8 +11,9 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +28,8 @@ pub struct Trust {
     lenient: Arc<dyn ServerCertVerifier>,
     /// Those who believe the authorities of a file, by its path: a thousand members may share one.
     by_file: Mutex<HashMap<Arc<Path>, Arc<dyn ServerCertVerifier>>>,
+    /// What the log was told since the files were last forgotten.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Trust {
@@ -37,7 +40,8 @@ impl Trust {
         provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let provider = Arc::new(provider);
         let lenient = Arc::new(Anybody(Arc::clone(&provider)));
-        Trust { provider, read_roots: system_roots, strict: Mutex::new(None), lenient, by_file: Mutex::default() }
+        let (by_file, told) = (Mutex::default(), Mutex::default());
+        Trust { provider, read_roots: system_roots, strict: Mutex::new(None), lenient, by_file, told }
     }
 
     /// Trusts these roots only.
@@ -65,8 +69,9 @@ impl Trust {
         let mut config = match &rules.client {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let (chain, key) = identity(files).map_err(|why| complain(&why))?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| complain(&format!("{}: {error}", files.key.display())))?
+                let (chain, key) = identity(files).map_err(|why| self.complain(why))?;
+                let unfit = |error| self.complain(format!("{}: {error}", files.key.display()));
+                builder.with_client_auth_cert(chain, key).map_err(unfit)?
             }
         };
         // Members of a pool present one name, so that a ticket from one of them could open a connection to another without a look at
@@ -78,6 +83,17 @@ impl Trust {
     /// Reads the files of checks anew when they are needed next.
     pub fn forget_files(&self) {
         self.by_file.lock().expect("nothing panics while it holds this lock").clear();
+        self.told.lock().expect("nothing panics while it holds this lock").clear();
+    }
+
+    /// Tells the log once: every probe finds the same fault anew.
+    fn complain(&self, why: String) -> Doubt {
+        let mut told = self.told.lock().expect("nothing panics while it holds this lock");
+        if !told.contains(&why) {
+            tracing::warn!("a probe cannot be made: {why}");
+            told.insert(why);
+        }
+        Doubt::Unreadable
     }
 
     fn by_file(&self, ca: &Arc<Path>) -> Result<Arc<dyn ServerCertVerifier>, Doubt> {
@@ -85,7 +101,7 @@ impl Trust {
         if let Some(judge) = known.get(ca) {
             return Ok(Arc::clone(judge));
         }
-        let roots = authorities(ca).map_err(|why| complain(&why))?;
+        let roots = authorities(ca).map_err(|why| self.complain(why))?;
         let judge = verifier(roots, &self.provider).ok_or(Doubt::Unreadable)?;
         known.insert(Arc::clone(ca), Arc::clone(&judge));
         Ok(judge)
@@ -98,11 +114,6 @@ impl Trust {
         }
         known.clone().ok_or(Doubt::NoRoots)
     }
-}
-
-fn complain(why: &str) -> Doubt {
-    tracing::warn!("a probe cannot be made: {why}");
-    Doubt::Unreadable
 }
 
 /// The roots of this system; `None` when it has none. Certificates that cannot be read are left out: one bad
@@ -131,6 +142,12 @@ pub fn fault_of_file(path: &Path) -> Option<String> {
     let holds_certificates = CertificateDer::pem_slice_iter(&text).flatten().next().is_some();
     let holds_key = PrivateKeyDer::from_pem_slice(&text).is_ok();
     (!holds_certificates && !holds_key).then(|| "it holds neither certificates nor a private key in PEM".to_owned())
+}
+
+/// Says why a certificate and a key are of no use together; `None` when they are. Each is sound by itself ([`fault_of_file`]).
+pub fn fault_of_client(files: &ClientFiles) -> Option<String> {
+    let fault = |(chain, key)| CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).err().map(|error| error.to_string());
+    identity(files).map_or_else(Some, fault)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -227,5 +244,31 @@ mod tests {
         assert!(matches!(config("/nowhere/ca.pem"), Err(Doubt::Unreadable)));
         assert!(matches!(config("Cargo.toml"), Err(Doubt::Unreadable)), "no certificates in it");
         assert!(fault_of_file(Path::new("/nowhere/ca.pem")).is_some() && fault_of_file(Path::new("Cargo.toml")).is_some());
+    }
+
+    #[test]
+    fn a_key_must_be_that_of_its_certificate() {
+        let directory = crate::io::testing::scratch_directory();
+        let [(ours, our_key), (_, another_key)] = ["ours", "another"].map(|name| {
+            let key = rcgen::KeyPair::generate().expect("aws-lc-rs makes keys");
+            let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("the parameters are sound");
+            let file = |kind: &str, text: String| Arc::<Path>::from(directory.write(&format!("{name}.{kind}"), &text));
+            (file("pem", certificate.pem()), file("key", key.serialize_pem()))
+        });
+        let files = |key| ClientFiles { certificate: Arc::clone(&ours), key };
+        assert_eq!(fault_of_client(&files(our_key)), None);
+        assert!(fault_of_client(&files(another_key)).is_some());
+        assert!(fault_of_client(&files(Arc::clone(&ours))).is_some(), "a certificate in the place of the key");
+    }
+
+    #[test]
+    fn the_log_is_told_of_a_fault_once() {
+        let trust = Trust::of_system();
+        for _ in 0..2 {
+            trust.complain("the same".to_owned());
+        }
+        assert_eq!(trust.told.lock().expect("whole").len(), 1);
+        trust.forget_files();
+        assert!(trust.told.lock().expect("whole").is_empty(), "after a reload it is news again");
     }
 }

@@ -6,31 +6,32 @@
 
 use super::connect::connect;
 use super::fault::Fault;
+use super::tls::server_name;
 use super::trail::{Phase, Trail};
 use super::trust::Trust;
 use super::witness::Witness;
 use crate::check::{HttpVersion, TlsRules};
 use crate::health::Doubt;
 use crate::snapshot::Target;
-use http::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use http::request;
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
-use url::{Position, Url};
 
 /// Asks one target one thing.
 #[derive(Debug)]
@@ -77,10 +78,9 @@ impl WebClient {
     /// # Errors
     /// This node lacks what the check needs, or it fits in no request.
     pub fn new(target: &Target, way: Way<'_>, what: What<'_>, trust: &Trust) -> Result<WebClient, Doubt> {
-        let url = url(target.addr, way, what.path)?;
         let witness = Witness::default();
-        let tls = way.tls.map(|rules| Tls::new(rules, &url, way.version, trust, &witness)).transpose()?;
-        let request = request(&url, way.version, what)?;
+        let tls = way.tls.map(|rules| Tls::new(rules, way, target.addr, trust, &witness)).transpose()?;
+        let request = request(target.addr, way, what)?;
         Ok(WebClient { addr: target.addr, source: target.source, version: way.version, tls, witness, request })
     }
 
@@ -114,26 +114,30 @@ impl WebClient {
                 drive(connection, work).await
             }
             HttpVersion::Two => {
-                let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+                let helpers = Helpers::default();
+                let (mut sender, connection) = http2::handshake(helpers.hands(), stream).await?;
                 let work = async move { receive(sender.send_request(request).await?, trail, enough, judge).await };
-                drive(connection, work).await
+                let answer = drive(connection, work).await;
+                // Those who would say goodbye get one turn for it.
+                tokio::task::yield_now().await;
+                answer
             }
         }
     }
 }
 
 impl Tls {
-    fn new(rules: &TlsRules, url: &Url, version: HttpVersion, trust: &Trust, witness: &Witness) -> Result<Tls, Doubt> {
-        let host = url.host_str().unwrap_or_default();
-        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(name).map_err(|_| Doubt::Unaskable)?;
+    fn new(rules: &TlsRules, way: Way<'_>, addr: SocketAddr, trust: &Trust, witness: &Witness) -> Result<Tls, Doubt> {
+        let name = server_name(way.host, addr)?;
         let mut config = trust.config(rules, witness)?;
-        if version == HttpVersion::Two {
+        if way.version == HttpVersion::Two {
             config.alpn_protocols = vec![b"h2".to_vec()];
         }
         Ok(Tls { config: Arc::new(config), name })
     }
 }
+
+//--- Connections
 
 /// Does `work` on a connection that is driven meanwhile, and then lets the connection say goodbye.
 async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
@@ -154,6 +158,39 @@ async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     })
     .await;
     done
+}
+
+/// What hyper starts beside a connection over HTTP/2. It ends with the probe: a server that keeps a connection busy cannot keep it open.
+#[derive(Debug, Default)]
+struct Helpers(Hands);
+
+impl Helpers {
+    fn hands(&self) -> Hands {
+        self.0.clone()
+    }
+}
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        // The tasks hold hands themselves, so that the set would outlive us.
+        self.0.lock().abort_all();
+    }
+}
+
+/// Where hyper gets its helpers.
+#[derive(Clone, Debug, Default)]
+struct Hands(Arc<Mutex<JoinSet<()>>>);
+
+impl Hands {
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Hands {
+    fn execute(&self, helper: F) {
+        self.lock().spawn(helper);
+    }
 }
 
 /// Reads an answer to its end, or to as much of it as is looked at: a target that breaks off in the middle is not well.
@@ -187,55 +224,49 @@ pub struct What<'a> {
     pub method: Method,
     /// Begins with `/`.
     pub path: &'a str,
-    /// Headers; of HTTP/1 the Host header too, where it is not that of the URL.
+    /// Headers of its own.
     pub headers: HeaderMap,
     /// May be empty.
     pub body: Bytes,
 }
 
-fn request(url: &Url, version: HttpVersion, what: What<'_>) -> Result<Request<Full<Bytes>>, Doubt> {
-    let path = &url[Position::BeforePath..Position::AfterQuery];
-    let builder: request::Builder = Request::builder().method(what.method);
-    let builder = match version {
-        HttpVersion::One => builder.uri(path.parse::<PathAndQuery>().map_err(|_| Doubt::Unaskable)?),
-        HttpVersion::Two => {
-            let whole = Uri::builder().scheme(url.scheme()).authority(&url[Position::BeforeHost..Position::AfterPort]).path_and_query(path);
-            builder.version(http::Version::HTTP_2).uri(whole.build().map_err(|_| Doubt::Unaskable)?)
-        }
-    };
-    let mut request = builder.body(Full::new(what.body)).map_err(|_| Doubt::Unaskable)?;
+fn request(addr: SocketAddr, way: Way<'_>, what: What<'_>) -> Result<Request<Full<Bytes>>, Doubt> {
+    let authority = authority(addr, way);
+    let path = what.path.parse::<PathAndQuery>().map_err(|_| Doubt::Unaskable)?;
+    let mut request = Request::new(Full::new(what.body));
+    *request.method_mut() = what.method;
+    *request.headers_mut() = what.headers;
     let headers = request.headers_mut();
-    *headers = what.headers;
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    if version == HttpVersion::One && !headers.contains_key(HOST) {
-        // RFC 9112 3.2: the authority of the URL, without the port where that is the usual one.
-        let authority = &url[Position::BeforeHost..Position::AfterPort];
-        headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Doubt::Unaskable)?);
+    match way.version {
+        HttpVersion::One => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(HOST, HeaderValue::from_str(&authority).map_err(|_| Doubt::Unaskable)?);
+            *request.uri_mut() = path.into();
+        }
+        // It has neither of these headers (RFC 9113 sections 8.2.2 and 8.3.1).
+        HttpVersion::Two => {
+            let scheme = if way.tls.is_some() { "https" } else { "http" };
+            let whole = Uri::builder().scheme(scheme).authority(authority).path_and_query(path);
+            *request.uri_mut() = whole.build().map_err(|_| Doubt::Unaskable)?;
+            *request.version_mut() = http::Version::HTTP_2;
+        }
     }
     Ok(request)
 }
 
-/// The URL that is asked for, whose host is the name that the certificate is checked for.
-///
-/// An address as host names no service that a certificate could be checked for instead of the target's own, so that the
-/// URL then bears the target's address.
-///
-/// # Errors
-/// Host or path fit in no URL.
-fn url(addr: SocketAddr, way: Way<'_>, path: &str) -> Result<Url, Doubt> {
-    let scheme = if way.tls.is_some() { "https" } else { "http" };
-    let authority = match way.host.filter(|host| literal(host).is_none()) {
-        Some(host) => format!("{host}:{}", addr.port()),
-        // A URL has no place for the scope of a link-local address (RFC 3986 3.2.2).
-        None => SocketAddr::new(addr.ip(), addr.port()).to_string(),
-    };
-    Url::parse(&format!("{scheme}://{authority}{path}")).map_err(|_| Doubt::Unaskable)
-}
-
-/// The address that `host` spells, in brackets or not, where it spells one.
-pub fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+/// Whom the request is for: the name of the service as it was written; else the address, with its port where that is not the usual one.
+fn authority(addr: SocketAddr, way: Way<'_>) -> String {
+    let usual = if way.tls.is_some() { 443 } else { 80 };
+    let bare = |ip: IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+    match way.host.map(|host| (host, host.parse::<IpAddr>())) {
+        Some((host, Err(_))) => host.to_owned(),
+        Some((_, Ok(ip))) if ip != addr.ip() => bare(ip),
+        Some((_, Ok(_))) | None if addr.port() == usual => bare(addr.ip()),
+        // There is no place for the scope of a link-local address (RFC 3986 section 3.2.2).
+        Some((_, Ok(_))) | None => SocketAddr::new(addr.ip(), addr.port()).to_string(),
+    }
 }
 
 /// What shows in the access logs of targets.
@@ -245,41 +276,43 @@ const AGENT: &str = concat!("steersman/", env!("CARGO_PKG_VERSION"), " (health p
 mod tests {
     use super::*;
 
-    fn shown(addr: &str, tls: bool, host: Option<&str>, path: &str) -> Result<String, Doubt> {
-        let way = Way { tls: tls.then_some(&TlsRules::STRICT), host, version: HttpVersion::One };
-        url(addr.parse().expect("the test's own address"), way, path).map(|url| url.to_string())
+    const PLAIN: Way<'static> = Way { tls: None, host: None, version: HttpVersion::One };
+
+    fn asked(addr: &str, way: Way<'_>, path: &str) -> Result<Request<Full<Bytes>>, Doubt> {
+        let what = What { method: Method::GET, path, headers: HeaderMap::new(), body: Bytes::new() };
+        request(addr.parse().expect("the test's own address"), way, what)
     }
 
     #[test]
-    fn the_url_bears_the_name_of_the_service_and_the_port_of_the_target() {
-        let url = shown("192.0.2.1:8443", true, Some("www.example.com"), "/healthz?deep=1");
-        assert_eq!(url.as_deref(), Ok("https://www.example.com:8443/healthz?deep=1"));
+    fn both_versions_name_the_service_as_it_was_written() {
+        for (host, authority) in
+            [("www.example.com", "www.example.com"), ("198.51.100.1", "198.51.100.1"), ("2001:db8::7", "[2001:db8::7]")]
+        {
+            let way = Way { host: Some(host), ..PLAIN };
+            let one = asked("192.0.2.1:8443", way, "/healthz?deep=1").expect("sound");
+            assert_eq!((&one.headers()[HOST], one.uri().to_string().as_str()), (&HeaderValue::from_static(authority), "/healthz?deep=1"));
+            let two = asked("192.0.2.1:8443", Way { version: HttpVersion::Two, ..way }, "/healthz?deep=1").expect("sound");
+            assert_eq!(two.uri().to_string(), format!("http://{authority}/healthz?deep=1"));
+            assert_eq!(two.headers().get(HOST), None);
+        }
     }
 
     #[test]
-    fn a_bare_address_is_asked_for_itself_and_no_other_address_ever() {
-        assert_eq!(shown("192.0.2.1:8080", false, None, "/").as_deref(), Ok("http://192.0.2.1:8080/"));
-        assert_eq!(shown("[2001:db8::1]:80", false, None, "/").as_deref(), Ok("http://[2001:db8::1]/"));
-        assert_eq!(shown("192.0.2.1:80", false, Some("198.51.100.1"), "/").as_deref(), Ok("http://192.0.2.1/"));
+    fn an_address_is_named_with_its_port_unless_that_is_the_usual_one() {
+        let secure = Way { tls: Some(&TlsRules::STRICT), ..PLAIN };
+        let host = |addr, way| asked(addr, way, "/").expect("sound").headers()[HOST].to_str().expect("text").to_owned();
+        assert_eq!(host("192.0.2.1:8080", PLAIN), "192.0.2.1:8080");
+        assert_eq!(host("192.0.2.1:8080", Way { host: Some("192.0.2.1"), ..PLAIN }), "192.0.2.1:8080");
+        assert_eq!(
+            (host("[2001:db8::1]:80", PLAIN), host("[2001:db8::1]:80", secure)),
+            ("[2001:db8::1]".into(), "[2001:db8::1]:80".into())
+        );
+        assert_eq!(host("192.0.2.1:443", secure), "192.0.2.1");
     }
 
     #[test]
-    fn a_host_that_fits_in_no_url_is_a_doubt() {
-        assert_eq!(shown("192.0.2.1:80", false, Some("no host"), "/"), Err(Doubt::Unaskable));
-    }
-
-    fn asked(version: HttpVersion, text: &str) -> Request<Full<Bytes>> {
-        let what = What { method: Method::GET, path: "", headers: HeaderMap::new(), body: Bytes::new() };
-        request(&Url::parse(text).expect("a URL"), version, what).expect("a request")
-    }
-
-    #[test]
-    fn http_1_is_asked_for_the_path_and_names_the_host_and_http_2_is_asked_for_the_whole() {
-        let one = asked(HttpVersion::One, "http://192.0.2.1:8080/a b?c=\u{e9}#part");
-        assert_eq!(one.uri(), "/a%20b?c=%C3%A9");
-        assert_eq!(one.headers()[HOST], "192.0.2.1:8080");
-        assert_eq!(asked(HttpVersion::One, "https://www.example.com/").headers()[HOST], "www.example.com");
-        let two = asked(HttpVersion::Two, "https://www.example.com:8443/a?b");
-        assert_eq!((two.uri().to_string().as_str(), two.headers().get(HOST)), ("https://www.example.com:8443/a?b", None));
+    fn what_fits_in_no_request_is_a_doubt() {
+        assert_eq!(asked("192.0.2.1:80", Way { host: Some("no\nhost"), ..PLAIN }, "/").map(|_| ()), Err(Doubt::Unaskable));
+        assert_eq!(asked("192.0.2.1:80", PLAIN, "/a b").map(|_| ()), Err(Doubt::Unaskable));
     }
 }

@@ -86,7 +86,7 @@ fn run(bench: &Bench, server: &Contender, queries: &[Query], admin: SocketAddrV4
     generator.run(WARM_UP)?;
     generator.settle()?;
     let (drops, [flips, prepared]) = (meter::drops(server.address.port()), counters(admin)?);
-    let (done, meter) = (AtomicBool::new(false), Meter::start(server.processes(), bench.scale.server_core));
+    let (done, meter) = (AtomicBool::new(false), Meter::start(server.processes(), bench.scale.stand.server_core));
     let outcome = thread::scope(|scope| {
         if let Some(patient) = patient {
             scope.spawn(|| flip_until(patient, &done));

@@ -129,7 +129,7 @@ impl Node {
         self.beliefs.handle_observation(token, observation, self.moment(now));
     }
 
-    /// A new config is put in force.
+    /// A new config is put in force, after all that happened under the old one was published.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         let at = self.moment(now);
         self.beliefs.adopt(snapshot, at);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use steersman::clock::Moment;
-use steersman::health::{Observation, Rules, Sight, Status};
+use steersman::health::{Damping, Observation, Rules, Sight, Status};
 
 /// What was seen of every check.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Record {
     pub status: Status,
     /// What was conclusive, the newest last; as many as any window looks at.
     seen: VecDeque<Seen>,
-    /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence.
+    /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence or hearsay.
     sure: u32,
     /// When it fell from up, while that was held against it.
     falls: Vec<Moment>,
@@ -80,9 +80,7 @@ impl Oracle {
         self.records.retain(|identity, _| wanted.contains_key(identity));
         for (identity, record) in &mut self.records {
             record.sure = 0;
-            if wanted[identity].damping.is_none() {
-                record.let_go();
-            }
+            record.let_go(wanted[identity].damping);
         }
     }
 
@@ -105,10 +103,15 @@ impl Record {
         }
     }
 
-    /// Its falls are not held against it any more.
-    fn let_go(&mut self) {
-        self.falls.clear();
-        self.held_until = Moment::START;
+    /// Its falls are held against it by other rules now, or not at all.
+    fn let_go(&mut self, damping: Option<Damping>) {
+        let Some(damping) = damping else {
+            self.falls.clear();
+            (self.held_until, self.perhaps_held_until) = (Moment::START, Moment::START);
+            return;
+        };
+        let longest = self.falls.last().map_or(Moment::START, |last| last.after(damping.hold_max));
+        self.held_until = self.held_until.min(longest);
     }
 
     /// Takes one look, after which the status is `now_is`. Says which rule was broken.
@@ -120,9 +123,10 @@ impl Record {
             Observation::Inconclusive(_) if was == now_is => return Ok(()),
             Observation::Inconclusive(_) => return Err(format!("{was} became {now_is} by an inconclusive probe")),
         };
-        let is_silent = look.observation.sight() == Sight::Dark;
+        // What others tell of it counts for as much as silence: a node that doubts its sight believes neither.
+        let is_silent = look.observation.sight() != Sight::Seen && !passed;
         if is_silent && (look.doubted || look.late) {
-            return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence that must not count")) };
+            return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence or hearsay that must not count")) };
         }
         self.counted = look.now;
         self.remember(passed, look.blind && is_silent, is_silent);

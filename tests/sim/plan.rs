@@ -4,7 +4,8 @@
 //! means for a member ([`Plan::addresses`], [`Plan::verdict`]) is worked out here once more, from the plan alone.
 
 use super::chance::Chance;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -306,7 +307,7 @@ impl Plan {
     /// Changes something that a reload then puts in force.
     pub fn change(&mut self, chance: &mut Chance) -> String {
         let pool = chance.index(self.pools.len());
-        match chance.index(6) {
+        match chance.index(7) {
             0 => {
                 let member = self.member(chance);
                 let what = format!("{} joins {}", member.name, self.pools[pool].name);
@@ -336,6 +337,12 @@ impl Plan {
                 let member = &mut self.pools[pool].members[at];
                 member.disabled = !member.disabled;
                 format!("{} disabled: {}", member.name, member.disabled)
+            }
+            5 => {
+                let port = 1 + self.monitors.iter().map(|monitor| monitor.port).max().expect("there is one");
+                let at = chance.index(self.monitors.len());
+                self.monitors[at].port = port;
+                format!("{} asks at port {port}, if anywhere", self.monitors[at].name)
             }
             _ => {
                 let to = chance.index(self.pools[pool].members.len());
@@ -546,6 +553,16 @@ impl Plan {
     pub fn needs_all(&self, seat: Seat) -> bool {
         let is_all = |monitor: &usize| !matches!(self.monitors[*monitor].kind, Kind::AtLeast(..));
         self.pools[seat.pool].monitors.iter().all(is_all)
+    }
+
+    /// All checks that are asked when one address is judged.
+    pub fn asked(&self, seat: Seat) -> BTreeSet<Check> {
+        let asked = RefCell::new(BTreeSet::new());
+        self.verdict(seat, &|check| {
+            asked.borrow_mut().insert(check.clone());
+            Status::Unknown
+        });
+        asked.into_inner()
     }
 
     /// What is to be believed of one address when `status` says what is believed of a check.

@@ -8,9 +8,9 @@ use super::node::Flight;
 use super::operator::Whom;
 use super::oracle::Look;
 use super::plan::{RESCUE_TTL_S, Rescue, Seat};
-use super::world::{Target, World};
+use super::world::{Beliefs, Target, World};
 use hickory_proto::op::ResponseCode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl World {
             Truth::DeadLoud => Duration::ZERO,
             Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
         };
-        if self.machines.node().is_some() || (target.truth == Truth::DeadMute && self.node.beliefs.suspicion().is_some()) {
+        if self.machines.node().is_some() || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some()) {
             return never;
         }
         target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
@@ -121,6 +121,32 @@ impl World {
             let expected = known.map_or(Status::Unknown, |(_, memory)| memory.status);
             if status != expected {
                 return self.broken("a restart forgets and invents nothing", format!("{identity} was {expected} and is {status}"));
+            }
+            self.oracle.record(&identity).status = status;
+        }
+        Ok(())
+    }
+
+    /// A check that is new believes what was believed of the address that it looks at, where that is one thing, and nothing else: nobody
+    /// who is known to be dead comes back by a reload.
+    pub fn inherits_what_was_believed(&mut self, before: &Beliefs) -> Result<(), Broken> {
+        let mut readers: BTreeMap<usize, Vec<Status>> = BTreeMap::new();
+        for (addr, seat) in &self.seats {
+            let name = self.plan.pools[seat.pool].name.clone();
+            let believed = before.of_addresses.get(&(name, *addr)).copied().unwrap_or(Status::Unknown);
+            for index in self.plan.asked(*seat).iter().filter_map(|check| self.checks.get(check)) {
+                readers.entry(*index).or_default().push(believed);
+            }
+        }
+        let is_fresh = |target: &Target| !before.targets.contains(&target.identity);
+        for index in (0..self.targets.len()).filter(|index| is_fresh(&self.targets[*index])) {
+            let statuses = readers.remove(&index).unwrap_or_default();
+            let is_agreed = statuses.windows(2).all(|two| two[0] == two[1]);
+            let expected = statuses.first().copied().filter(|_| is_agreed).unwrap_or(Status::Unknown);
+            let (identity, status) = (Arc::clone(&self.targets[index].identity), self.node.status(index));
+            if status != expected {
+                let how = format!("{identity} is {status}, and of its members was believed: {statuses:?}");
+                return self.broken("a new check inherits what was believed, and nothing else", how);
             }
             self.oracle.record(&identity).status = status;
         }
@@ -381,6 +407,10 @@ impl World {
         let drained = order.is_some_and(|order| order.wish == Wish::Drain);
         if drained && ttl_s > min {
             return self.broken("who is drained is answered with the shortest TTL", format!("{ttl_s} s, and not {min} s: {order:?}"));
+        }
+        let is_kept_alive = order.is_some_and(|order| order.wish == Wish::Up) && self.verdict(seat) == Status::Down;
+        if (is_kept_alive || self.is_kept(seat)) && ttl_s > min {
+            return self.broken("who is answered though dead is answered with the shortest TTL", format!("{ttl_s} s, and not {min} s"));
         }
         if order.is_some() || !self.plan.needs_all(seat) || self.verdict(seat) != Status::Up {
             return Ok(());

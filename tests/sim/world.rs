@@ -11,7 +11,7 @@ use super::oracle::{Look, Oracle};
 use super::plan::{Check, Plan, Seat};
 use super::promises::Broken;
 use super::trace::{Entry, Trace};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use steersman::beliefs::{Change, OverrideChange, Saved};
 use steersman::check;
 use steersman::clock::Moment;
 use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
-use steersman::ids::Id;
+use steersman::ids::{Id, PoolId};
 use steersman::judge::{Event as Passed, Wish};
 use steersman::rng::mix;
 use steersman::snapshot::Snapshot;
@@ -76,6 +76,14 @@ pub struct Target {
     pub since: Moment,
     /// When its last probe began, in this life and under this config, and whether that ended in time for the next.
     pub last_begun: Option<Moment>,
+}
+
+/// What was believed under a config that is gone.
+pub struct Beliefs {
+    /// By the name of the pool and the address; of those only that were not disabled.
+    pub of_addresses: BTreeMap<(String, IpAddr), Status>,
+    /// Everything that was probed.
+    pub targets: BTreeSet<Arc<str>>,
 }
 
 /// A stream of chance for each part of the world.
@@ -478,13 +486,31 @@ impl World {
     }
 
     fn reload(&mut self) -> Result<(), Broken> {
+        for change in self.node.publish(self.now) {
+            self.hear(&change)?;
+        }
+        let before = self.beliefs();
         for _ in 0..self.chance.operators.between(1, 3) {
             let said = self.plan.change(&mut self.chance.operators);
             self.say(format!("a reload: {said}"));
         }
         let snapshot = Arc::new(self.plan.compile());
         self.node.adopt(Arc::clone(&snapshot), self.now);
+        self.learn(&snapshot);
+        self.inherits_what_was_believed(&before)?;
         self.settle(&snapshot)
+    }
+
+    /// What is believed, in words that outlive a config.
+    fn beliefs(&self) -> Beliefs {
+        let is_there = |seat: &Seat| !self.plan.pools[seat.pool].members[seat.member].disabled;
+        let status = |seat: &Seat| self.node.beliefs.belief(PoolId::new(seat.pool), seat.member, seat.family).status;
+        let name = |seat: &Seat| self.plan.pools[seat.pool].name.clone();
+        let seats = self.seats.iter().filter(|(_, seat)| is_there(seat));
+        Beliefs {
+            of_addresses: seats.map(|(addr, seat)| ((name(seat), *addr), status(seat))).collect(),
+            targets: self.targets.iter().map(|target| Arc::clone(&target.identity)).collect(),
+        }
     }
 
     /// After a new config or a new life.

@@ -414,6 +414,29 @@ fn a_cut_that_lasts_longer_than_looks_tell_something_drains_nobody_either() {
 }
 
 #[test]
+fn an_uplink_that_comes_back_for_a_moment_kills_nobody_who_was_not_looked_at_then() {
+    for seed in 0..50 {
+        let slow = Rules::plain(Duration::from_secs(10), Duration::from_secs(2), 2, 1);
+        let member = |n: u32| Wanted {
+            identity: format!("member {n}").into(),
+            rules: if n % 2 == 0 { slow } else { RULES },
+            role: Role::Member { place: n / 4 },
+        };
+        let canary = Wanted { identity: "canary".into(), rules: CANARY, role: Role::Canary };
+        let mut world = World::of((0..16).map(member).chain([canary]).collect(), seed);
+        world.run_until(60_000);
+        world.flips.clear();
+        for end in [80_000, 100_000, 120_000] {
+            world.set(everybody, Fate::Silent);
+            world.run_until(end);
+            world.set(everybody, Fate::Answers);
+            world.run_until(end + 1_500);
+        }
+        assert_eq!(world.flips, [], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_late_node_trusts_no_silence() {
     let mut world = World::new(1, 2, 0, 1);
     world.set(everybody, Fate::Silent);

@@ -148,6 +148,11 @@ impl Eye {
         (self.status != Status::Down || (self.role == Role::Canary && self.sees())) && self.tells()
     }
 
+    /// A doubt has ended: until then it was the node that heard nothing.
+    pub const fn forgive(&mut self) {
+        self.silent_since = None;
+    }
+
     /// Whether its last look saw the target itself.
     pub fn sees(&self) -> bool {
         self.look.is_some_and(|look| look.saw == Sight::Seen)
@@ -229,7 +234,10 @@ impl SelfDoubt {
         match look.saw {
             Sight::Seen => eye.silent_since = None,
             Sight::Dark | Sight::Local(_) => {
-                eye.silent_since.get_or_insert(look.begun);
+                // What began in an earlier doubt was not silence of the target.
+                if look.begun >= self.void_before {
+                    eye.silent_since.get_or_insert(look.begun);
+                }
                 return None;
             }
             Sight::Elsewhere => {

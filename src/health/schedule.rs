@@ -421,12 +421,16 @@ impl Schedule {
     /// Keeps a change of the doubt to be told. What was not seen meanwhile, was not seen by a node that could not see: it is forgiven.
     fn tell(&mut self, change: Option<DoubtChange>) {
         let Some(change) = change else { return };
+        let has_ended = matches!(change, DoubtChange::Ended(_));
         self.changes.push(change);
         for target in self.targets.iter().map(|(target, _)| target).collect::<Vec<_>>() {
             let appointment = &mut self.targets[target];
             let was_blind = !appointment.eye.sees();
             if let Some(Change { verdict, was }) = was_blind.then(|| appointment.monitor.forgive()).flatten() {
                 self.forgiven.push(TargetVerdict { target, verdict, was });
+            }
+            if has_ended {
+                self.targets[target].eye.forgive();
             }
         }
     }

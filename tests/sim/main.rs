@@ -75,8 +75,10 @@ const WORLDS: u64 = 24;
 
 #[test]
 fn promises_hold_in_worlds_that_everybody_has_seen() {
-    let worlds = 0..wanted("STEERSMAN_SIM_WORLDS").unwrap_or(WORLDS);
-    run(wanted("STEERSMAN_SIM_SEED").map_or(worlds, |seed| seed..seed.saturating_add(1)));
+    let (seed, worlds) = (wanted("STEERSMAN_SIM_SEED"), wanted("STEERSMAN_SIM_WORLDS"));
+    let first = seed.unwrap_or(0);
+    let worlds = worlds.unwrap_or(if seed.is_some() { 1 } else { WORLDS });
+    run(first..first.saturating_add(worlds));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use super::clients::{Answer, Asked};
 use super::machine::Truth;
 use super::node::Flight;
-use super::operator::Whom;
+use super::operator::{Entry, Whom};
 use super::oracle::Look;
 use super::plan::{RESCUE_TTL_S, Rescue, Seat};
 use super::world::{Beliefs, Target, World};
@@ -96,7 +96,10 @@ impl World {
             Truth::DeadLoud => Duration::ZERO,
             Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
         };
-        if self.machines.node().is_some() || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some()) {
+        if self.machines.node().is_some()
+            || self.is_stalled()
+            || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some())
+        {
             return never;
         }
         target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
@@ -252,7 +255,7 @@ impl World {
     fn is_what_orders_say(&self, seat: Seat, unix_s: u64) -> Result<(), Broken> {
         let settings = &self.plan.pools[seat.pool].members[seat.member];
         let Some(addr) = settings.address(seat.family).filter(|_| !settings.disabled) else { return Ok(()) };
-        let Some(order) = self.book.of(&self.plan, seat, unix_s) else { return Ok(()) };
+        let Some(order) = self.settled_order(seat, unix_s) else { return Ok(()) };
         let view = self.node.live.pools[PoolId::new(seat.pool)].family(seat.family);
         let in_roster = |roster: &steersman::policy::Roster| roster.iter().any(|usable| usable.addr == addr);
         // What came about within this second is looked at once a second.
@@ -265,6 +268,12 @@ impl World {
             return self.broken("who is forced up is answered, until that expires", format!("{}: {order:?}", settings.name));
         }
         Ok(())
+    }
+
+    /// The order in force, unless another one has just ended: that is looked at once a second.
+    fn settled_order(&self, seat: Seat, unix_s: u64) -> Option<&Entry> {
+        let order = self.book.of(&self.plan, seat, unix_s)?;
+        self.book.of(&self.plan, seat, unix_s - 2).filter(|before| std::ptr::eq(*before, order))
     }
 
     /// Whether a protection keeps an address, and may.
@@ -376,7 +385,7 @@ impl World {
         if member.disabled {
             return self.broken("who is disabled is never answered", member.name.clone());
         }
-        let order = self.book.of(&self.plan, seat, unix_s);
+        let order = self.settled_order(seat, unix_s);
         let is_settled = order.and_then(|order| order.removes_unix_s).is_none_or(|removes| removes + 1 < unix_s);
         if order.is_some_and(|order| order.bars(unix_s)) && is_settled && !self.is_kept(seat) {
             return self.broken("who is taken out is never answered", format!("{}: {order:?}", member.name));
@@ -401,7 +410,8 @@ impl World {
         let order = self.book.of(&self.plan, seat, unix_s);
         // How long an order still lasts is looked at once a second.
         let order_s = order.and_then(|order| order.expires_unix_s).map(|expires| expires.saturating_sub(unix_s) + 2);
-        if order_s.is_some_and(|left| u64::from(ttl_s) > left.max(u64::from(min))) {
+        // Where the control side stands still, nobody looks.
+        if !self.is_stalled() && order_s.is_some_and(|left| u64::from(ttl_s) > left.max(u64::from(min))) {
             return self.broken("no answer outlives the order behind it", format!("{ttl_s} s: {order:?}"));
         }
         let drained = order.is_some_and(|order| order.wish == Wish::Drain);

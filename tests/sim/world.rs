@@ -585,6 +585,11 @@ impl World {
 
     //--- Facts
 
+    /// Whether the control side stands still now.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled_until.is_some()
+    }
+
     /// What the plan says of one address, by what was believed when the last view was published.
     pub fn verdict(&self, seat: Seat) -> Status {
         self.plan.verdict(seat, &|check| self.checks.get(check).map_or(Status::Unknown, |&target| self.node.published[target]))

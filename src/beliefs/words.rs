@@ -12,7 +12,7 @@ pub fn outlook(one: &Override, now_unix_s: u64) -> String {
         Force::Drain { removes_unix_s, .. } if removes_unix_s > now_unix_s => {
             format!("TTL lowered, answered for {} more", until(removes_unix_s))
         }
-        Force::Drain { .. } if !one.progress.removed => "to be answered no more as soon as no protection keeps it".to_owned(),
+        Force::Drain { .. } if !one.progress.removed => "answered no more, unless a protection keeps it".to_owned(),
         Force::Drain { gone_unix_s, .. } if gone_unix_s > now_unix_s => {
             format!("answered no more, in caches for {} at most", until(gone_unix_s))
         }
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(outlook(1_030), "answered no more, in caches for 5s at most; ends in 1h59m");
         assert_eq!(outlook(1_035), "answered no more, and in no cache; ends in 1h59m");
         let kept = Override { progress: Progress::default(), ..drain() };
-        assert_eq!(super::outlook(&kept, 1_035), "to be answered no more as soon as no protection keeps it; ends in 1h59m");
+        assert_eq!(super::outlook(&kept, 1_035), "answered no more, unless a protection keeps it; ends in 1h59m");
     }
 
     #[test]

@@ -32,11 +32,12 @@ pub use server::ServerSection;
 pub use zone::{OwnerSection, SetSection, SoaSection, ZoneSection};
 
 /// Every section with its keys. A key that is not here does not exist.
-pub const SCHEMAS: [Schema; 28] = [
+pub const SCHEMAS: [Schema; 29] = [
     server::SERVER,
     server::GEO,
     server::DOT,
     server::ADMIN,
+    server::JOURNAL,
     server::REPORTS,
     server::TCP,
     server::PROBES,

@@ -1,7 +1,7 @@
 //! Between verdicts and views: what operators, rules and caution hold for or against members.
 //!
 //! Verdicts on a pool enter [`Judge::judge`], [`Judgement`]s leave, ready for [`PoolView::prepare`]. On the way an [`Override`]
-//! may take the place of a verdict, a [`Protection`] may keep what would go, failback and slow start decide how what was down
+//! may take the place of a verdict, a [`Protection`](crate::policy::Protection) may keep what would go, failback and slow start decide how what was down
 //! comes back, and siblings decide who is slow. Views that are replaced enter [`Judge::note_replaced`], so that a drain knows
 //! when the last cached answer expires, from the TTLs that were handed out. Is told the time; knows no probe, name of DNS, or file.
 

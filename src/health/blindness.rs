@@ -437,6 +437,22 @@ fn an_uplink_that_comes_back_for_a_moment_kills_nobody_who_was_not_looked_at_the
 }
 
 #[test]
+fn a_look_that_could_not_be_made_is_no_beginning_of_silence() {
+    for seed in 0..50 {
+        let rules = Rules { fall: 1, window: None, ..RULES };
+        let member = |n: u32| Wanted { identity: format!("member {n}").into(), rules, role: Role::Member { place: n / 3 } };
+        let mut world = World::of((0..12).map(member).collect(), seed);
+        world.run_until(60_000);
+        world.flips.clear();
+        world.set(in_place(0), Fate::Unsendable);
+        world.run_until(80_000);
+        world.set(everybody, Fate::Silent);
+        world.run_until(100_000);
+        assert_eq!(world.flips, [], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_late_node_trusts_no_silence() {
     let mut world = World::new(1, 2, 0, 1);
     world.set(everybody, Fate::Silent);

@@ -148,6 +148,11 @@ impl Eye {
         (self.status != Status::Down || (self.role == Role::Canary && self.sees())) && self.tells()
     }
 
+    /// Whether its last look saw nothing.
+    pub fn is_silent(&self) -> bool {
+        self.look.is_some_and(|look| matches!(look.saw, Sight::Dark | Sight::Local(_)))
+    }
+
     /// A doubt has ended: until then it was the node that heard nothing.
     pub const fn forgive(&mut self) {
         self.silent_since = None;
@@ -205,7 +210,7 @@ impl SelfDoubt {
             if let Role::Member { place } = eye.role
                 && eye.is_standing()
             {
-                if eye.silent_since.is_some() {
+                if eye.is_silent() {
                     self.silent.insert(place)
                 } else {
                     answering.insert(place)
@@ -233,7 +238,9 @@ impl SelfDoubt {
         self.change(eye, |eye| eye.look = Some(look));
         match look.saw {
             Sight::Seen => eye.silent_since = None,
-            Sight::Dark | Sight::Local(_) => {
+            // A node that could not even look has not heard silence.
+            Sight::Local(_) => return None,
+            Sight::Dark => {
                 // What began in an earlier doubt was not silence of the target.
                 if look.begun >= self.void_before {
                     eye.silent_since.get_or_insert(look.begun);

@@ -489,7 +489,7 @@ impl Schedule {
         let appointment = &self.targets[target];
         let Appointment { monitor, eye, withheld, .. } = appointment;
         let has_failed = matches!(monitor.last(), Some((_, Observation::Fail(_))));
-        let is_silent = (eye.silent_since().is_some() || (has_failed && !eye.sees())) && monitor.verdict().status != Status::Down;
+        let is_silent = (eye.is_silent() || (has_failed && !eye.sees())) && monitor.verdict().status != Status::Down;
         TargetView {
             verdict: monitor.verdict(),
             since: monitor.since(),

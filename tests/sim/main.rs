@@ -70,8 +70,8 @@ fn wanted(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-/// Worlds by default: some thirty seconds of a build that nobody made fast.
-const WORLDS: u64 = 24;
+/// Worlds by default: some ten seconds of a build that nobody made fast.
+const WORLDS: u64 = 8;
 
 #[test]
 fn promises_hold_in_worlds_that_everybody_has_seen() {

@@ -270,9 +270,9 @@ impl World {
         Ok(())
     }
 
-    /// The order in force, unless another one has just ended: that is looked at once a second.
+    /// The order in force, unless another one has just ended: that is looked at once a second, and not while the control side stands still.
     fn settled_order(&self, seat: Seat, unix_s: u64) -> Option<&Entry> {
-        let order = self.book.of(&self.plan, seat, unix_s)?;
+        let order = self.book.of(&self.plan, seat, unix_s).filter(|_| !self.is_stalled())?;
         self.book.of(&self.plan, seat, unix_s - 2).filter(|before| std::ptr::eq(*before, order))
     }
 
@@ -305,6 +305,10 @@ impl World {
         if is_right { Ok(()) } else { self.broken("nobody is refused without a reason", refusal.to_string()) }
     }
 
+    fn is_usable(&self, seat: Seat, addr: IpAddr) -> bool {
+        self.node.live.pools[PoolId::new(seat.pool)].family(seat.family).usable.iter().any(|usable| usable.addr == addr)
+    }
+
     fn addresses_of(&self, one: &Override) -> Vec<IpAddr> {
         let names = |seat: &Seat| {
             let (pool, member) = (&self.plan.pools[seat.pool], &self.plan.pools[seat.pool].members[seat.member]);
@@ -317,11 +321,13 @@ impl World {
         self.seats.iter().filter(|(_, seat)| names(seat) && is_its_own(seat)).map(|(addr, _)| *addr).collect()
     }
 
-    /// A drain does not remove anybody before the answers with longer TTLs have expired.
+    /// A drain does not remove anybody who is answered before the answers with longer TTLs have expired.
     pub fn waits_for_the_caches(&self, one: &Override) -> Result<(), Broken> {
         let Force::Drain { removes_unix_s, .. } = one.force else { return Ok(()) };
         let removes = self.node.when_unix_s(removes_unix_s, self.now);
-        let addresses = self.addresses_of(one);
+        // Who is not answered when that is ordered goes at once.
+        let mut addresses = self.addresses_of(one);
+        addresses.retain(|addr| self.seats.get(addr).is_some_and(|seat| self.is_usable(*seat, *addr)));
         match self.caches.with(&addresses).find(|held| held.expires > removes) {
             None => Ok(()),
             Some(held) => {

@@ -419,7 +419,7 @@ fn an_uplink_that_comes_back_for_a_moment_kills_nobody_who_was_not_looked_at_the
         let slow = Rules::plain(Duration::from_secs(10), Duration::from_secs(2), 2, 1);
         let member = |n: u32| Wanted {
             identity: format!("member {n}").into(),
-            rules: if n % 2 == 0 { slow } else { RULES },
+            rules: if n.is_multiple_of(2) { slow } else { RULES },
             role: Role::Member { place: n / 4 },
         };
         let canary = Wanted { identity: "canary".into(), rules: CANARY, role: Role::Canary };

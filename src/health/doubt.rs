@@ -377,7 +377,8 @@ impl SelfDoubt {
         let (mut silent, seen) = self.silent_and_seen(eyes.clone(), after);
         // Where targets are probed less often than looks tell something, nobody may have looked of late: no sign of sight.
         if let Some(Suspicion { since, .. }) = self.suspicion {
-            silent.extend(self.silent.iter().filter(|place| !self.grounds[**place as usize].is_seen_since(since)));
+            let is_open = |ground: &Ground| ground.standing > 0 && !ground.is_seen_since(since);
+            silent.extend(self.silent.iter().filter(|place| is_open(&self.grounds[**place as usize])));
         }
         let canaries = eyes.clone().filter(|eye| eye.role == Role::Canary && eye.is_standing());
         let canary_looks: Vec<Option<Sight>> = canaries.map(|eye| eye.fresh(after)).collect();

@@ -220,8 +220,10 @@ impl Record {
         if self.seen.back().is_some_and(|last| !last.passed) { self.sure } else { 0 }
     }
 
-    /// Whether the newest failures, as many as bring it down, were all of them silence of a node that was cut off.
+    /// Whether the failures that brought it down were all of them silence of a node that was cut off. What was silent before that may be
+    /// believed to be dead, since others were seen meanwhile.
     pub fn fell_blindly(&self, rules: &Rules) -> bool {
-        self.in_a_row(false) >= rules.fall as usize && self.newest(rules.fall).all(|seen| seen.blind)
+        let row = self.in_a_row(false);
+        row >= rules.fall as usize && self.seen.iter().rev().take(row).all(|seen| seen.blind)
     }
 }

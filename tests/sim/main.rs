@@ -5,9 +5,12 @@
 //! clients (`clients`); `node` drives the code under test as the control task does at work; `oracle` says the rules of verdicts once
 //! more, and `promises` holds everything against the truth. A world that breaks a promise prints the line that replays it.
 //!
+//! The same worlds are lived in every time, since a gate must not open and shut by chance. To hunt, begin elsewhere:
+//! `STEERSMAN_SIM_SEED=1000000 STEERSMAN_SIM_WORLDS=500 cargo nextest run --test sim`.
+//!
 //! It stands among the tests and not in the library, so that the program carries no test code: all it needs is public.
 
-#![allow(clippy::disallowed_methods, reason = "the time that a run takes, and the seed that nobody has seen, come from the clock")]
+#![allow(clippy::disallowed_methods, reason = "how long a run takes is told by the clock")]
 
 mod chance;
 mod clients;
@@ -21,8 +24,7 @@ mod trace;
 mod world;
 
 use plan::Plan;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use steersman::rng::mix;
+use std::time::Duration;
 use world::World;
 
 /// What became of some worlds.
@@ -74,19 +76,11 @@ fn wanted(variable: &str) -> Option<u64> {
 const WORLDS: u64 = 8;
 
 #[test]
-fn promises_hold_in_worlds_that_everybody_has_seen() {
+fn promises_hold_in_every_world() {
     let (seed, worlds) = (wanted("STEERSMAN_SIM_SEED"), wanted("STEERSMAN_SIM_WORLDS"));
     let first = seed.unwrap_or(0);
     let worlds = worlds.unwrap_or(if seed.is_some() { 1 } else { WORLDS });
     run(first..first.saturating_add(worlds));
-}
-
-#[test]
-fn promises_hold_in_a_world_that_nobody_has_seen() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let seed = mix(u64::try_from(now.as_nanos()).expect("before 2554"));
-    println!("seed {seed}");
-    run(std::iter::once(seed));
 }
 
 #[test]

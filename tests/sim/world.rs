@@ -115,13 +115,16 @@ enum Event {
     Cuts,
     Stalls,
     Sleeps,
-    /// The wall clock is set, to what is right or otherwise.
+    /// The wall clock is set, to what is right or otherwise; and whether that comes again.
     Sets {
         right: bool,
+        again: bool,
     },
     Orders,
     Reloads,
-    Restarts,
+    Restarts {
+        again: bool,
+    },
     Saves,
     Asks,
 }
@@ -130,7 +133,7 @@ impl Event {
     /// Whether the control side hears of it.
     const fn wakes(&self) -> bool {
         match self {
-            Event::Returns(..) | Event::Orders | Event::Reloads | Event::Restarts | Event::Saves => true,
+            Event::Returns(..) | Event::Orders | Event::Reloads | Event::Restarts { .. } | Event::Saves => true,
             Event::Breaks | Event::Mends(_) | Event::Cuts | Event::Stalls | Event::Sleeps | Event::Sets { .. } | Event::Asks => false,
         }
     }
@@ -201,10 +204,10 @@ impl World {
             (Event::Cuts, self.tempo * 1_200),
             (Event::Stalls, self.tempo * 1_500),
             (Event::Sleeps, self.tempo * 4_000),
-            (Event::Sets { right: false }, self.tempo * 900),
+            (Event::Sets { right: false, again: true }, self.tempo * 900),
             (Event::Orders, self.tempo * 400),
             (Event::Reloads, self.tempo * 700),
-            (Event::Restarts, self.tempo * 2_000),
+            (Event::Restarts { again: true }, self.tempo * 2_000),
             (Event::Saves, self.tempo * 20),
             (Event::Asks, self.tempo * 4),
         ]
@@ -292,7 +295,13 @@ impl World {
             Event::Cuts => self.cut(),
             Event::Stalls => self.stall(),
             Event::Sleeps => self.sleep(),
-            Event::Sets { right } => self.set_clock(right),
+            Event::Sets { right, again } => {
+                if again {
+                    let next = self.chance.machines.around(tempo * 900);
+                    self.schedule(next, Event::Sets { right: false, again });
+                }
+                self.set_clock(right);
+            }
             Event::Orders => {
                 let again = self.chance.operators.around(tempo * 400);
                 self.schedule(again, Event::Orders);
@@ -307,9 +316,11 @@ impl World {
                     self.reload()?;
                 }
             }
-            Event::Restarts => {
-                let again = self.chance.operators.around(tempo * 2_000);
-                self.schedule(again, Event::Restarts);
+            Event::Restarts { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 2_000);
+                    self.schedule(next, Event::Restarts { again });
+                }
                 if awake {
                     self.restart()?;
                 }
@@ -411,20 +422,17 @@ impl World {
         self.wall = (says, self.now);
     }
 
-    /// Another time than the clock shows now, and when that is next to happen.
+    /// Another time than the clock shows now.
     fn wrong_time(&mut self, is_right: Duration) -> Duration {
         let shown = self.wall();
         let chance = &mut self.chance.machines;
         let mean = *chance.one_of(&[Duration::from_millis(700), Duration::from_secs(30), Duration::from_hours(1)]);
         let by = chance.around(mean);
-        let says = match chance.index(5) {
+        match chance.index(5) {
             0 | 1 => shown + by,
             2 | 3 => shown.saturating_sub(by),
             _ => is_right,
-        };
-        let again = chance.around(self.tempo * 900);
-        self.schedule(again, Event::Sets { right: false });
-        says
+        }
     }
 
     /// What the wall clock says now, as the time since 1970.
@@ -582,6 +590,7 @@ impl World {
                 self.say(said);
                 self.book.enter(whom, &order, &one, self.now);
                 self.lasts_as_long_as_was_said(&order, &one)?;
+                self.troubles_come_together();
                 if order.wish == Wish::Drain { self.waits_for_the_caches(&one) } else { Ok(()) }
             }
             Ok(other) => self.broken("an order is obeyed as it was given", other.to_string()),
@@ -589,6 +598,17 @@ impl World {
                 self.say(format!("{said}: {refusal}"));
                 self.is_refused_with_reason(&whom, &order, &refusal)
             }
+        }
+    }
+
+    /// What comes in the middle of an order tells more than what comes at any time.
+    fn troubles_come_together(&mut self) {
+        let chance = &mut self.chance.operators;
+        let soon = chance.around(self.tempo * 15);
+        match chance.index(8) {
+            0 | 1 => self.schedule(soon, Event::Sets { right: false, again: false }),
+            2 => self.schedule(soon, Event::Restarts { again: false }),
+            _ => {}
         }
     }
 
@@ -688,7 +708,7 @@ impl World {
             2 => shown.saturating_sub(chance.around(Duration::from_mins(10))),
             3 => {
                 let told = chance.around(self.tempo * 30);
-                self.schedule(told, Event::Sets { right: true });
+                self.schedule(told, Event::Sets { right: true, again: false });
                 self.chance.operators.around(Duration::from_secs(20))
             }
             _ => shown,

@@ -1,11 +1,8 @@
 //! Monitors that hear of members from others, members that depend on others, and `steersman probe`: through the real binary.
 #![allow(clippy::disallowed_methods, reason = "these tests touch the world")]
 
-#[path = "support/probed.rs"]
-mod probed;
 mod support;
 
-use probed::Authority;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -13,6 +10,7 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
+use support::probed::{self, Authority};
 use support::server::{Config, Server};
 use support::{dig, wait_for};
 

@@ -1,9 +1,10 @@
-//! What tests of the real binary stand on: HTTP backends that fall ill, a server in a process of its own, dig.
+//! What tests of the real binary stand on: backends that fall ill, a server in a process of its own, dig.
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod backend;
 pub mod network;
 pub mod pace;
+pub mod probed;
 pub mod server;
 pub mod watch;
 

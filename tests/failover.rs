@@ -233,8 +233,7 @@ fn the_server_says_of_itself_what_the_observer_saw() {
     let died = Instant::now();
     scene.backends[0].kill();
     scene.follow(died);
-    let status = scene.config.command(&["status", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let status = scene.config.status();
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("no number: {value}"));
     let noticed: u64 =
         status["detections"]["by_bound"].as_array().expect("bounds").iter().map(|bound| bound[1].as_u64().expect("counts")).sum();

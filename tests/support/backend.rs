@@ -60,8 +60,8 @@ enum Mood {
 struct Temper {
     mood: Mutex<Mood>,
     changed: Condvar,
-    /// Whether a probe has been talked at for a while.
-    talked: AtomicBool,
+    /// Whether a probe is kept in this mood: held, or talked at for a while.
+    keeps: AtomicBool,
 }
 
 /// How long a slow backend takes. Longer than any probe of the tests waits.
@@ -90,7 +90,7 @@ impl Backend {
 
     /// A backend at this address.
     pub fn at(addr: SocketAddr, speech: Speech) -> std::io::Result<Backend> {
-        let temper = Arc::new(Temper { mood: Mutex::new(Mood::Well), changed: Condvar::new(), talked: AtomicBool::new(false) });
+        let temper = Arc::new(Temper { mood: Mutex::new(Mood::Well), changed: Condvar::new(), keeps: AtomicBool::new(false) });
         let mut backend = Backend { addr, speech, temper, socket: None, thread: None, idlers: Vec::new() };
         backend.run()?;
         Ok(backend)
@@ -162,9 +162,9 @@ impl Backend {
         self.temper.turn(Mood::Endless);
     }
 
-    /// Whether a probe has listened to such talk for a while.
-    pub fn has_talked(&self) -> bool {
-        self.temper.talked.load(Ordering::SeqCst)
+    /// Whether it has kept a probe since it hangs, or has talked at one for a while.
+    pub fn keeps_a_probe(&self) -> bool {
+        self.temper.keeps.load(Ordering::SeqCst)
     }
 
     /// Neither takes connections nor refuses them from now on, as if packets to it were lost.
@@ -224,6 +224,7 @@ impl Temper {
 
     fn turn(&self, mood: Mood) {
         *self.mood.lock().expect("nobody panics with it") = mood;
+        self.keeps.store(false, Ordering::SeqCst);
         self.changed.notify_all();
     }
 
@@ -274,7 +275,7 @@ fn meet(stream: TcpStream, speech: Speech, temper: &Arc<Temper>) {
         return;
     }
     match temper.mood() {
-        Mood::Hung => return hold(stream),
+        Mood::Hung => return hold(stream, &temper.keeps),
         // What is closed with a linger of zero is reset.
         Mood::Abrupt => return drop(socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
         Mood::Well | Mood::Ill | Mood::Astray | Mood::Lossy(_) | Mood::Slow(_) | Mood::Endless | Mood::Deaf | Mood::Dead => {}
@@ -291,7 +292,8 @@ fn meet(stream: TcpStream, speech: Speech, temper: &Arc<Temper>) {
 }
 
 /// Holds a connection until the other side gives up.
-fn hold(mut stream: impl Read) {
+fn hold(mut stream: impl Read, keeps: &AtomicBool) {
+    keeps.store(true, Ordering::SeqCst);
     while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
 }
 
@@ -301,20 +303,20 @@ fn answer_http(mut stream: impl Read + Write, temper: &Temper) {
         Mood::Well | Mood::Lossy(_) | Mood::Slow(_) => "200 OK",
         Mood::Ill => "500 Internal Server Error",
         Mood::Astray => "404 Not Found",
-        Mood::Endless => return talk(stream, &temper.talked),
-        Mood::Hung | Mood::Abrupt | Mood::Deaf | Mood::Dead => return hold(stream),
+        Mood::Endless => return talk(stream, &temper.keeps),
+        Mood::Hung | Mood::Abrupt | Mood::Deaf | Mood::Dead => return hold(stream, &temper.keeps),
     };
     let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
-fn talk(mut stream: impl Write, talked: &AtomicBool) {
+fn talk(mut stream: impl Write, keeps: &AtomicBool) {
     let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
     for said in 0.. {
         if stream.write_all(hints.as_bytes()).is_err() {
             return;
         }
         // Far more than buffers on the way hold: somebody listens.
-        talked.fetch_or(said > 300, Ordering::SeqCst);
+        keeps.fetch_or(said > 300, Ordering::SeqCst);
     }
 }
 

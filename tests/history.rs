@@ -6,8 +6,9 @@ mod support;
 use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
-use support::dig;
+
 use support::server::{Config, Server};
+use support::{dig, stdout, text};
 
 const WWW: &str = "  www: {steer: main}\n";
 
@@ -27,13 +28,8 @@ fn config(backends: &[Backend]) -> Config {
     config
 }
 
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    text(&output.stderr)
 }
 
 /// This millisecond, as `--at` takes it.

@@ -298,7 +298,8 @@ impl Beliefs {
 
     /// All that is held for or against one address beside its verdict.
     pub fn notes(&self, place: Place, now: Moment) -> Vec<Note> {
-        self.judge.notes(&self.snapshot.graph, place, now)
+        let held_down = self.held_down(place, now).map(|held| Note::HeldDown(held.falls, held.until.since(now)));
+        self.judge.notes(&self.snapshot.graph, place, now).into_iter().chain(held_down).collect()
     }
 
     /// A moment as the wall clock tells it, in seconds since 1970.
@@ -388,6 +389,7 @@ impl Beliefs {
             now: status,
             lasted: now.since(before.since),
             cause: self.cause(member, family, status),
+            held_down: self.held_down(Place { pool, member: index, family }, now).map(|held| (held.falls, held.until.since(held.fell))),
         }))
     }
 
@@ -413,6 +415,19 @@ impl Beliefs {
             status: view.verdict.status,
             began: tally.map(|tally| tally.began),
         })
+    }
+
+    /// Why an address that is down stays down, whatever is seen of it.
+    fn held_down(&self, place: Place, now: Moment) -> Option<HeldDown> {
+        if self.belief(place.pool, place.member, place.family).status != Status::Down {
+            return None;
+        }
+        let member = &self.snapshot.graph.pools[place.pool].members[place.member];
+        // What speaks against it by being up need not fall for it to come back.
+        let straight = leanings(member, place.family).into_iter().filter(|(_, leaning)| *leaning == Leaning::Straight);
+        let views = straight.map(|(target, _)| self.schedule.view(target)).filter(|view| view.verdict.status == Status::Down);
+        let held = views.map(|view| HeldDown { falls: view.flaps.0, fell: view.since, until: view.flaps.1 });
+        held.filter(|held| held.until > now).max_by_key(|held| held.until)
     }
 
     /// Who is answered by `view` though it is down.
@@ -446,7 +461,7 @@ impl Beliefs {
     fn remark(&mut self, now: Moment) {
         let now_unix_s = self.judge.unix_s(now);
         let mut members: Vec<Remark> = Vec::new();
-        for place in self.judge.noted(&self.snapshot.graph, now) {
+        for place in Judge::places(&self.snapshot.graph) {
             let notes = self.notes(place, now).into_iter();
             let member = u16::try_from(place.member).unwrap_or(u16::MAX);
             members.extend(notes.map(|note| Remark { pool: place.pool, member, text: note_words(&note, now_unix_s) }));
@@ -655,6 +670,16 @@ fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status)
 
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
+
+/// A check of a member that fell again and again.
+struct HeldDown {
+    /// So often of late.
+    falls: usize,
+    /// The last time then.
+    fell: Moment,
+    /// It stays down at least until then.
+    until: Moment,
+}
 
 /// How a member is known across reloads.
 type History = (Arc<str>, Arc<str>, Family);

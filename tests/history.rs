@@ -52,6 +52,7 @@ fn wait_gone(server: &Server, backends: &[Backend]) {
 fn what_happened_is_told_by_the_server_and_without_it_by_its_files() {
     let mut backends = Backend::some(91, 2);
     let config = config(&backends);
+    config.server("state_dir: state\ncanaries: [\"127.0.0.1:1\"]\n");
     let mut server = config.serve();
     backends[0].kill();
     wait_gone(&server, &backends);
@@ -68,6 +69,7 @@ fn what_happened_is_told_by_the_server_and_without_it_by_its_files() {
         "member m0 (127.",
         "of pool p0 is down: connection refused",
         "pool p0 is empty",
+        "canary tcp 127.0.0.1:1 is down: connection refused (1 failure; first verdict)",
         "override down of pool:p1 by alice: moving",
         "generation 2 (config",
     ] {

@@ -3,6 +3,7 @@
 //! Observations and new snapshots come in; probe orders, changes worth a log line, and [`Live`] views go out. Told the time and
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
+mod canaries;
 mod change;
 mod notes;
 #[cfg(test)]
@@ -10,10 +11,12 @@ mod restart;
 mod saved;
 #[cfg(test)]
 mod scenes;
+mod tally;
 mod words;
 
-pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
+pub use change::{CanaryChange, Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
+pub use tally::Tally;
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
@@ -27,6 +30,7 @@ use crate::live::{Live, Remark, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
+use canaries::Canaries;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -34,8 +38,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// All that is believed. Single-threaded: one task owns it.
-#[derive(Debug)]
+/// All that is believed. Single-threaded: one task owns it, and hands out copies to those who take their time to look at it.
+#[derive(Clone, Debug)]
 pub struct Beliefs {
     snapshot: Arc<Snapshot>,
     schedule: Schedule,
@@ -57,6 +61,7 @@ pub struct Beliefs {
     timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
+    canaries: Canaries,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
@@ -87,36 +92,6 @@ pub struct AnsweredDead {
     pub failing_since: Moment,
 }
 
-/// What the probes of one target saw.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Probes by result: `pass`, or a short word for what was wrong.
-    pub results: BTreeMap<&'static str, u64>,
-    /// How many of the last conclusive probes agreed.
-    pub in_a_row: u32,
-    passed: Option<bool>,
-    /// When the first of those probes began.
-    began: Moment,
-}
-
-impl Tally {
-    fn count(&mut self, observation: &Observation, began: Moment) {
-        let passed = match observation {
-            Observation::Pass { .. } => Some(true),
-            Observation::Fail(_) => Some(false),
-            Observation::Inconclusive(_) => None,
-        };
-        *self.results.entry(observation.code()).or_default() += 1;
-        if passed.is_some() {
-            if self.passed != passed {
-                (self.in_a_row, self.began) = (0, began);
-            }
-            self.in_a_row = self.in_a_row.saturating_add(1);
-            self.passed = passed;
-        }
-    }
-}
-
 impl Beliefs {
     /// Starts to believe in `snapshot`. What `saved` says of targets and pools counts until probes say otherwise; `seed`
     /// decides the phases of probes. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
@@ -137,6 +112,7 @@ impl Beliefs {
             views: Table::new(),
             dead: BTreeMap::new(),
             touched: BTreeSet::new(),
+            canaries: Canaries::default(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
@@ -236,6 +212,11 @@ impl Beliefs {
         let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
         let readers = self.readers[verdict.target.index()].iter();
         self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
+        if verdict.was.is_some() && self.snapshot.canaries.contains(&verdict.target) {
+            let (view, identity) = (self.schedule.view(verdict.target), &self.snapshot.targets[verdict.target].identity);
+            let (belief, cause) = (Belief { status: view.verdict.status, since: view.since }, self.cause_in(verdict.target, view));
+            self.canaries.handle_belief(identity, belief, cause);
+        }
     }
 
     /// Whether observations still come in as they should.
@@ -255,7 +236,7 @@ impl Beliefs {
         for verdict in forgiven {
             self.handle_verdict(&verdict);
         }
-        let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
+        let mut changes: Vec<Change> = self.canaries.poll().chain(doubts.into_iter().map(Change::Sight)).collect();
         let come_in = self.schedule.is_alive(now);
         if std::mem::replace(&mut self.probes_come_in, come_in) != come_in {
             changes.push(Change::Probes { come_in });
@@ -414,6 +395,11 @@ impl Beliefs {
             (leaning.turn(view.verdict.status) == status).then_some((target, view))
         });
         let (target, view) = speaking.min_by_key(|(_, view)| Reverse(view.since))?;
+        self.cause_in(target, view)
+    }
+
+    /// The probes of one target that made what it is now.
+    fn cause_in(&self, target: TargetId, view: TargetView) -> Option<Cause> {
         let (_, seen) = view.last?;
         let identity = &self.snapshot.targets[target].identity;
         let tally = self.tallies.get(identity);
@@ -561,6 +547,11 @@ impl Beliefs {
             }
         }
         self.timed = self.snapshot.graph.timed();
+        let canary = |target: &TargetId| {
+            let view = self.schedule.view(*target);
+            (Arc::clone(&self.snapshot.targets[*target].identity), Belief { status: view.verdict.status, since: view.since })
+        };
+        self.canaries.adopt(self.snapshot.canaries.iter().map(canary));
         self.ledger = Ledger::new(self.snapshot.targets.len());
         for verdict in self.schedule.verdicts() {
             self.ledger.handle_verdict(&verdict);

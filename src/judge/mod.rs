@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All that is held for or against members. One task owns it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Judge {
     /// What the wall clock said when it was last asked, as the time since 1970, and when that was.
     wall: (Duration, Moment),

@@ -25,8 +25,8 @@ use crate::health::{
     Token, Verdict, Wanted,
 };
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::judge::{Breach, Judge, Note, Order, Override, Past, Place, Refusal, Selector};
-use crate::live::{Live, Remark, Remarks};
+use crate::judge::{Breach, Judge, Order, Override, Past, Place, Refusal, Selector};
+use crate::live::{Live, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};

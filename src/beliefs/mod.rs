@@ -125,6 +125,7 @@ impl Beliefs {
         };
         beliefs.index();
         beliefs.judge.adopt(None, &beliefs.snapshot.graph);
+        beliefs.judge.begin(now);
         beliefs.recall(saved, now);
         beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));

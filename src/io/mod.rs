@@ -16,6 +16,7 @@ pub mod exposure;
 pub mod files;
 pub mod handed_out;
 pub mod journal;
+pub mod keeper;
 pub mod kept;
 pub mod listeners;
 pub mod log;

@@ -287,6 +287,7 @@ impl Task {
         if tokio::time::timeout(LAST_SAVE, self.save_last(events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
         }
+        self.keeper.give_up();
     }
 
     /// Saves after any save under way.
@@ -525,6 +526,7 @@ impl Task {
 
     fn save_when_due(&mut self) {
         let now = self.setup.clock.now();
+        self.keeper.handle_time(now);
         if self.keeper.next_due().is_none_or(|due| due > now) {
             return;
         }
@@ -585,6 +587,7 @@ mod tests {
     use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
     use crate::health::Rules;
     use crate::io::testing::snapshot_at;
+    use crate::judge::Wish;
     use crate::policy::Grade;
     use std::net::{SocketAddr, TcpListener};
     use std::sync::Mutex;
@@ -652,6 +655,18 @@ mod tests {
         let mut diagnostics = Diagnostics::new();
         diagnostics.push(Diagnostic::error("bad-name", &Span::start_of(&source), "no name"));
         diagnostics
+    }
+
+    /// An order to take the one member out.
+    fn down() -> Request {
+        Request::Set(Order {
+            selector: "web/a".parse().expect("a selector"),
+            wish: Wish::Down,
+            owner: "alice".into(),
+            reason: "test".into(),
+            lasts: None,
+            break_glass: false,
+        })
     }
 
     fn grade(control: &Control) -> Grade {
@@ -752,10 +767,22 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&draft).status().expect("coreutils").success());
         let Stage { control, backend: _backend, .. } = stage_with(Some(StateFile::open(directory.path()).expect("it is there")));
         control.first_round().await;
-        let ended = tokio::time::timeout(LAST_SAVE * 3, control.stop()).await;
+        let (report, ended) = tokio::join!(control.order(down()), tokio::time::timeout(LAST_SAVE * 3, control.stop()));
         // Frees the thread that writes.
         drop(std::fs::File::open(&draft).expect("a writer waits"));
         ended.expect("the task ends all the same");
+        assert!(report.obeyed && report.message.contains("not on the disk yet"), "{report:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_order_just_before_the_end_is_saved_and_its_operator_told_so() {
+        let directory = crate::io::testing::scratch_directory();
+        let file = StateFile::open(directory.path()).expect("writable");
+        let Stage { control, backend: _backend, .. } = stage_with(Some(file.clone()));
+        control.first_round().await;
+        let (report, ()) = tokio::join!(control.order(down()), control.stop());
+        assert!(report.obeyed && !report.message.contains("; it "), "{report:?}");
+        assert!(std::fs::read_to_string(file.path()).expect("saved").contains("web/a"));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

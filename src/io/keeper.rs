@@ -21,12 +21,15 @@ pub struct Keeper {
     written: Option<(Moment, Arc<Saved>)>,
     /// When what there is to save was last looked at.
     at: Moment,
-    busy: bool,
+    /// When the save that is under way began.
+    busy: Option<Moment>,
+    /// How many times [`PATIENCE`] it has taken; with the first nobody waits for it any more.
+    late: u64,
     /// Whether something was told since then: a start that does not know it would start wrong.
     has_news: bool,
-    /// Whether a failure was logged since the last success: once is enough.
+    /// Whether trouble was logged since the last success: once is enough.
     complained: bool,
-    /// Saves that failed.
+    /// Saves that failed, or hung.
     failures: u64,
     /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
     owed: [Vec<Owed>; 2],
@@ -42,6 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
 /// every probe, are never older in it.
 const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
+/// A save that takes longer is a disk that hangs: a dead network file system blocks for hours, and says nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Keeper {
     /// One that begins at `now`, and keeps things in `file`, if there is one.
@@ -50,7 +55,8 @@ impl Keeper {
             file,
             written: None,
             at: now,
-            busy: false,
+            busy: None,
+            late: 0,
             has_news: false,
             complained: false,
             failures: 0,
@@ -58,7 +64,7 @@ impl Keeper {
         }
     }
 
-    /// Saves that failed so far.
+    /// Saves so far that failed, or hung.
     pub fn failures(&self) -> u64 {
         self.failures
     }
@@ -70,7 +76,7 @@ impl Keeper {
 
     /// When [`Keeper::begin`] is to be called, if nothing else happens; none while that would be of no use.
     pub fn next_due(&self) -> Option<Moment> {
-        if self.file.is_none() || self.busy {
+        if self.file.is_none() || self.is_busy() {
             return None;
         }
         Some(match (self.owed[0].is_empty(), self.has_news) {
@@ -82,22 +88,51 @@ impl Keeper {
 
     /// Answers when what it answers is on disk; at once when there is no place for it.
     pub fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
-        if self.file.is_some() {
-            self.owed[0].push((reply, report));
+        if self.file.is_none() {
+            report.message.push_str("; there is no state_dir, so that a restart forgets it");
+            // Whoever asked may have given up waiting.
+            let _ = reply.send(report);
             return;
         }
-        report.message.push_str("; there is no state_dir, so that a restart forgets it");
-        // Whoever asked may have given up waiting.
-        let _ = reply.send(report);
+        self.owed[0].push((reply, report));
+        if self.late > 0 {
+            self.pay_unsaved();
+        }
     }
 
-    fn pay(owed: Vec<Owed>, trouble: Option<&io::Error>) {
+    fn pay(owed: Vec<Owed>, trouble: Option<&str>) {
         for (reply, mut report) in owed {
-            if let Some(error) = trouble {
-                let _ = write!(report.message, "; it could not be saved, so that a restart forgets it: {error}");
+            if let Some(trouble) = trouble {
+                let _ = write!(report.message, "; {trouble}");
             }
             let _ = reply.send(report);
         }
+    }
+
+    /// Tells whoever waits that the disk does; what they ordered is saved when it can be.
+    fn pay_unsaved(&mut self) {
+        self.has_news = true;
+        for owed in &mut self.owed {
+            Keeper::pay(std::mem::take(owed), Some("it is not on the disk yet, which takes nothing: a restart now would forget it"));
+        }
+    }
+
+    /// Notices a save that takes too long; to be called about once a second.
+    pub fn handle_time(&mut self, now: Moment) {
+        let Some(since) = self.busy else { return };
+        let late = now.since(since).as_secs() / PATIENCE.as_secs();
+        if late > self.late {
+            // Again and again, as saves that fail are counted: who looks at the last minutes should see that it goes on.
+            self.failures += late - self.late;
+            self.late = late;
+            self.complain("the disk takes nothing, and says nothing");
+            self.pay_unsaved();
+        }
+    }
+
+    /// The program ends, with or without a last save: nobody is left without an answer.
+    pub fn give_up(&mut self) {
+        self.pay_unsaved();
     }
 
     /// The file to write `saved` to, when that is worth it. Verdicts count for `max_age`.
@@ -117,34 +152,35 @@ impl Keeper {
         let file = self.file.clone()?;
         self.owed.swap(0, 1);
         self.written = Some((now, Arc::clone(saved)));
-        self.busy = true;
+        self.busy = Some(now);
         Some(file)
     }
 
     /// Whether a save is under way.
     pub fn is_busy(&self) -> bool {
-        self.busy
+        self.busy.is_some()
     }
 
     /// The save under way has ended.
     pub fn handle_result(&mut self, result: io::Result<()>) {
-        self.busy = false;
-        Keeper::pay(std::mem::take(&mut self.owed[1]), result.as_ref().err());
-        match result {
-            Ok(()) => self.complained = false,
-            Err(error) => {
-                self.written = None;
-                self.failures += 1;
-                self.complain(&error);
-            }
+        self.busy = None;
+        let is_counted = std::mem::take(&mut self.late) > 0;
+        let trouble = result.as_ref().err().map(|error| format!("it could not be saved, so that a restart forgets it: {error}"));
+        Keeper::pay(std::mem::take(&mut self.owed[1]), trouble.as_deref());
+        if let Err(error) = result {
+            self.written = None;
+            self.failures += u64::from(!is_counted);
+            self.complain(&error.to_string());
+        } else if let Some(file) = self.file.as_ref().filter(|_| std::mem::take(&mut self.complained)) {
+            tracing::info!("verdicts are saved to {} again", file.path().display());
         }
     }
 
-    fn complain(&mut self, error: &io::Error) {
+    fn complain(&mut self, why: &str) {
         if let Some(file) = &self.file
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!("verdicts cannot be saved to {}: {error}", file.path().display());
+            tracing::warn!("verdicts cannot be saved to {}: {why}", file.path().display());
         }
     }
 }
@@ -231,5 +267,73 @@ mod tests {
         keeper.handle_result(Err(io::ErrorKind::StorageFull.into()));
         assert_eq!((keeper.next_due(), keeper.failures()), (Some(at(6_000)), 1));
         assert!(begins(&mut keeper, &fallen(1), 6_000), "what was not written is written, though nothing changed");
+    }
+
+    fn owe(keeper: &mut Keeper) -> oneshot::Receiver<OrderReport> {
+        let (reply, answer) = oneshot::channel();
+        keeper.owe(reply, OrderReport { obeyed: true, message: "done".into(), set: None });
+        answer
+    }
+
+    fn heard(answer: &mut oneshot::Receiver<OrderReport>) -> Option<String> {
+        answer.try_recv().ok().map(|report| report.message)
+    }
+
+    const NOT_YET: &str = "done; it is not on the disk yet, which takes nothing: a restart now would forget it";
+
+    #[test]
+    fn an_order_is_answered_when_it_is_on_the_disk() {
+        let (mut keeper, _directory) = keeper();
+        let mut first = owe(&mut keeper);
+        assert!(begins(&mut keeper, &fallen(1), 1), "nobody waits for a second");
+        let mut second = owe(&mut keeper);
+        assert_eq!((heard(&mut first), keeper.next_due()), (None, None));
+        keeper.handle_result(Ok(()));
+        assert_eq!((heard(&mut first), heard(&mut second)), (Some("done".into()), None), "the save knew one of them");
+        assert!(begins(&mut keeper, &fallen(2), 2));
+        keeper.handle_result(Err(io::Error::other("full")));
+        assert_eq!(heard(&mut second).as_deref(), Some("done; it could not be saved, so that a restart forgets it: full"));
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_told_of_and_counted_and_keeps_no_operator_waiting() {
+        let (mut keeper, _directory) = keeper();
+        let mut saved = owe(&mut keeper);
+        assert!(begins(&mut keeper, &fallen(1), 1_000));
+        let mut next = owe(&mut keeper);
+        keeper.handle_time(at(10_999));
+        assert_eq!((heard(&mut saved), keeper.failures()), (None, 0));
+        keeper.handle_time(at(11_000));
+        keeper.handle_time(at(12_000));
+        assert_eq!(keeper.failures(), 1);
+        for answer in [&mut saved, &mut next, &mut owe(&mut keeper)] {
+            assert_eq!(heard(answer).as_deref(), Some(NOT_YET));
+        }
+        keeper.handle_result(Err(io::ErrorKind::TimedOut.into()));
+        assert_eq!(keeper.failures(), 1, "it is the same save");
+        assert!(!keeper.is_busy());
+        assert!(begins(&mut keeper, &fallen(1), 12_001), "what was promised");
+        keeper.handle_result(Ok(()));
+        let mut later = owe(&mut keeper);
+        keeper.handle_time(at(60_000));
+        assert_eq!((heard(&mut later), keeper.failures()), (None, 1), "it hangs no more");
+        assert!(begins(&mut keeper, &fallen(2), 60_000));
+        keeper.handle_time(at(95_000));
+        assert_eq!(keeper.failures(), 4, "and then again, for half a minute");
+    }
+
+    #[test]
+    fn at_the_end_whoever_waits_hears_what_became_of_his_order() {
+        let (mut keeper, _directory) = keeper();
+        let mut first = owe(&mut keeper);
+        assert!(begins(&mut keeper, &fallen(1), 1));
+        let mut second = owe(&mut keeper);
+        keeper.handle_result(Ok(()));
+        keeper.begin_last(&fallen(1), at(2)).expect("whatever it says");
+        keeper.handle_result(Ok(()));
+        assert_eq!([heard(&mut first), heard(&mut second)], [Some("done".into()), Some("done".into())]);
+        let mut third = owe(&mut keeper);
+        keeper.give_up();
+        assert_eq!(heard(&mut third).as_deref(), Some(NOT_YET));
     }
 }

@@ -56,8 +56,8 @@ pub struct Setup {
     pub loader: Option<Loader>,
     /// Follows a change of the listeners.
     pub reconcile: Reconcile,
-    /// Where verdicts survive a restart.
-    pub state: Option<StateFile>,
+    /// Where verdicts survive a restart; or why they do not, in words that follow "this server keeps nothing:".
+    pub state: Result<StateFile, String>,
     /// Writes the journal.
     pub chronicle: Option<Chronicle>,
     /// Hears of changes.
@@ -133,7 +133,7 @@ impl Control {
             under_way: None,
             waiting: VecDeque::new(),
             exposure: Exposure::new(now),
-            keeper: Keeper::new(setup.state.take(), now),
+            keeper: Keeper::new(setup.state.clone(), now),
             setup,
         };
         let join = tokio::spawn(task.run(events));
@@ -616,10 +616,10 @@ mod tests {
 
     /// A control task over one living backend, with a loader that waits for the test.
     fn stage() -> Stage {
-        stage_with(None)
+        stage_with(Err("its config has no `state_dir`".to_owned()))
     }
 
-    fn stage_with(state: Option<StateFile>) -> Stage {
+    fn stage_with(state: Result<StateFile, String>) -> Stage {
         let backend = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = backend.local_addr().expect("bound");
         let (loads, waiting) = std::sync::mpsc::channel();
@@ -745,7 +745,7 @@ mod tests {
         let directory = crate::io::testing::scratch_directory();
         let file = StateFile::open(directory.path()).expect("writable");
         let began = crate::io::clock::wall_unix_ms();
-        let Stage { control, backend: _backend, .. } = stage_with(Some(file.clone()));
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
         control.first_round().await;
         let text = loop {
             if let Ok(text) = std::fs::read_to_string(file.path()) {
@@ -765,7 +765,7 @@ mod tests {
         // Opening a pipe that nobody reads from blocks, as a file on a dead network file system does.
         let draft = directory.path().join("verdicts.json.new");
         assert!(std::process::Command::new("mkfifo").arg(&draft).status().expect("coreutils").success());
-        let Stage { control, backend: _backend, .. } = stage_with(Some(StateFile::open(directory.path()).expect("it is there")));
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(StateFile::open(directory.path()).expect("it is there")));
         control.first_round().await;
         let (report, ended) = tokio::join!(control.order(down()), tokio::time::timeout(LAST_SAVE * 3, control.stop()));
         // Frees the thread that writes.
@@ -778,7 +778,7 @@ mod tests {
     async fn an_order_just_before_the_end_is_saved_and_its_operator_told_so() {
         let directory = crate::io::testing::scratch_directory();
         let file = StateFile::open(directory.path()).expect("writable");
-        let Stage { control, backend: _backend, .. } = stage_with(Some(file.clone()));
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
         control.first_round().await;
         let (report, ()) = tokio::join!(control.order(down()), control.stop());
         assert!(report.obeyed && !report.message.contains("; it "), "{report:?}");

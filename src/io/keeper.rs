@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 /// Knows when verdicts are to be written down.
 #[derive(Debug)]
 pub struct Keeper {
-    file: Option<StateFile>,
+    /// Where; or why nowhere.
+    file: Result<StateFile, String>,
     /// What was written last.
     written: Option<(Moment, Arc<Saved>)>,
     /// When what there is to save was last looked at.
@@ -49,8 +50,8 @@ const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Keeper {
-    /// One that begins at `now`, and keeps things in `file`, if there is one.
-    pub fn new(file: Option<StateFile>, now: Moment) -> Keeper {
+    /// One that begins at `now`, and keeps things in `file`; or that keeps nothing, for this reason.
+    pub fn new(file: Result<StateFile, String>, now: Moment) -> Keeper {
         Keeper {
             file,
             written: None,
@@ -76,7 +77,7 @@ impl Keeper {
 
     /// When [`Keeper::begin`] is to be called, if nothing else happens; none while that would be of no use.
     pub fn next_due(&self) -> Option<Moment> {
-        if self.file.is_none() || self.is_busy() {
+        if self.file.is_err() || self.is_busy() {
             return None;
         }
         Some(match (self.owed[0].is_empty(), self.has_news) {
@@ -88,8 +89,8 @@ impl Keeper {
 
     /// Answers when what it answers is on disk; at once when there is no place for it.
     pub fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
-        if self.file.is_none() {
-            report.message.push_str("; there is no state_dir, so that a restart forgets it");
+        if let Err(why) = &self.file {
+            let _ = write!(report.message, "; a restart forgets it, since this server keeps nothing: {why}");
             // Whoever asked may have given up waiting.
             let _ = reply.send(report);
             return;
@@ -149,7 +150,7 @@ impl Keeper {
     /// The file to write `saved` to, whatever it says.
     pub fn begin_last(&mut self, saved: &Arc<Saved>, now: Moment) -> Option<StateFile> {
         (self.at, self.has_news) = (now, false);
-        let file = self.file.clone()?;
+        let file = self.file.clone().ok()?;
         self.owed.swap(0, 1);
         self.written = Some((now, Arc::clone(saved)));
         self.busy = Some(now);
@@ -171,13 +172,15 @@ impl Keeper {
             self.written = None;
             self.failures += u64::from(!is_counted);
             self.complain(&error.to_string());
-        } else if let Some(file) = self.file.as_ref().filter(|_| std::mem::take(&mut self.complained)) {
+        } else if let Ok(file) = &self.file
+            && std::mem::take(&mut self.complained)
+        {
             tracing::info!("verdicts are saved to {} again", file.path().display());
         }
     }
 
     fn complain(&mut self, why: &str) {
-        if let Some(file) = &self.file
+        if let Ok(file) = &self.file
             && !std::mem::replace(&mut self.complained, true)
         {
             tracing::warn!("verdicts cannot be saved to {}: {why}", file.path().display());
@@ -203,7 +206,7 @@ mod tests {
     fn keeper() -> (Keeper, ScratchDirectory) {
         let directory = scratch_directory();
         let file = StateFile::open(directory.path()).expect("writable");
-        (Keeper::new(Some(file), at(0)), directory)
+        (Keeper::new(Ok(file), at(0)), directory)
     }
 
     /// What is to be saved when so many targets have fallen.
@@ -293,6 +296,14 @@ mod tests {
         assert!(begins(&mut keeper, &fallen(2), 2));
         keeper.handle_result(Err(io::Error::other("full")));
         assert_eq!(heard(&mut second).as_deref(), Some("done; it could not be saved, so that a restart forgets it: full"));
+    }
+
+    #[test]
+    fn where_nothing_is_kept_an_order_is_answered_at_once_and_with_the_reason() {
+        let mut keeper = Keeper::new(Err("its state_dir, /x, cannot be used: not a directory".into()), at(0));
+        let words = "done; a restart forgets it, since this server keeps nothing: its state_dir, /x, cannot be used: not a directory";
+        assert_eq!(heard(&mut owe(&mut keeper)).as_deref(), Some(words));
+        assert_eq!((keeper.next_due(), keeper.begin_last(&fallen(1), at(1)).is_some()), (None, false));
     }
 
     #[test]

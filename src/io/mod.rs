@@ -7,6 +7,7 @@ pub mod admin_client;
 pub mod admission;
 pub mod alarms;
 pub mod chronicle;
+pub mod claim;
 pub mod clock;
 pub mod control;
 pub mod counters;

@@ -451,6 +451,48 @@ async fn so_many_programs_run_at_once_and_those_that_found_no_place_say_nothing(
     assert!(ran <= 16, "{ran} programs ran");
 }
 
+#[tokio::test]
+async fn programs_that_hang_leave_every_other_its_turn_and_delay_no_probe_of_another_kind() {
+    let (hanging, rounds, timeout) = (40, 6, Duration::from_millis(600));
+    let scratch = Scratch::new();
+    let hangs = program(&scratch, "sleep 600");
+    let prober = Arc::new(Prober::new());
+    let beat = |identity: String, program: &Path, phase: Duration| {
+        let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
+        let (prober, target) = (Arc::clone(&prober), Target::new(identity, rules, nowhere(), exec(program, &[])));
+        tokio::spawn(async move {
+            tokio::time::sleep(phase).await;
+            let mut beats = tokio::time::interval(timeout);
+            let mut seen = Vec::new();
+            for _ in 0..rounds {
+                beats.tick().await;
+                seen.push(prober.probe(&target, timeout).await);
+            }
+            seen
+        })
+    };
+    // They ask one after the other, each at its beat; the sound one in the middle.
+    let phase = |place: u32| timeout * place / (hanging + 1);
+    let hang: Vec<_> = (0..hanging).map(|n| beat(format!("hangs {n}"), &hangs, phase(n + u32::from(n >= hanging / 2)))).collect();
+    let sound = beat("sound".to_owned(), Path::new("/bin/true"), phase(hanging / 2));
+    let (open, _listening) = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        (listener.local_addr().expect("the listener is bound"), listener)
+    };
+    while !sound.is_finished() {
+        let seen = prober.probe(&target(open, Check::Tcp(TcpCheck::CONNECT)), timeout / 2).await;
+        assert_passed(&seen);
+        tokio::time::sleep(timeout / 10).await;
+    }
+    let seen = sound.await.expect("no panic");
+    let passed = seen.iter().filter(|seen| matches!(seen, Observation::Pass { .. })).count();
+    assert!(passed >= 2, "{seen:?}");
+    for seen in futures_util::future::join_all(hang).await {
+        let seen = seen.expect("no panic");
+        assert!(seen.contains(&Observation::Fail(FailReason::Timeout)), "one had no turn in {rounds} rounds: {seen:?}");
+    }
+}
+
 //--- What others say
 
 fn subject() -> Subject {

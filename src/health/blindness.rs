@@ -79,6 +79,14 @@ impl World {
         World { schedule, wanted, fates, ending, now: Moment::START, flips, doubts, starts: 0 }
     }
 
+    /// A new config leaves only these targets.
+    fn reload(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let kept: Vec<usize> = (0..self.wanted.len()).filter(|target| is_kept(*target)).collect();
+        self.wanted = kept.iter().map(|target| self.wanted[*target].clone()).collect();
+        self.fates = kept.iter().map(|target| self.fates[*target]).collect();
+        self.schedule.adopt(&self.wanted, self.now);
+    }
+
     fn set(&mut self, which: impl Fn(Role) -> bool, fate: Fate) {
         for (wanted, slot) in self.wanted.iter().zip(&mut self.fates) {
             if which(wanted.role) {
@@ -229,6 +237,26 @@ fn agents_that_a_blind_node_cannot_hear_are_missed_only_as_long_after_it_sees_as
         assert_eq!(world.flips, [], "seed {seed}: they have had less than half a minute to report");
         world.run_until(180_000);
         assert_eq!(world.falls(), (6..16).collect(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_doubt_ends_where_a_new_config_leaves_nothing_that_could_be_looked_at() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        let (probed, programs) = ([0, 2, 4], [1, 3, 5]);
+        // This node cannot even start its programs when it loses its uplink.
+        probed.iter().for_each(|target| world.fates[*target] = Fate::Silent);
+        programs.iter().for_each(|target| world.fates[*target] = Fate::Unsendable);
+        world.run_until(90_000);
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        world.reload(|target| !probed.contains(&target));
+        world.set(everybody, Fate::Praised);
+        world.run_until(120_000);
+        assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "seed {seed}: {:?}", world.doubts);
+        world.fates[0] = Fate::Blamed;
+        world.run_until(150_000);
+        assert_eq!(world.falls(), BTreeSet::from([0]), "seed {seed}: what is said counts again");
     }
 }
 

@@ -308,6 +308,22 @@ fn a_cut_that_ends_while_the_last_silent_probes_are_under_way_drains_nobody() {
 }
 
 #[test]
+fn a_cut_that_ends_before_everything_was_looked_at_drains_nobody_whose_probes_take_long() {
+    let slow = Rules { interval: Duration::from_secs(6), timeout: Duration::from_millis(3_600), window: None, ..RULES };
+    for (seed, lasts_ms) in (0..20).flat_map(|seed| (5_000..12_000).step_by(500).map(move |lasts_ms| (seed, lasts_ms))) {
+        let mut world = World::unseen(5, 2, 0, seed);
+        world.schedule.adopt(&world.wanted.iter().map(|wanted| Wanted { rules: slow, ..wanted.clone() }).collect::<Vec<_>>(), at(0));
+        world.wanted.iter_mut().for_each(|wanted| wanted.rules = slow);
+        world.run_until(60_000);
+        world.set(everybody, Fate::Silent);
+        world.run_until(60_000 + lasts_ms);
+        world.set(everybody, Fate::Answers);
+        world.run_until(100_000);
+        assert_eq!(world.falls(), BTreeSet::new(), "seed {seed}, {lasts_ms} ms");
+    }
+}
+
+#[test]
 fn a_dead_member_is_down_within_the_detection_time_whatever_else_is_dead() {
     let detection = u64::try_from(RULES.detection().as_millis()).expect("seconds");
     for seed in 0..20 {

@@ -365,7 +365,7 @@ impl Schedule {
     fn is_believed(&mut self, target: TargetId, now: Moment) -> bool {
         self.reflect(now, LOOK_ELSEWHERE_EVERY);
         let eye = &self.targets[target].eye;
-        if self.doubt.believes(eye, now) {
+        if self.doubt.believes(eye) {
             return true;
         }
         if let Some(since) = eye.silent_since() {
@@ -379,7 +379,7 @@ impl Schedule {
     fn prepare_to_believe(&mut self, target: TargetId, now: Moment) {
         let eye = &self.targets[target].eye;
         let Some(since) = eye.silent_since() else { return };
-        if self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye, now) {
+        if self.doubt.places() <= PLACES_HURRIED_MAX && !self.doubt.believes(eye) {
             self.look_elsewhere(since, now);
         }
     }

@@ -397,23 +397,42 @@ async fn a_text_that_never_comes_is_not_waited_for_beyond_the_octets_looked_at()
 }
 
 #[tokio::test]
-async fn interim_responses_without_end_cost_no_more_than_the_time_of_the_probe() {
+async fn interim_responses_without_end_are_no_answer_and_end_the_probe_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
     let addr = listener.local_addr().expect("the listener is bound");
-    let talk = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await?;
-        read_head(&mut stream).await?;
+    // On a thread of its own it is always faster than the client.
+    let flood = std::thread::spawn(move || {
+        let listener = listener.into_std()?;
+        listener.set_nonblocking(false)?;
+        let (mut stream, _) = listener.accept()?;
+        let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
         loop {
-            stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await?;
+            io::Write::write_all(&mut stream, &interim)?;
         }
         #[allow(unreachable_code, reason = "names the type of the error")]
         io::Result::Ok(())
     });
-    let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    let observation = Prober::new().probe(&target(addr, Check::Http(http())), AMPLE).await;
+    assert!(matches!(&observation, Observation::Fail(FailReason::Protocol(why)) if why.contains("far more octets")), "{observation}");
     // The client has gone, so that the server cannot go on.
-    let ended = tokio::time::timeout(AMPLE, talk).await.expect("the connection was closed").expect("no panic");
-    assert!(ended.is_err());
+    assert!(flood.join().expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_method_that_takes_a_body_says_so_when_there_is_none() {
+    for (method, said) in [(Method::Post, true), (Method::Put, true), (Method::Get, false)] {
+        let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
+        assert_passed(&Prober::new().probe(&target(addr, Check::Http(HttpCheck { method, ..http() })), AMPLE).await);
+        let request = seen.recv().await.expect("one request").request.to_lowercase();
+        assert_eq!(request.contains("content-length: 0\r\n"), said, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_with_many_headers_and_one_over_two_lines_is_read() {
+    let many: String = (0..200).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\n{many}x-long: one\r\n  two\r\ncontent-length: 2\r\n\r\nok");
+    assert_passed(&probe_http(Act::Say(answer.leak()), AMPLE).await);
 }
 
 #[tokio::test]
@@ -536,8 +555,7 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
     let check = |client| HttpCheck { tls: Some(TlsRules { client, ..TlsRules::STRICT }), ..http() };
     let prober = Prober::with_roots(authority.roots());
     assert_passed(&prober.probe(&target(addr, Check::Http(check(Some(client)))), AMPLE).await);
-    let anonymous = prober.probe(&target(addr, Check::Http(check(None))), AMPLE).await;
-    assert!(matches!(anonymous, Observation::Fail(_)), "{anonymous}");
+    assert_tls_failure(&prober.probe(&target(addr, Check::Http(check(None))), AMPLE).await, "CertificateRequired");
 }
 
 #[tokio::test]
@@ -639,6 +657,20 @@ async fn no_server_of_http_2_keeps_more_connections_open_than_there_are_probes()
             let are_closed = tokio::time::timeout(AMPLE, open.wait_for(|open| *open == 0)).await.is_ok();
             assert!(are_closed, "all probes are over, and {} connections are open", *open.borrow());
         }
+    }
+}
+
+#[tokio::test]
+async fn http_2_over_tls_is_agreed_on_in_the_handshake_or_missed_at_once() {
+    let authority = Authority::new("ours");
+    let silent = || Arc::new(authority.server("www.example.com", 2100));
+    let speaks_two = serve_h2(Some(silent()), h2_ok).await;
+    let (speaks_one, _seen) = serve_tls("127.0.0.2", silent(), Duration::ZERO).await;
+    let prober = Prober::with_roots(authority.roots());
+    for addr in [speaks_two, speaks_one] {
+        let check = HttpCheck { version: HttpVersion::Two, ..https() };
+        let observation = prober.probe(&target(addr, Check::Http(check)), AMPLE).await;
+        assert_eq!(observation, Observation::Fail(FailReason::Content("the server does not agree on h2".into())));
     }
 }
 

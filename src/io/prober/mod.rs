@@ -16,6 +16,7 @@ mod grpc;
 mod http;
 mod icmp;
 mod push;
+mod ration;
 mod tcp;
 mod threads;
 mod tls;

@@ -151,6 +151,11 @@ fn assert_passed(observation: &Observation) {
     assert!(matches!(observation, Observation::Pass { connect, total } if connect <= total), "{observation}");
 }
 
+/// The server took the connection, and then the time ran out.
+fn stalled(what: &str) -> Observation {
+    Observation::Fail(FailReason::Stalled(what.into()))
+}
+
 #[track_caller]
 fn assert_tls_failure(observation: &Observation, part: &str) {
     assert!(matches!(observation, Observation::Fail(FailReason::Tls(text)) if text.contains(part)), "{observation}");
@@ -196,6 +201,15 @@ async fn a_source_from_which_nothing_can_be_reached_says_nothing_about_the_targe
     }
 }
 
+#[tokio::test]
+async fn what_was_said_instead_of_what_was_waited_for_is_told() {
+    let text = TextRule { contains: vec!["+PONG".into()], ..TextRule::NONE };
+    let check = TcpCheck { send: Some("PING\r\n\r\n".into()), text };
+    let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("-LOADING the dataset")).await;
+    let observation = Prober::new().probe(&target(addr, Check::Tcp(check)), SHORT).await;
+    assert_eq!(observation, stalled("`+PONG` is not in the 20 octets looked at: \"-LOADING the dataset\""));
+}
+
 //--- HTTP
 
 #[tokio::test]
@@ -219,17 +233,22 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_timed_out_wherever_it_hangs() {
-    for beginning in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no"] {
+    let nothing = "connected, but nothing was answered";
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no";
+    for (beginning, what) in [("", nothing), ("HTTP/1.1 200 OK\r\n", nothing), (half, "the answer did not end")] {
         let observation = probe_http(Act::SayAndHang(beginning), SHORT).await;
-        assert_eq!(observation, Observation::Fail(FailReason::Timeout), "after {beginning:?}");
+        assert_eq!(observation, stalled(what), "after {beginning:?}");
     }
+    let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
+    let handshake = Prober::new().probe(&target(addr, Check::Http(unverified())), SHORT).await;
+    assert_eq!(handshake, stalled("connected, but no TLS handshake"));
 }
 
 #[tokio::test]
 async fn a_probe_that_gave_up_leaves_no_connection_behind() {
     let (addr, mut seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
     let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(observation, stalled("connected, but nothing was answered"));
     // The server reports when the client has closed.
     let closed = tokio::time::timeout(AMPLE, seen.recv()).await.expect("the connection was closed");
     assert!(closed.is_some());
@@ -593,7 +612,7 @@ async fn the_trail_of_a_probe_tells_when_each_step_was_done() {
 async fn a_probe_that_runs_out_of_time_tells_how_far_it_came() {
     let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
     let examination = Prober::new().examine(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(examination.observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(examination.observation, stalled("connected, but nothing was answered"));
     assert_eq!(examination.trail.steps().iter().map(|step| step.phase).collect::<Vec<_>>(), [Phase::Connected]);
 }
 
@@ -653,7 +672,7 @@ async fn no_server_of_http_2_keeps_more_connections_open_than_there_are_probes()
         let target = target(addr, Check::Http(HttpCheck { version: HttpVersion::Two, body, ..http() }));
         for _ in 0..4 {
             let observations = futures_util::future::join_all((0..4).map(|_| prober.probe(&target, SHORT))).await;
-            assert!(observations.iter().all(|seen| *seen == Observation::Fail(FailReason::Timeout)), "{observations:?}");
+            assert!(observations.iter().all(|seen| *seen == stalled("connected, but nothing was answered")), "{observations:?}");
             let are_closed = tokio::time::timeout(AMPLE, open.wait_for(|open| *open == 0)).await.is_ok();
             assert!(are_closed, "all probes are over, and {} connections are open", *open.borrow());
         }

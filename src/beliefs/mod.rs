@@ -4,15 +4,18 @@
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
 mod change;
+mod past;
 #[cfg(test)]
 mod restart;
 mod saved;
 #[cfg(test)]
 mod scenes;
+mod tally;
 mod words;
 
-pub use change::{Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
+pub use change::{Cause, Change, MemberChange, OverrideChange, PaceChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
+pub use tally::Tally;
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
@@ -56,6 +59,10 @@ pub struct Beliefs {
     timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
+    /// Targets whose verdicts changed since a change of a member was last told.
+    turned: BTreeSet<TargetId>,
+    /// What the last change of the config brought about, and nobody was told yet.
+    untold: Vec<Change>,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
@@ -86,40 +93,14 @@ pub struct AnsweredDead {
     pub failing_since: Moment,
 }
 
-/// What the probes of one target saw.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Probes by result: `pass`, or a short word for what was wrong.
-    pub results: BTreeMap<&'static str, u64>,
-    /// How many of the last conclusive probes agreed.
-    pub in_a_row: u32,
-    passed: Option<bool>,
-    /// When the first of those probes began.
-    began: Moment,
-}
-
-impl Tally {
-    fn count(&mut self, observation: &Observation, began: Moment) {
-        let passed = match observation {
-            Observation::Pass { .. } => Some(true),
-            Observation::Fail(_) => Some(false),
-            Observation::Inconclusive(_) => None,
-        };
-        *self.results.entry(observation.code()).or_default() += 1;
-        if passed.is_some() {
-            if self.passed != passed {
-                (self.in_a_row, self.began) = (0, began);
-            }
-            self.in_a_row = self.in_a_row.saturating_add(1);
-            self.passed = passed;
-        }
-    }
-}
-
 impl Beliefs {
     /// Starts to believe in `snapshot`. What `saved` says of targets and pools counts until probes say otherwise; `seed`
     /// decides the phases of probes. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
     pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
+        Beliefs::begin(snapshot, saved, Judge::new(epoch_unix_s, saved.overrides.clone()), seed, now)
+    }
+
+    fn begin(snapshot: Arc<Snapshot>, saved: &Saved, judge: Judge, seed: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
         for (identity, memory) in &saved.targets {
@@ -127,7 +108,7 @@ impl Beliefs {
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
-            judge: Judge::new(epoch_unix_s, saved.overrides.clone()),
+            judge,
             moved: now,
             remarks: Arc::default(),
             readers: Vec::new(),
@@ -136,6 +117,8 @@ impl Beliefs {
             views: Table::new(),
             dead: BTreeMap::new(),
             touched: BTreeSet::new(),
+            turned: BTreeSet::new(),
+            untold: Vec::new(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
@@ -151,6 +134,8 @@ impl Beliefs {
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
         beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
         beliefs.dead = beliefs.all_answered_dead();
+        // A beginning is no change.
+        beliefs.untold.clear();
         beliefs
     }
 
@@ -232,6 +217,9 @@ impl Beliefs {
     fn handle_verdict(&mut self, verdict: &TargetVerdict) {
         let before = self.ledger.verdict(verdict.target);
         self.ledger.handle_verdict(verdict);
+        if before.status != verdict.verdict.status {
+            self.turned.insert(verdict.target);
+        }
         let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
         let readers = self.readers[verdict.target.index()].iter();
         self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
@@ -347,12 +335,12 @@ impl Beliefs {
 
     /// Whether [`Beliefs::refresh`] has something to do.
     pub fn is_stale(&self) -> bool {
-        !self.touched.is_empty()
+        !self.touched.is_empty() || !self.untold.is_empty()
     }
 
     /// Prepares the pools that verdicts touched since the last time; returns what changed, members before their pool.
     pub fn refresh(&mut self, now: Moment) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.untold);
         for id in std::mem::take(&mut self.touched) {
             self.refresh_pool(id, now, &mut changes);
         }
@@ -369,7 +357,9 @@ impl Beliefs {
             }
         }
         let before = Arc::clone(&self.views[id]);
+        let slow = self.judge.slow(&snapshot.graph, id);
         let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+        changes.extend(self.paces(id, &slow, &verdicts));
         let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
         match self.answered_dead(id, &view) {
@@ -385,6 +375,24 @@ impl Beliefs {
             changes.push(Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members: pool.members.len() }));
         }
         self.views[id] = Arc::new(view);
+    }
+
+    /// Who became slow, or stopped to be, since those were that `were`.
+    fn paces(&self, id: PoolId, were: &BTreeSet<Place>, verdicts: &[[Verdict; 2]]) -> Vec<Change> {
+        let are = self.judge.slow(&self.snapshot.graph, id);
+        let pool = &self.snapshot.graph.pools[id];
+        let change = |place: &Place| {
+            let member = &pool.members[place.member];
+            Some(Change::Pace(PaceChange {
+                place: (id, place.member),
+                pool: Arc::clone(&pool.name),
+                member: Arc::clone(&member.name),
+                addr: member.addresses[place.family.index()]?,
+                slow: are.contains(place),
+                latency: verdicts[place.member][place.family.index()].latency,
+            }))
+        };
+        were.symmetric_difference(&are).filter_map(change).collect()
     }
 
     /// Writes down what is now believed of one address; says so when that is news.
@@ -407,6 +415,7 @@ impl Beliefs {
             now: status,
             lasted: now.since(before.since),
             cause: self.cause(member, family, status),
+            turned: std::mem::take(&mut self.turned).into_iter().collect(),
         }))
     }
 
@@ -541,36 +550,12 @@ impl Beliefs {
         }
     }
 
-    //--- The past, told again
-
-    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
-    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
-        if let Some(verdict) = self.schedule.impose(identity, status, now) {
-            self.ledger.handle_verdict(&verdict);
-            self.touched.extend(&self.readers[verdict.target.index()]);
-        }
-    }
-
-    /// Puts an override in force as it was once, whatever protections would say to it now.
-    pub fn impose_override(&mut self, one: Override, now: Moment) {
-        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
-        self.remark(now);
-    }
-
-    /// Takes account of all that time alone has changed up to now, for every pool.
-    pub fn settle(&mut self, now: Moment) {
-        self.moved = now;
-        self.judge.poll(&self.snapshot.graph, now);
-        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
-        self.refresh(now);
-        self.remark(now);
-    }
-
     //--- Making it all anew
 
     /// Fills what follows from the snapshot and the schedule: who reads which target, and the ledger.
     fn index(&mut self) {
         self.touched.clear();
+        self.turned.clear();
         self.readers = vec![Vec::new(); self.snapshot.targets.len()];
         for (id, pool) in self.snapshot.graph.pools.iter() {
             let targets: BTreeSet<TargetId> = pool.members.iter().flat_map(|m| m.checks.iter().flatten().copied()).collect();
@@ -621,7 +606,9 @@ impl Beliefs {
     fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
         let snapshot = Arc::clone(&self.snapshot);
         let prepare = |(id, pool): (PoolId, &Pool)| {
-            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(id, pool), now);
+            let (slow, verdicts) = (self.judge.slow(&snapshot.graph, id), self.verdicts(id, pool));
+            let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+            self.untold.extend(self.paces(id, &slow, &verdicts));
             let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
                 let barred = |name: &str| {

@@ -395,6 +395,7 @@ impl Task {
             loaded: self.loaded,
             reloads,
             certificates: self.setup.prober.certificates(),
+            fingerprint: self.setup.chronicle.as_ref().map(|chronicle| chronicle.config().fingerprint.clone()).unwrap_or_default(),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
                 JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
@@ -439,6 +440,9 @@ impl Task {
                 (ReloadResult::Failed, message, findings)
             }
         };
+        if let Some(chronicle) = self.setup.chronicle.as_ref().filter(|_| result != ReloadResult::Applied) {
+            chronicle.handle_refusal();
+        }
         self.reloads[result as usize] += 1;
         log_reload(result, &message, &findings);
         if let Some(request) = self.under_way.take() {

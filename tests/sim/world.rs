@@ -395,7 +395,7 @@ impl World {
                 self.doubts_with_reason()
             }
             Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
-            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Probes { .. } => Ok(()),
+            Change::Override(_) | Change::Member(_) | Change::Pace(_) | Change::Pool(_) | Change::Probes { .. } => Ok(()),
         }
     }
 

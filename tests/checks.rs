@@ -4,13 +4,12 @@
 #[path = "support/probed.rs"]
 mod probed;
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::{Name as HickoryName, RData, Record};
+use hickory_proto::op::ResponseCode;
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response};
-use probed::{Authority, Frames, Reply, Scratch, serve_h2};
+use hyper::{Request, Response};
+use probed::{Authority, Frames, Reply, Scratch, answered, serve_h2};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,16 +175,6 @@ fn question(answers: &[[u8; 4]], udp: bool) -> DnsCheck {
     }
 }
 
-fn answered(query: &[u8], edit: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut message = Message::from_vec(query).expect("the prober sends messages");
-    message.metadata.message_type = MessageType::Response;
-    message.edns = None;
-    let owner = HickoryName::from_ascii("www.example.com.").expect("a name");
-    message.answers.push(Record::from_rdata(owner, 60, RData::A(Ipv4Addr::new(192, 0, 2, 1).into())));
-    edit(&mut message);
-    message.to_vec().expect("it fits")
-}
-
 /// A name server on one port: what it says over UDP, several datagrams where wanted, and over TCP.
 async fn name_server(udp: fn(&[u8]) -> Vec<Vec<u8>>, tcp: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
     let (socket, listener) = loop {
@@ -273,21 +262,13 @@ fn health(service: &str, tls: Option<TlsRules>) -> Check {
     Check::Grpc(GrpcCheck { tls, host: Some("orders.example.com".into()), service: service.into() })
 }
 
-fn message(status: u8) -> Vec<u8> {
-    vec![0, 0, 0, 0, 2, 8, status]
-}
-
-fn trailers(status: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([("grpc-status".parse().expect("a name"), status.parse().expect("a value"))])
-}
-
 fn serving(request: &Request<Incoming>) -> Response<Frames> {
     let headers = request.headers();
     let sound = request.uri().path() == "/grpc.health.v1.Health/Check"
         && request.uri().host() == Some("orders.example.com")
         && headers["content-type"] == "application/grpc"
         && headers["te"] == "trailers";
-    Response::new(Reply::with_trailers(message(if sound { 1 } else { 2 }), trailers("0")))
+    Reply::health(if sound { 1 } else { 2 })
 }
 
 #[tokio::test]
@@ -304,13 +285,9 @@ async fn a_serving_service_passes_in_the_clear_and_over_tls() {
 
 #[tokio::test]
 async fn a_service_that_does_not_serve_is_unknown_or_has_no_health_fails_with_that() {
-    let not_serving = serve_h2(None, |_| Response::new(Reply::with_trailers(message(2), trailers("0")))).await;
+    let not_serving = serve_h2(None, |_| Reply::health(2)).await;
     assert_failed(&probe(not_serving, health("", None)).await, "NOT_SERVING");
-    let unknown = serve_h2(None, |_| {
-        let mut response = Response::new(Reply::text(""));
-        *response.headers_mut() = trailers("5");
-        response
-    });
+    let unknown = serve_h2(None, |_| Reply::grpc_status("5"));
     assert_failed(&probe(unknown.await, health("shop.Orders", None)).await, "does not know the service `shop.Orders`");
     let plain = serve_h2(None, |_| Response::new(Reply::text("hello"))).await;
     assert_failed(&probe(plain, health("", None)).await, "no grpc-status");
@@ -449,6 +426,48 @@ async fn so_many_programs_run_at_once_and_those_that_found_no_place_say_nothing(
     assert_eq!(count(&Observation::Inconclusive(Doubt::Crowded)), 4, "{observations:?}");
     let ran = std::fs::read_dir(scratch.path()).expect("ours").count() - 1;
     assert!(ran <= 16, "{ran} programs ran");
+}
+
+#[tokio::test]
+async fn programs_that_hang_leave_every_other_its_turn_and_delay_no_probe_of_another_kind() {
+    let (hanging, rounds, timeout) = (40, 6, Duration::from_millis(600));
+    let scratch = Scratch::new();
+    let hangs = program(&scratch, "sleep 600");
+    let prober = Arc::new(Prober::new());
+    let beat = |identity: String, program: &Path, phase: Duration| {
+        let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3);
+        let (prober, target) = (Arc::clone(&prober), Target::new(identity, rules, nowhere(), exec(program, &[])));
+        tokio::spawn(async move {
+            tokio::time::sleep(phase).await;
+            let mut beats = tokio::time::interval(timeout);
+            let mut seen = Vec::new();
+            for _ in 0..rounds {
+                beats.tick().await;
+                seen.push(prober.probe(&target, timeout).await);
+            }
+            seen
+        })
+    };
+    // They ask one after the other, each at its beat; the sound one in the middle.
+    let phase = |place: u32| timeout * place / (hanging + 1);
+    let hang: Vec<_> = (0..hanging).map(|n| beat(format!("hangs {n}"), &hangs, phase(n + u32::from(n >= hanging / 2)))).collect();
+    let sound = beat("sound".to_owned(), Path::new("/bin/true"), phase(hanging / 2));
+    let (open, _listening) = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        (listener.local_addr().expect("the listener is bound"), listener)
+    };
+    while !sound.is_finished() {
+        let seen = prober.probe(&target(open, Check::Tcp(TcpCheck::CONNECT)), timeout / 2).await;
+        assert_passed(&seen);
+        tokio::time::sleep(timeout / 10).await;
+    }
+    let seen = sound.await.expect("no panic");
+    let passed = seen.iter().filter(|seen| matches!(seen, Observation::Pass { .. })).count();
+    assert!(passed >= 2, "{seen:?}");
+    for seen in futures_util::future::join_all(hang).await {
+        let seen = seen.expect("no panic");
+        assert!(seen.contains(&Observation::Fail(FailReason::Timeout)), "one had no turn in {rounds} rounds: {seen:?}");
+    }
 }
 
 //--- What others say

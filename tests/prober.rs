@@ -595,6 +595,53 @@ async fn http_2_is_spoken_over_tls_and_in_the_clear_and_missed_where_it_is_not()
     assert!(matches!(missed, Observation::Fail(_)), "{missed}");
 }
 
+/// HTTP/2 frames: SETTINGS and a WINDOW_UPDATE that give the client all the room there is (RFC 9113 sections 6.5 and 6.9), and a PING (section 6.7).
+const ALL_ROOM: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 127, 255, 255, 255, 0, 0, 4, 8, 0, 0, 0, 0, 0, 127, 255, 0, 0];
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+/// A server of HTTP/2 that never answers, and may not even read. Says what becomes of the number of its connections.
+async fn serve_h2_hostile(reads: bool) -> (SocketAddr, tokio::sync::watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+    let addr = listener.local_addr().expect("the listener is bound");
+    let (open, watched) = tokio::sync::watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            open.send_modify(|open| *open += 1);
+            let open = open.clone();
+            tokio::spawn(async move {
+                let mut is_open = stream.write_all(ALL_ROOM).await.is_ok();
+                while is_open {
+                    is_open = if reads {
+                        matches!(stream.read(&mut [0; 1024]).await, Ok(1..))
+                    } else {
+                        tokio::time::sleep(SHORT / 10).await;
+                        stream.write_all(PING).await.is_ok()
+                    };
+                }
+                open.send_modify(|open| *open -= 1);
+            });
+        }
+    });
+    (addr, watched)
+}
+
+#[tokio::test]
+async fn no_server_of_http_2_keeps_more_connections_open_than_there_are_probes() {
+    // More than the buffers of both ends take.
+    let body: Arc<str> = "x".repeat(16 << 20).into();
+    for (reads, body) in [(true, None), (false, Some(body))] {
+        let (addr, mut open) = serve_h2_hostile(reads).await;
+        let prober = Prober::new();
+        let target = target(addr, Check::Http(HttpCheck { version: HttpVersion::Two, body, ..http() }));
+        for _ in 0..4 {
+            let observations = futures_util::future::join_all((0..4).map(|_| prober.probe(&target, SHORT))).await;
+            assert!(observations.iter().all(|seen| *seen == Observation::Fail(FailReason::Timeout)), "{observations:?}");
+            let are_closed = tokio::time::timeout(AMPLE, open.wait_for(|open| *open == 0)).await.is_ok();
+            assert!(are_closed, "all probes are over, and {} connections are open", *open.borrow());
+        }
+    }
+}
+
 fn h2_ok(_request: &Request<Incoming>) -> Response<probed::Frames> {
     Response::new(Reply::text("ok"))
 }

@@ -3,7 +3,9 @@
 //! Observations and new snapshots come in; probe orders, changes worth a log line, and [`Live`] views go out. Told the time and
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
+mod canaries;
 mod change;
+mod inherit;
 mod past;
 #[cfg(test)]
 mod restart;
@@ -13,7 +15,7 @@ mod scenes;
 mod tally;
 mod words;
 
-pub use change::{Cause, Change, MemberChange, OverrideChange, PaceChange, PoolChange, result_words};
+pub use change::{CanaryChange, Cause, Change, MemberChange, OverrideChange, PaceChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
 pub use tally::Tally;
 pub use words::{note_words, outlook};
@@ -29,15 +31,14 @@ use crate::live::{Live, Remark, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
+use canaries::Canaries;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// All that is believed. Single-threaded: one task owns it.
-#[derive(Debug)]
+/// All that is believed. Single-threaded: one task owns it, and hands out copies to those who take their time to look at it.
+#[derive(Clone, Debug)]
 pub struct Beliefs {
     snapshot: Arc<Snapshot>,
     schedule: Schedule,
@@ -63,6 +64,7 @@ pub struct Beliefs {
     turned: BTreeSet<TargetId>,
     /// What the last change of the config brought about, and nobody was told yet.
     untold: Vec<Change>,
+    canaries: Canaries,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
     /// By identity: what probes saw so far.
@@ -119,6 +121,7 @@ impl Beliefs {
             touched: BTreeSet::new(),
             turned: BTreeSet::new(),
             untold: Vec::new(),
+            canaries: Canaries::default(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
             flips: 0,
@@ -160,35 +163,6 @@ impl Beliefs {
         self.dead = self.all_answered_dead();
     }
 
-    /// What is to be believed of targets that nobody has looked at yet, since a new config checks in another way than the one
-    /// before what an address does: what was believed of the address. Else a member known to be dead would be answered until its new
-    /// check has failed for the first time. By identity; those of which members would have it both ways are left out.
-    fn inherited(&self, before: &Snapshot) -> BTreeMap<Arc<str>, Status> {
-        let mut believed: HashMap<(&str, IpAddr), Status> = HashMap::new();
-        for (pool, beliefs) in before.graph.pools.rows().iter().zip(&self.members) {
-            for (member, both) in pool.members.iter().zip(beliefs).filter(|(member, _)| !member.disabled) {
-                for (addr, belief) in member.addresses.iter().zip(both) {
-                    addr.map(|addr| agree(&mut believed, (&*pool.name, addr), belief.status));
-                }
-            }
-        }
-        let known: BTreeSet<&str> = before.targets.rows().iter().map(|target| &*target.identity).collect();
-        let mut inherited: HashMap<TargetId, Status> = HashMap::new();
-        for pool in self.snapshot.graph.pools.rows() {
-            for (member, family) in pool.members.iter().flat_map(|member| Family::BOTH.map(|family| (member, family))) {
-                let Some(addr) = member.addresses[family.index()] else { continue };
-                let status = believed.get(&(&*pool.name, addr)).copied().unwrap_or(Status::Unknown);
-                for (target, leaning) in leanings(member, family) {
-                    if !known.contains(&*self.snapshot.targets[target].identity) {
-                        agree(&mut inherited, target, leaning.turn(status));
-                    }
-                }
-            }
-        }
-        let certain = inherited.into_iter().filter(|(_, status)| *status != Status::Unknown);
-        certain.map(|(target, status)| (Arc::clone(&self.snapshot.targets[target].identity), status)).collect()
-    }
-
     //--- Probes
 
     /// The next probe to make now.
@@ -223,6 +197,11 @@ impl Beliefs {
         let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
         let readers = self.readers[verdict.target.index()].iter();
         self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
+        if verdict.was.is_some() && self.snapshot.canaries.contains(&verdict.target) {
+            let (view, identity) = (self.schedule.view(verdict.target), &self.snapshot.targets[verdict.target].identity);
+            let (belief, cause) = (Belief { status: view.verdict.status, since: view.since }, self.cause_in(verdict.target, view));
+            self.canaries.handle_belief(identity, belief, cause);
+        }
     }
 
     /// Whether observations still come in as they should.
@@ -242,7 +221,7 @@ impl Beliefs {
         for verdict in forgiven {
             self.handle_verdict(&verdict);
         }
-        let mut changes: Vec<Change> = doubts.into_iter().map(Change::Sight).collect();
+        let mut changes: Vec<Change> = self.canaries.poll().chain(doubts.into_iter().map(Change::Sight)).collect();
         let come_in = self.schedule.is_alive(now);
         if std::mem::replace(&mut self.probes_come_in, come_in) != come_in {
             changes.push(Change::Probes { come_in });
@@ -305,7 +284,8 @@ impl Beliefs {
 
     /// All that is held for or against one address beside its verdict.
     pub fn notes(&self, place: Place, now: Moment) -> Vec<Note> {
-        self.judge.notes(&self.snapshot.graph, place, now)
+        let held_down = self.held_down(place, now).map(|held| Note::HeldDown(held.falls, held.until.since(now)));
+        self.judge.notes(&self.snapshot.graph, place, now).into_iter().chain(held_down).collect()
     }
 
     /// A moment as the wall clock tells it, in seconds since 1970.
@@ -416,6 +396,7 @@ impl Beliefs {
             lasted: now.since(before.since),
             cause: self.cause(member, family, status),
             turned: std::mem::take(&mut self.turned).into_iter().collect(),
+            held_down: self.held_down(Place { pool, member: index, family }, now).map(|held| (held.falls, held.until.since(held.fell))),
         }))
     }
 
@@ -426,6 +407,11 @@ impl Beliefs {
             (leaning.turn(view.verdict.status) == status).then_some((target, view))
         });
         let (target, view) = speaking.min_by_key(|(_, view)| Reverse(view.since))?;
+        self.cause_in(target, view)
+    }
+
+    /// The probes of one target that made what it is now.
+    fn cause_in(&self, target: TargetId, view: TargetView) -> Option<Cause> {
         let (_, seen) = view.last?;
         let identity = &self.snapshot.targets[target].identity;
         let tally = self.tallies.get(identity);
@@ -436,6 +422,19 @@ impl Beliefs {
             status: view.verdict.status,
             began: tally.map(|tally| tally.began),
         })
+    }
+
+    /// Why an address that is down stays down, whatever is seen of it.
+    fn held_down(&self, place: Place, now: Moment) -> Option<HeldDown> {
+        if self.belief(place.pool, place.member, place.family).status != Status::Down {
+            return None;
+        }
+        let member = &self.snapshot.graph.pools[place.pool].members[place.member];
+        // What speaks against it by being up need not fall for it to come back.
+        let straight = leanings(member, place.family).into_iter().filter(|(_, leaning)| *leaning == Leaning::Straight);
+        let views = straight.map(|(target, _)| self.schedule.view(target)).filter(|view| view.verdict.status == Status::Down);
+        let held = views.map(|view| HeldDown { falls: view.flaps.0, fell: view.since, until: view.flaps.1 });
+        held.filter(|held| held.until > now).max_by_key(|held| held.until)
     }
 
     /// Who is answered by `view` though it is down.
@@ -469,7 +468,7 @@ impl Beliefs {
     fn remark(&mut self, now: Moment) {
         let now_unix_s = self.judge.unix_s(now);
         let mut members: Vec<Remark> = Vec::new();
-        for place in self.judge.noted(&self.snapshot.graph, now) {
+        for place in Judge::places(&self.snapshot.graph) {
             let notes = self.notes(place, now).into_iter();
             let member = u16::try_from(place.member).unwrap_or(u16::MAX);
             members.extend(notes.map(|note| Remark { pool: place.pool, member, text: note_words(&note, now_unix_s) }));
@@ -564,6 +563,11 @@ impl Beliefs {
             }
         }
         self.timed = self.snapshot.graph.timed();
+        let canary = |target: &TargetId| {
+            let view = self.schedule.view(*target);
+            (Arc::clone(&self.snapshot.targets[*target].identity), Belief { status: view.verdict.status, since: view.since })
+        };
+        self.canaries.adopt(self.snapshot.canaries.iter().map(canary));
         self.ledger = Ledger::new(self.snapshot.targets.len());
         for verdict in self.schedule.verdicts() {
             self.ledger.handle_verdict(&verdict);
@@ -644,13 +648,18 @@ fn leanings(member: &Member, family: Family) -> Vec<(TargetId, Leaning)> {
     member.conditions[family.index()].as_ref().map_or_else(straight, Condition::leanings)
 }
 
-/// Writes down what somebody believes of `key`; unknown when others believe otherwise.
-fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status) {
-    beliefs.entry(key).and_modify(|known| *known = if *known == status { status } else { Status::Unknown }).or_insert(status);
-}
-
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
+
+/// A check of a member that fell again and again.
+struct HeldDown {
+    /// So often of late.
+    falls: usize,
+    /// The last time then.
+    fell: Moment,
+    /// It stays down at least until then.
+    until: Moment,
+}
 
 /// How a member is known across reloads.
 type History = (Arc<str>, Arc<str>, Family);

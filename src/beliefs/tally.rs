@@ -1,4 +1,4 @@
-//! What the probes of one target saw, counted.
+//! What the probes of one target saw so far, in numbers.
 
 use crate::clock::Moment;
 use crate::health::Observation;
@@ -17,7 +17,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more, that began then.
+    /// Counts a probe that began then.
     pub fn count(&mut self, observation: &Observation, began: Moment) {
         let passed = match observation {
             Observation::Pass { .. } => Some(true),

@@ -79,6 +79,14 @@ impl World {
         World { schedule, wanted, fates, ending, now: Moment::START, flips, doubts, starts: 0 }
     }
 
+    /// A new config leaves only these targets.
+    fn reload(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let kept: Vec<usize> = (0..self.wanted.len()).filter(|target| is_kept(*target)).collect();
+        self.wanted = kept.iter().map(|target| self.wanted[*target].clone()).collect();
+        self.fates = kept.iter().map(|target| self.fates[*target]).collect();
+        self.schedule.adopt(&self.wanted, self.now);
+    }
+
     fn set(&mut self, which: impl Fn(Role) -> bool, fate: Fate) {
         for (wanted, slot) in self.wanted.iter().zip(&mut self.fates) {
             if which(wanted.role) {
@@ -233,6 +241,27 @@ fn agents_that_a_blind_node_cannot_hear_are_missed_only_as_long_after_it_sees_as
 }
 
 #[test]
+fn a_doubt_ends_where_a_new_config_leaves_nothing_that_could_be_looked_at() {
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        let (probed, programs) = ([0, 2, 4], [1, 3, 5]);
+        // This node cannot even start its programs when it loses its uplink.
+        for (target, program) in probed.into_iter().zip(programs) {
+            (world.fates[target], world.fates[program]) = (Fate::Silent, Fate::Unsendable);
+        }
+        world.run_until(90_000);
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        world.reload(|target| !probed.contains(&target));
+        world.set(everybody, Fate::Praised);
+        world.run_until(120_000);
+        assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "seed {seed}: {:?}", world.doubts);
+        world.fates[0] = Fate::Blamed;
+        world.run_until(150_000);
+        assert_eq!(world.falls(), BTreeSet::from([0]), "seed {seed}: what is said counts again");
+    }
+}
+
+#[test]
 fn a_canary_that_refuses_shows_that_the_node_sees_for_as_long_as_it_does() {
     for seed in 0..20 {
         let mut world = World::new(3, 2, 1, seed);
@@ -276,6 +305,22 @@ fn a_cut_that_ends_while_the_last_silent_probes_are_under_way_drains_nobody() {
             world.run_until(90_000);
             assert_eq!(world.flips, [], "seed {seed}, {lasts_ms} ms");
         }
+    }
+}
+
+#[test]
+fn a_cut_that_ends_before_everything_was_looked_at_drains_nobody_whose_probes_take_long() {
+    let slow = Rules { interval: Duration::from_secs(6), timeout: Duration::from_millis(3_600), window: None, ..RULES };
+    for (seed, lasts_ms) in (0..20).flat_map(|seed| (5_000..12_000).step_by(500).map(move |lasts_ms| (seed, lasts_ms))) {
+        let mut world = World::unseen(5, 2, 0, seed);
+        world.schedule.adopt(&world.wanted.iter().map(|wanted| Wanted { rules: slow, ..wanted.clone() }).collect::<Vec<_>>(), at(0));
+        world.wanted.iter_mut().for_each(|wanted| wanted.rules = slow);
+        world.run_until(60_000);
+        world.set(everybody, Fate::Silent);
+        world.run_until(60_000 + lasts_ms);
+        world.set(everybody, Fate::Answers);
+        world.run_until(100_000);
+        assert_eq!(world.falls(), BTreeSet::new(), "seed {seed}, {lasts_ms} ms");
     }
 }
 

@@ -37,6 +37,7 @@ pub mod saved_form;
 pub mod seal;
 pub mod serve;
 pub mod state;
+pub mod state_text;
 pub mod status;
 pub mod stop;
 pub mod talk;

@@ -128,7 +128,7 @@ impl<L: FnMut(Option<&ConfigNote>) -> Arc<Snapshot>> Retelling<L> {
                 }
             }
             Event::Override { turn, selector, order, .. } => self.obey(turn, &selector, order),
-            Event::Stopped | Event::Pool { .. } | Event::Probes { .. } | Event::Gap { .. } | Event::Other => {}
+            Event::Stopped | Event::Pool { .. } | Event::Canary { .. } | Event::Probes { .. } | Event::Gap { .. } | Event::Other => {}
         }
         if let Some(beliefs) = &mut self.beliefs {
             beliefs.refresh(self.now);
@@ -274,6 +274,7 @@ impl Known {
             | Event::Member { .. }
             | Event::Pace { .. }
             | Event::Pool { .. }
+            | Event::Canary { .. }
             | Event::Suspect { .. }
             | Event::Trusting
             | Event::Probes { .. }
@@ -292,6 +293,7 @@ impl Known {
             | Event::Member { .. }
             | Event::Pace { .. }
             | Event::Pool { .. }
+            | Event::Canary { .. }
             | Event::Suspect { .. }
             | Event::Trusting
             | Event::Probes { .. }

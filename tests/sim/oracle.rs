@@ -57,6 +57,9 @@ pub struct Look<'a> {
     pub late: bool,
 }
 
+/// Files know moments to the millisecond, and the wall clock too.
+const ROUNDED: Duration = Duration::from_millis(3);
+
 /// The longest window there may be.
 const SEEN_MAX: usize = 100;
 
@@ -84,21 +87,32 @@ impl Oracle {
         }
     }
 
-    /// The process ended, and began again at `now` with what it had saved, under these rules.
-    pub fn restart(&mut self, wanted: &BTreeMap<Arc<str>, Rules>, now: Moment) {
+    /// The process ended, and began again under these rules with what it had saved at `saved`. Its clock shows `now`, and by the wall clock so
+    /// much time has passed.
+    pub fn restart(&mut self, wanted: &BTreeMap<Arc<str>, Rules>, saved: Moment, elapsed: Duration, now: Moment) {
         self.adopt(wanted);
+        let then = now.before(elapsed);
+        // As files have it, spans before and after the moment of writing.
+        let shift = |moment: Moment| if moment <= saved { then.before(saved.since(moment)) } else { then.after(moment.since(saved)) };
         for (identity, record) in &mut self.records {
+            record.shift(shift);
             record.outlive(&wanted[identity], now);
         }
     }
 }
 
 impl Record {
+    /// Goes on by another clock.
+    fn shift(&mut self, shift: impl Fn(Moment) -> Moment) {
+        let Record { falls, held_until, perhaps_held_until, counted, .. } = self;
+        falls.iter_mut().chain([held_until, perhaps_held_until, counted]).for_each(|moment| *moment = shift(*moment));
+    }
+
     /// Nothing was seen until `now`, since nobody was there: rows and windows that are too old end.
     fn outlive(&mut self, rules: &Rules, now: Moment) {
         let gap = now.since(self.counted);
-        self.anew |= gap > rules.interval * 2 + rules.timeout;
-        if rules.window.is_none_or(|rule| gap > rules.interval * rule.of) && self.anew {
+        self.anew |= gap > rules.interval * 2 + rules.timeout + ROUNDED;
+        if rules.window.is_none_or(|rule| gap > rules.interval * rule.of + ROUNDED) && self.anew {
             self.seen.clear();
         }
     }
@@ -189,7 +203,7 @@ impl Record {
         if self.in_a_row(true) < rules.rise as usize {
             return Err(format!("it rose after {} passes in a row; rise is {}", self.in_a_row(true), rules.rise));
         }
-        if now < self.held_until {
+        if now.after(ROUNDED) < self.held_until {
             return Err(format!("it rose {:?} before its hold-down ended", self.held_until.since(now)));
         }
         Ok(())

@@ -27,7 +27,7 @@ use rustls::pki_types::ServerName;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
@@ -162,34 +162,24 @@ async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
 
 /// What hyper starts beside a connection over HTTP/2. It ends with the probe: a server that keeps a connection busy cannot keep it open.
 #[derive(Debug, Default)]
-struct Helpers(Hands);
+struct Helpers(Arc<Mutex<JoinSet<()>>>);
 
 impl Helpers {
     fn hands(&self) -> Hands {
-        self.0.clone()
+        Hands(Arc::downgrade(&self.0))
     }
 }
 
-impl Drop for Helpers {
-    fn drop(&mut self) {
-        // The tasks hold hands themselves, so that the set would outlive us.
-        self.0.lock().abort_all();
-    }
-}
-
-/// Where hyper gets its helpers.
-#[derive(Clone, Debug, Default)]
-struct Hands(Arc<Mutex<JoinSet<()>>>);
-
-impl Hands {
-    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// Where hyper gets its helpers. They hold hands themselves, which must not keep them.
+#[derive(Clone, Debug)]
+struct Hands(Weak<Mutex<JoinSet<()>>>);
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Hands {
     fn execute(&self, helper: F) {
-        self.lock().spawn(helper);
+        // After the probe nobody is helped any more.
+        if let Some(helpers) = self.0.upgrade() {
+            helpers.lock().unwrap_or_else(PoisonError::into_inner).spawn(helper);
+        }
     }
 }
 

@@ -137,8 +137,8 @@ impl Prober {
         self.lock().retain(|identity, _| targets.get(identity).is_some_and(|target| !reads_files(target)));
         self.trust.forget_files();
         self.reports.retain(&identities);
-        self.certificates.retain(&identities);
         self.programs.retain(|identity| identities.contains(identity));
+        self.certificates.retain(identities);
         let feeds = targets.values().filter_map(|target| if let Check::File(check) = &target.check { Some(&*check.path) } else { None });
         let feeds: HashSet<&Path> = feeds.collect();
         self.feeds.retain(|path| feeds.contains(path));
@@ -152,7 +152,7 @@ impl Prober {
             Check::Dns(check) => dns::look(addr, source, check, trail).await,
             Check::Icmp => icmp::look(addr.ip(), source, trail).await,
             Check::Exec(check) => self.programs.look(target, check, timeout, trail).await,
-            Check::File(check) => self.feeds.look(check).await,
+            Check::File(check) => self.feeds.look(check, trail).await,
             Check::Push(check) => self.reports.look(&target.identity, check),
             Check::Http(_) | Check::Grpc(_) | Check::Tls(_) => match self.client(target)? {
                 Client::Http(client) => client.look(trail).await,

@@ -8,16 +8,15 @@ use super::chronicle::Chronicle;
 use super::clock::{Clock, wall};
 use super::exposure::{Death, Exposure, LOOK_EVERY, Lingering};
 use super::handed_out::AnswerBoard;
+use super::keeper::Keeper;
 use super::memory;
 use super::order::{OrderReport, OverrideStatus};
 use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
-use super::status::{Circumstances, JournalStatus, StatusView};
-use crate::beliefs::Beliefs;
-use crate::beliefs::Saved;
-use crate::beliefs::{Change, MemberChange, OverrideChange};
+use super::status::{Circumstances, JournalStatus, Picture, StatusView};
+use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange, Saved};
 use crate::clock::Moment;
 use crate::health::{Doubt, Observation, ProbeOrder, Status, Token};
 use crate::judge::{Order, Selector};
@@ -26,7 +25,6 @@ use crate::prefix::Family;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +56,8 @@ pub struct Setup {
     pub loader: Option<Loader>,
     /// Follows a change of the listeners.
     pub reconcile: Reconcile,
-    /// Where verdicts survive a restart.
-    pub state: Option<StateFile>,
+    /// Where verdicts survive a restart; or why they do not, in words that follow "this server keeps nothing:".
+    pub state: Result<StateFile, String>,
     /// Writes the journal.
     pub chronicle: Option<Chronicle>,
     /// Hears of changes.
@@ -79,7 +77,7 @@ enum Event {
     Observed(Token, Observation),
     Reload(ReloadRequest),
     Attempted(Attempt),
-    Status(oneshot::Sender<StatusView>),
+    Picture(oneshot::Sender<Box<Picture>>),
     Order(Request, oneshot::Sender<OrderReport>),
     Saved(std::io::Result<()>),
     Stop(oneshot::Sender<()>),
@@ -110,13 +108,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(2);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// What was learned is written at most this often, and so soon after a verdict has changed, or who takes part.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
 const LAST_SAVE: Duration = Duration::from_secs(3);
-/// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
-/// every probe, are never older in it.
-const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
@@ -140,15 +133,7 @@ impl Control {
             under_way: None,
             waiting: VecDeque::new(),
             exposure: Exposure::new(now),
-            keeper: Keeper {
-                file: setup.state.clone(),
-                written: None,
-                at: now,
-                busy: false,
-                complained: false,
-                failures: 0,
-                owed: [Vec::new(), Vec::new()],
-            },
+            keeper: Keeper::new(setup.state.clone(), now),
             setup,
         };
         let join = tokio::spawn(task.run(events));
@@ -165,14 +150,16 @@ impl Control {
         let _ = self.first_round.clone().wait_for(|&done| done).await;
     }
 
-    /// What is believed now; `None` when the task does not answer within two seconds.
+    /// What is believed now, in words; `None` when the task does not answer within two seconds.
     pub async fn status(&self) -> Option<StatusView> {
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.inbox.send(Event::Status(reply)).await.ok()?;
+            self.inbox.send(Event::Picture(reply)).await.ok()?;
             answer.await.ok()
         };
-        tokio::time::timeout(Duration::from_secs(2), ask).await.ok().flatten()
+        let picture = tokio::time::timeout(Duration::from_secs(2), ask).await.ok().flatten()?;
+        // Words for many thousand targets take time that the task does not have, and neither do its threads.
+        tokio::task::spawn_blocking(move || StatusView::of(&picture)).await.ok()
     }
 
     /// Loads the config anew and puts it in force, all of it or nothing. Reloads queue up.
@@ -282,9 +269,9 @@ impl Task {
             Event::Observed(token, observation) => self.setup.beliefs.handle_observation(token, observation, self.setup.clock.now()),
             Event::Reload(request) => self.handle_reload(request),
             Event::Attempted(attempt) => self.handle_attempt(attempt),
-            Event::Status(reply) => {
+            Event::Picture(reply) => {
                 // Whoever asked may have given up; then nobody misses the answer.
-                let _ = reply.send(self.status());
+                let _ = reply.send(Box::new(self.picture()));
             }
             Event::Order(request, reply) => self.handle_order(request, reply),
             Event::Saved(result) => self.keeper.handle_result(result),
@@ -299,9 +286,22 @@ impl Task {
         if let Some(chronicle) = self.setup.chronicle.take() {
             let _ = tokio::task::spawn_blocking(move || chronicle.end(LAST_SAVE)).await;
         }
-        let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
-        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
+        if tokio::time::timeout(LAST_SAVE, self.save_last(events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
+        }
+        self.keeper.give_up();
+    }
+
+    /// Saves after any save under way.
+    async fn save_last(&mut self, mut events: mpsc::Receiver<Event>) {
+        let (saved, now) = (Arc::new(self.setup.beliefs.saved()), self.setup.clock.now());
+        while self.keeper.is_busy() {
+            if let Some(Event::Saved(result)) = events.recv().await {
+                self.keeper.handle_result(result);
+            }
+        }
+        if let Some(file) = self.keeper.begin_last(&saved, now) {
+            self.keeper.handle_result(save(file, saved, now).await);
         }
     }
 
@@ -311,7 +311,7 @@ impl Task {
         let probe = self.setup.beliefs.next_due().map(|due| due.max(now.after(PUBLISH_EVERY)));
         let publish = self.setup.beliefs.is_stale().then(|| self.published.after(PUBLISH_EVERY));
         let look = Some(now.after(LOOK_EVERY));
-        [probe, publish, look].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
+        [probe, publish, look, self.keeper.next_due()].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
     }
 
     //--- Probes and views
@@ -353,8 +353,9 @@ impl Task {
         }
     }
 
-    /// Tells the log and the journal.
+    /// Tells the log and the journal, and sees to it that a start will know.
     fn tell(&mut self, change: &Change) {
+        self.keeper.handle_news();
         (self.setup.announce)(change);
         if let Some(chronicle) = &mut self.setup.chronicle {
             chronicle.handle_change(change, &self.setup.beliefs);
@@ -383,7 +384,7 @@ impl Task {
         }
     }
 
-    fn status(&mut self) -> StatusView {
+    fn picture(&mut self) -> Picture {
         if self.setup.beliefs.is_stale() {
             self.publish();
         }
@@ -394,13 +395,13 @@ impl Task {
             generation: self.generation,
             loaded: self.loaded,
             reloads,
-            certificates: self.setup.prober.certificates(),
+            prober: Arc::clone(&self.setup.prober),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
-                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
+                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures() }
             }),
         };
-        StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
+        Picture { beliefs: self.setup.beliefs.clone(), exposure: self.exposure.clone(), around, now: self.setup.clock.now() }
     }
 
     //--- Reload
@@ -527,111 +528,24 @@ impl Task {
 
     fn save_when_due(&mut self) {
         let now = self.setup.clock.now();
-        if !self.keeper.is_due(now) {
+        self.keeper.handle_time(now);
+        if self.keeper.next_due().is_none_or(|due| due > now) {
             return;
         }
-        let saved = self.setup.beliefs.saved();
+        let saved = Arc::new(self.setup.beliefs.saved());
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
-            let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-            let _ = inbox.send(Event::Saved(result)).await;
+            let _ = inbox.send(Event::Saved(save(file, saved, now).await)).await;
         });
     }
 }
 
-/// Knows when verdicts are to be written down.
-struct Keeper {
-    file: Option<StateFile>,
-    /// What was written last.
-    written: Option<(Moment, Saved)>,
-    /// When it was last looked at.
-    at: Moment,
-    busy: bool,
-    /// Whether a failure was logged since the last success: once is enough.
-    complained: bool,
-    /// Saves that failed.
-    failures: u64,
-    /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
-    owed: [Vec<Owed>; 2],
-}
-
-/// An answer that is due when what it says is on disk.
-type Owed = (oneshot::Sender<OrderReport>, OrderReport);
-
-impl Keeper {
-    fn is_due(&self, now: Moment) -> bool {
-        self.file.is_some() && !self.busy && (!self.owed[0].is_empty() || now.since(self.at) >= SAVE_EVERY)
-    }
-
-    /// Answers when what it answers is on disk; at once when there is no place for it.
-    fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
-        if self.file.is_some() {
-            self.owed[0].push((reply, report));
-            return;
-        }
-        report.message.push_str("; there is no state_dir, so that a restart forgets it");
-        // Whoever asked may have given up waiting.
-        let _ = reply.send(report);
-    }
-
-    fn pay(owed: Vec<Owed>, trouble: Option<&std::io::Error>) {
-        for (reply, mut report) in owed {
-            if let Some(error) = trouble {
-                let _ = write!(report.message, "; it could not be saved, so that a restart forgets it: {error}");
-            }
-            let _ = reply.send(report);
-        }
-    }
-
-    /// The file to write to, when there is something to write.
-    fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
-        self.at = now;
-        let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
-        if self.written.as_ref().is_some_and(|(at, written)| written.is_much_like(saved) && now.since(*at) < at_least_every) {
-            Keeper::pay(std::mem::take(&mut self.owed[0]), None);
-            return None;
-        }
-        self.owed.swap(0, 1);
-        self.written = Some((now, saved.clone()));
-        self.busy = true;
-        self.file.clone()
-    }
-
-    fn handle_result(&mut self, result: std::io::Result<()>) {
-        self.busy = false;
-        Keeper::pay(std::mem::take(&mut self.owed[1]), result.as_ref().err());
-        match result {
-            Ok(()) => self.complained = false,
-            Err(error) => {
-                self.written = None;
-                self.failures += 1;
-                self.complain(&error);
-            }
-        }
-    }
-
-    /// Saves after any save under way: two at once would write into one draft.
-    async fn save_last(&mut self, saved: Saved, now: Moment, mut events: mpsc::Receiver<Event>) {
-        let Some(file) = self.file.clone() else { return };
-        while self.busy {
-            if let Some(Event::Saved(result)) = events.recv().await {
-                self.handle_result(result);
-            }
-        }
-        let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
-        self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
-    }
-
-    fn complain(&mut self, error: &std::io::Error) {
-        if let Some(file) = &self.file
-            && !std::mem::replace(&mut self.complained, true)
-        {
-            tracing::warn!("verdicts cannot be saved to {}: {error}", file.path().display());
-        }
-    }
+/// Writes a file on a thread that may wait for the disk.
+async fn save(file: StateFile, saved: Arc<Saved>, now: Moment) -> std::io::Result<()> {
+    let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
+    work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())))
 }
 
 /// Loads, judges, and follows with the listeners; the last step is the only one that can still fail.
@@ -675,6 +589,7 @@ mod tests {
     use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
     use crate::health::Rules;
     use crate::io::testing::snapshot_at;
+    use crate::judge::Wish;
     use crate::policy::Grade;
     use std::net::{SocketAddr, TcpListener};
     use std::sync::Mutex;
@@ -690,6 +605,7 @@ mod tests {
     struct Stage {
         control: Control,
         backend: TcpListener,
+        prober: Arc<Prober>,
         /// Each send lets one load end with this result.
         loads: Sender<Load>,
         told: Receiver<String>,
@@ -703,10 +619,10 @@ mod tests {
 
     /// A control task over one living backend, with a loader that waits for the test.
     fn stage() -> Stage {
-        stage_with(None)
+        stage_with(Err("its config has no `state_dir`".to_owned()))
     }
 
-    fn stage_with(state: Option<StateFile>) -> Stage {
+    fn stage_with(state: Result<StateFile, String>) -> Stage {
         let backend = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = backend.local_addr().expect("bound");
         let (loads, waiting) = std::sync::mpsc::channel();
@@ -721,11 +637,12 @@ mod tests {
         };
         let clock = Clock::start();
         let (tell, told) = std::sync::mpsc::channel();
+        let prober = Arc::new(Prober::new());
         let (control, _task) = Control::start(Setup {
             beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, 0, clock.now()),
             clock,
             pulse: Arc::new(Pulse::new(clock)),
-            prober: Arc::new(Prober::new()),
+            prober: Arc::clone(&prober),
             probes: Handle::current(),
             handed_out: Arc::default(),
             loader: Some(Arc::new(loader)),
@@ -734,7 +651,7 @@ mod tests {
             chronicle: None,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
-        Stage { control, backend, loads, told }
+        Stage { control, backend, prober, loads, told }
     }
 
     fn broken_config() -> Diagnostics {
@@ -744,13 +661,25 @@ mod tests {
         diagnostics
     }
 
+    /// An order to take the one member out.
+    fn down() -> Request {
+        Request::Set(Order {
+            selector: "web/a".parse().expect("a selector"),
+            wish: Wish::Down,
+            owner: "alice".into(),
+            reason: "test".into(),
+            lasts: None,
+            break_glass: false,
+        })
+    }
+
     fn grade(control: &Control) -> Grade {
         control.live().load().pools.rows()[0].grade
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flip_while_a_reload_is_compiled_is_neither_delayed_nor_lost() {
-        let Stage { control, backend, loads, told } = stage();
+        let Stage { control, backend, loads, told, .. } = stage();
         control.first_round().await;
         assert_eq!(grade(&control), Grade::Healthy);
         let reloading = tokio::spawn({
@@ -789,6 +718,35 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_puts_the_status_into_words_holds_up_no_verdict() {
+        let Stage { control, prober, backend, told, .. } = stage();
+        control.first_round().await;
+        let (held, is_held) = std::sync::mpsc::channel();
+        let (let_go, wait) = std::sync::mpsc::channel::<()>();
+        // The words cannot be finished before this ends.
+        let holder = std::thread::spawn(move || {
+            let certificates = prober.hold_certificates();
+            held.send(()).expect("the test waits for it");
+            let _ = wait.recv();
+            drop(certificates);
+        });
+        is_held.recv().expect("the thread begins");
+        let asked = tokio::spawn({
+            let control = control.clone();
+            async move { control.status().await }
+        });
+        drop(backend);
+        let patience = Duration::from_secs(10);
+        let death = tokio::task::spawn_blocking(move || (0..3).map(|_| told.recv_timeout(patience)).collect::<Vec<_>>());
+        let death = death.await.expect("no panic");
+        assert!(death.iter().all(Result::is_ok), "{death:?}");
+        assert!(!asked.is_finished() && grade(&control) == Grade::Empty);
+        drop(let_go);
+        assert!(asked.await.expect("no panic").is_some());
+        holder.join().expect("no panic");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_config_with_errors_or_a_compiler_with_a_bug_changes_nothing() {
         let Stage { control, backend: _backend, loads, .. } = stage();
         control.first_round().await;
@@ -816,17 +774,48 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_told_is_on_the_disk_before_anybody_would_have_looked_for_it() {
+        let directory = crate::io::testing::scratch_directory();
+        let file = StateFile::open(directory.path()).expect("writable");
+        let began = crate::io::clock::wall_unix_ms();
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
+        control.first_round().await;
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(file.path()) {
+                break text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(text.contains("\"up\""), "{text}");
+        let saved: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let after_ms = saved["saved_at_unix_ms"].as_u64().expect("a number") - began;
+        assert!((1_000..4_500).contains(&after_ms), "{after_ms} ms");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_disk_that_hangs_delays_the_end_but_does_not_prevent_it() {
         let directory = crate::io::testing::scratch_directory();
         // Opening a pipe that nobody reads from blocks, as a file on a dead network file system does.
         let draft = directory.path().join("verdicts.json.new");
         assert!(std::process::Command::new("mkfifo").arg(&draft).status().expect("coreutils").success());
-        let Stage { control, backend: _backend, .. } = stage_with(Some(StateFile::open(directory.path()).expect("it is there")));
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(StateFile::open(directory.path()).expect("it is there")));
         control.first_round().await;
-        let ended = tokio::time::timeout(LAST_SAVE * 3, control.stop()).await;
+        let (report, ended) = tokio::join!(control.order(down()), tokio::time::timeout(LAST_SAVE * 3, control.stop()));
         // Frees the thread that writes.
         drop(std::fs::File::open(&draft).expect("a writer waits"));
         ended.expect("the task ends all the same");
+        assert!(report.obeyed && report.message.contains("not on the disk yet"), "{report:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_order_just_before_the_end_is_saved_and_its_operator_told_so() {
+        let directory = crate::io::testing::scratch_directory();
+        let file = StateFile::open(directory.path()).expect("writable");
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
+        control.first_round().await;
+        let (report, ()) = tokio::join!(control.order(down()), control.stop());
+        assert!(report.obeyed && !report.message.contains("; it "), "{report:?}");
+        assert!(std::fs::read_to_string(file.path()).expect("saved").contains("web/a"));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

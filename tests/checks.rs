@@ -4,13 +4,12 @@
 #[path = "support/probed.rs"]
 mod probed;
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::{Name as HickoryName, RData, Record};
+use hickory_proto::op::ResponseCode;
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response};
-use probed::{Authority, Frames, Reply, Scratch, serve_h2};
+use hyper::{Request, Response};
+use probed::{Authority, Frames, Reply, Scratch, answered, serve_h2};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,16 +175,6 @@ fn question(answers: &[[u8; 4]], udp: bool) -> DnsCheck {
     }
 }
 
-fn answered(query: &[u8], edit: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut message = Message::from_vec(query).expect("the prober sends messages");
-    message.metadata.message_type = MessageType::Response;
-    message.edns = None;
-    let owner = HickoryName::from_ascii("www.example.com.").expect("a name");
-    message.answers.push(Record::from_rdata(owner, 60, RData::A(Ipv4Addr::new(192, 0, 2, 1).into())));
-    edit(&mut message);
-    message.to_vec().expect("it fits")
-}
-
 /// A name server on one port: what it says over UDP, several datagrams where wanted, and over TCP.
 async fn name_server(udp: fn(&[u8]) -> Vec<Vec<u8>>, tcp: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
     let (socket, listener) = loop {
@@ -273,21 +262,13 @@ fn health(service: &str, tls: Option<TlsRules>) -> Check {
     Check::Grpc(GrpcCheck { tls, host: Some("orders.example.com".into()), service: service.into() })
 }
 
-fn message(status: u8) -> Vec<u8> {
-    vec![0, 0, 0, 0, 2, 8, status]
-}
-
-fn trailers(status: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([("grpc-status".parse().expect("a name"), status.parse().expect("a value"))])
-}
-
 fn serving(request: &Request<Incoming>) -> Response<Frames> {
     let headers = request.headers();
     let sound = request.uri().path() == "/grpc.health.v1.Health/Check"
         && request.uri().host() == Some("orders.example.com")
         && headers["content-type"] == "application/grpc"
         && headers["te"] == "trailers";
-    Response::new(Reply::with_trailers(message(if sound { 1 } else { 2 }), trailers("0")))
+    Reply::health(if sound { 1 } else { 2 })
 }
 
 #[tokio::test]
@@ -304,13 +285,9 @@ async fn a_serving_service_passes_in_the_clear_and_over_tls() {
 
 #[tokio::test]
 async fn a_service_that_does_not_serve_is_unknown_or_has_no_health_fails_with_that() {
-    let not_serving = serve_h2(None, |_| Response::new(Reply::with_trailers(message(2), trailers("0")))).await;
+    let not_serving = serve_h2(None, |_| Reply::health(2)).await;
     assert_failed(&probe(not_serving, health("", None)).await, "NOT_SERVING");
-    let unknown = serve_h2(None, |_| {
-        let mut response = Response::new(Reply::text(""));
-        *response.headers_mut() = trailers("5");
-        response
-    });
+    let unknown = serve_h2(None, |_| Reply::grpc_status("5"));
     assert_failed(&probe(unknown.await, health("shop.Orders", None)).await, "does not know the service `shop.Orders`");
     let plain = serve_h2(None, |_| Response::new(Reply::text("hello"))).await;
     assert_failed(&probe(plain, health("", None)).await, "no grpc-status");

@@ -6,8 +6,9 @@ mod support;
 use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
-use support::dig;
+
 use support::server::{Config, Server};
+use support::{dig, stdout, text};
 
 const WWW: &str = "  www: {steer: main}\n";
 
@@ -27,13 +28,8 @@ fn config(backends: &[Backend]) -> Config {
     config
 }
 
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    text(&output.stderr)
 }
 
 /// This millisecond, as `--at` takes it.
@@ -56,6 +52,7 @@ fn wait_gone(server: &Server, backends: &[Backend]) {
 fn what_happened_is_told_by_the_server_and_without_it_by_its_files() {
     let mut backends = Backend::some(91, 2);
     let config = config(&backends);
+    config.server("state_dir: state\ncanaries: [\"127.0.0.1:1\"]\n");
     let mut server = config.serve();
     backends[0].kill();
     wait_gone(&server, &backends);
@@ -72,6 +69,7 @@ fn what_happened_is_told_by_the_server_and_without_it_by_its_files() {
         "member m0 (127.",
         "of pool p0 is down: connection refused",
         "pool p0 is empty",
+        "canary tcp 127.0.0.1:1 is down: connection refused (1 failure; first verdict)",
         "override down of pool:p1 by alice: moving",
         "generation 2 (config",
     ] {

@@ -5,11 +5,11 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use support::backend::Backend;
+use support::backend::{Backend, Speech};
 use support::network::Network;
-use support::pace::{self, AFTERWARDS, NAME, SLACK, detection, return_time};
+use support::pace::{NAME, SLACK, USUAL};
 use support::server::{Config, Server};
 use support::watch::{Watch, rest_until};
 
@@ -22,13 +22,12 @@ fn address(site: usize) -> IpAddr {
 
 /// Failover among the members of so many sites.
 fn policies(sites: usize) -> String {
-    let members: Vec<IpAddr> = (1..=sites).map(address).collect();
-    pace::failover(&members, PORT, "http, path: /", "")
+    let members: Vec<SocketAddr> = (1..=sites).map(|site| (address(site), PORT).into()).collect();
+    USUAL.failover(&members, "http, path: /")
 }
 
 fn backend(network: &Network, address: IpAddr) -> Backend {
-    let listener = network.within(|| TcpListener::bind((address, PORT)).expect("a network of its own"));
-    Backend::on(listener, None)
+    network.within(|| Backend::at((address, PORT).into(), Speech::Http).expect("a network of its own"))
 }
 
 /// Serves in `node` the members of so many sites, and watches.
@@ -44,6 +43,16 @@ fn serve(node: &Network, sites: usize) -> (Config, Server, Watch) {
 
 //--- A member's network
 
+/// The first site, which died at `died`, is not answered any more by the time of detection, and stays away.
+fn is_left(watch: &Watch, server: &Server, died: Instant) {
+    // From when the filter is certainly in place.
+    let gone = watch.until(died, &[address(2)], died.elapsed() + USUAL.detection() + SLACK);
+    for seen in &watch.for_a_while(gone, USUAL.afterwards()) {
+        let after = seen.asked - died;
+        assert_eq!(seen.addresses, [address(2)], "{after:?} after the fault; the server's log:\n{}", server.lines().join("\n"));
+    }
+}
+
 /// Two sites; the first is filtered, and let through again.
 fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
     let (node, first, second) = (Network::new(), Network::new(), Network::new());
@@ -53,17 +62,10 @@ fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
     let (_config, server, watch) = serve(&node, 2);
     let died = Instant::now();
     first.filter(verdict);
-    let deadline = Instant::now() + detection() + SLACK;
-    rest_until(deadline + AFTERWARDS);
-    let late = watch.between(deadline, Instant::now());
-    assert!(late.len() > 20, "only {} answers in {AFTERWARDS:?}", late.len());
-    for seen in &late {
-        let after = seen.asked - died;
-        assert_eq!(seen.addresses, [address(2)], "{after:?} after the filter; the server's log:\n{}", server.lines().join("\n"));
-    }
+    is_left(&watch, &server, died);
     let open = Instant::now();
     first.unfilter();
-    watch.until(open, &[address(1)], return_time());
+    watch.until(open, &[address(1)], USUAL.return_time());
 }
 
 #[test]
@@ -98,13 +100,7 @@ fn a_member_whose_route_is_withdrawn_is_gone_by_the_detection_time() {
     let (_config, server, watch) = serve(&node, 2);
     let died = Instant::now();
     router.run(&format!("ip address del {}/32 dev lo", address(1)));
-    let deadline = died + detection() + SLACK;
-    rest_until(deadline + AFTERWARDS);
-    let late = watch.between(deadline, Instant::now());
-    assert!(late.len() > 20, "only {} answers in {AFTERWARDS:?}", late.len());
-    for seen in &late {
-        assert_eq!(seen.addresses, [address(2)], "the server's log:\n{}", server.lines().join("\n"));
-    }
+    is_left(&watch, &server, died);
     server.wait_line(&["is down", "unreachable"]);
 }
 

@@ -19,6 +19,8 @@ pub enum Change {
     Member(MemberChange),
     /// The grade of a pool changed.
     Pool(PoolChange),
+    /// The verdict on a canary changed: this node sees better or worse whether it sees.
+    Canary(CanaryChange),
     /// This node began or stopped to doubt its own sight.
     Sight(DoubtChange),
     /// What operators ordered came about, or to its end.
@@ -49,6 +51,8 @@ pub struct MemberChange {
     pub lasted: Duration,
     /// What tipped the scales; none when no probe did.
     pub cause: Option<Cause>,
+    /// How often it fell of late, and for how long after the last time it therefore stays down at least, if so.
+    pub held_down: Option<(usize, Duration)>,
 }
 
 /// The probes that changed a verdict.
@@ -81,6 +85,21 @@ pub struct PoolChange {
     pub members: usize,
 }
 
+/// The verdict on a canary changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CanaryChange {
+    /// The identity of its target.
+    pub target: Arc<str>,
+    /// What was believed before.
+    pub was: Status,
+    /// What is believed now.
+    pub now: Status,
+    /// For how long the former was believed.
+    pub lasted: Duration,
+    /// What tipped the scales; none when no probe did.
+    pub cause: Option<Cause>,
+}
+
 /// What became of an order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OverrideChange {
@@ -99,6 +118,7 @@ impl Change {
     pub fn is_first_pass(&self) -> bool {
         match self {
             Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
+            Change::Canary(change) => change.was == Status::Unknown && change.now == Status::Up,
             Change::Pool(_) | Change::Sight(_) | Change::Override(_) | Change::Probes { .. } => false,
         }
     }
@@ -108,6 +128,7 @@ impl Change {
         match self {
             Change::Member(change) => change.now == Status::Down,
             Change::Pool(change) => change.now < change.was,
+            Change::Canary(change) => change.now == Status::Down,
             Change::Sight(change) => matches!(change, DoubtChange::Begun(_)),
             Change::Override(change) => matches!(change, OverrideChange::Passed(Event::AboutToExpire(..) | Event::Expired(_), _)),
             Change::Probes { come_in } => !come_in,
@@ -120,6 +141,7 @@ impl fmt::Display for Change {
         match self {
             Change::Member(change) => change.fmt(f),
             Change::Pool(change) => change.fmt(f),
+            Change::Canary(change) => change.fmt(f),
             Change::Sight(DoubtChange::Begun(evidence)) => {
                 write!(f, "this node does not trust its own sight, and holds its verdicts: {evidence}")
             }
@@ -154,13 +176,14 @@ impl fmt::Display for OverrideChange {
 impl fmt::Display for MemberChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "member {} ({}) of pool {} is {}", self.member, self.addr, self.pool, self.now)?;
-        let history = match self.was {
-            Status::Unknown => "first verdict".to_owned(),
-            Status::Up | Status::Down => format!("was {} for {}", self.was, span(self.lasted)),
-        };
+        let history = history(self.was, self.lasted);
         match &self.cause {
             Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(cause.status, cause.in_a_row)),
             None => write!(f, " ({history})"),
+        }?;
+        match self.held_down {
+            Some((falls, left)) => write!(f, "; it fell {falls} times of late, and stays down for {} at least", span(left)),
+            None => Ok(()),
         }
     }
 }
@@ -168,6 +191,24 @@ impl fmt::Display for MemberChange {
 impl fmt::Display for PoolChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pool {} is {} (was {}): {} of {} members usable", self.pool, self.now, self.was, self.usable, self.members)
+    }
+}
+
+impl fmt::Display for CanaryChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "canary {} is {}", self.target, self.now)?;
+        let history = history(self.was, self.lasted);
+        match &self.cause {
+            Some(cause) => write!(f, ": {} ({}; {history})", cause.seen, in_a_row(cause.status, cause.in_a_row)),
+            None => write!(f, " ({history})"),
+        }
+    }
+}
+
+fn history(was: Status, lasted: Duration) -> String {
+    match was {
+        Status::Unknown => "first verdict".to_owned(),
+        Status::Up | Status::Down => format!("was {was} for {}", span(lasted)),
     }
 }
 
@@ -214,6 +255,7 @@ mod tests {
                 status: Status::Down,
                 began: None,
             }),
+            held_down: None,
         }
     }
 
@@ -225,12 +267,22 @@ mod tests {
              (https 192.0.2.1:443 GET /healthz, 3 failures in a row; was up for 2h13m)"
         );
         assert!(Change::Member(down()).is_bad());
+        let again = MemberChange { held_down: Some((3, Duration::from_secs(20))), ..down() };
+        assert!(again.to_string().ends_with("was up for 2h13m); it fell 3 times of late, and stays down for 20s at least"), "{again}");
     }
 
     #[test]
     fn a_first_verdict_claims_no_history() {
         let change = MemberChange { was: Status::Unknown, cause: None, ..down() };
         assert_eq!(change.to_string(), "member fra-1 (192.0.2.1) of pool web-fra is down (first verdict)");
+    }
+
+    #[test]
+    fn a_canary_that_falls_says_why_and_how_long_it_was_up() {
+        let MemberChange { was, now, lasted, cause, .. } = down();
+        let change = Change::Canary(CanaryChange { target: "tcp 203.0.113.1:443".into(), was, now, lasted, cause });
+        assert_eq!(change.to_string(), "canary tcp 203.0.113.1:443 is down: HTTP 500 (3 failures in a row; was up for 2h13m)");
+        assert!(change.is_bad() && !change.is_first_pass());
     }
 
     #[test]

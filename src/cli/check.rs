@@ -6,7 +6,7 @@
 use super::table::columns;
 use crate::check::{Check, HttpCheck, HttpVersion, TextRule, TlsRules};
 use crate::diagnostic::{Diagnostics, Severity};
-use crate::health::Rules;
+use crate::health::{Rules, hurries_per_second_max};
 use crate::human::{count, span};
 use crate::ids::Id;
 use crate::io::files;
@@ -56,7 +56,8 @@ fn summary(snapshot: &Snapshot) -> String {
         table("steered names", &["NAME", "TYPES", "DECIDED BY", "TTL", "WHEN ALL IS DOWN"], steer_rows(zones, graph)),
         table("pools", &["POOL", "MEMBERS", "HEALTHY FROM", "CHECKS"], pool_rows(graph)),
         table("protections", &["PROTECTION", "POOLS", "NEVER FEWER THAN", "REMOVED AT MOST"], protection_rows(graph)),
-        table("probes", &["CHECK", "TARGETS", "EVERY", "PROBES/S", "DOWN AFTER", "UP AFTER", "TTL UP TO"], probe_rows(targets.rows())),
+        table("probes", &["CHECK", "TARGETS", "EVERY", "PROBES/S", "DOWN AFTER", "UP AFTER", "TTL UP TO"], probe_rows(targets.rows()))
+            + &pace(targets.rows()),
     ];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("\n")
 }
@@ -201,6 +202,29 @@ fn probe_rows(targets: &[Target]) -> Vec<Vec<String>> {
         alike.entry(key).or_insert((target.rules, 0)).1 += 1;
     }
     alike.iter().map(|(key, (rules, targets))| probe_row(key.split('\0').next().unwrap_or_default(), *rules, *targets)).collect()
+}
+
+/// How many probes that makes, and for how many dying at once DOWN AFTER holds; nothing when nothing is probed.
+fn pace(targets: &[Target]) -> String {
+    if targets.is_empty() {
+        return String::new();
+    }
+    let rules = || targets.iter().map(|target| &target.rules);
+    let in_slots: f64 = rules().map(|rules| rules.interval.as_secs_f64().recip()).sum();
+    let room = hurries_per_second_max(rules());
+    let wanted: f64 = rules().map(Rules::hurries_per_second).sum();
+    let all = format!("  {in_slots:.1} probes/s in all, and up to {room} more while members fail");
+    #[allow(clippy::cast_precision_loss, reason = "a share is shown in percent")]
+    let share = room as f64 / wanted;
+    if share >= 1.0 {
+        return format!("{all}: enough if all failed at once\n");
+    }
+    let latest = rules().map(Rules::detection_unhurried).max().unwrap_or_default();
+    let percent = (share * 100.0).round();
+    format!(
+        "{all}: enough if some {percent}% of the targets failed at once; of more, some are down only after fall x EVERY and a timeout, {} at most\n",
+        span(latest)
+    )
 }
 
 fn probe_row(check: &str, rules: Rules, targets: usize) -> Vec<String> {
@@ -356,7 +380,29 @@ probes (3)
   GET https://www.example.com:443/healthz -> 200-299  1        1s     1.0       3.5s        2s        3s
   GET https://www.example.com:443/healthz -> 200-299  2        5s     0.4       11s         10s       6.1s
   tcp, port 443                                       2        5s     0.4       11s         10s       6.1s
+  1.8 probes/s in all, and up to 1099 more while members fail: enough if all failed at once
 ";
+
+    #[test]
+    fn so_many_targets_that_not_all_can_be_hurried_at_once_are_told_of() {
+        let rules = Rules { fast_interval: Duration::from_secs(1), ..Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 2, 3) };
+        let target = |number: u16| {
+            let addr = std::net::SocketAddr::from(([192, 0, 2, 1], number));
+            Target::new(addr.to_string(), rules, addr, Check::Icmp)
+        };
+        // Two probes each within the five seconds over which those who die at once are spread: 0.4 a second, beside 0.2 in slots.
+        let at_most = 1_833;
+        let targets: Vec<Target> = (0..at_most).map(target).collect();
+        assert_eq!(pace(&targets), "  366.6 probes/s in all, and up to 734 more while members fail: enough if all failed at once\n");
+        let targets: Vec<Target> = (0..10_000).map(target).collect();
+        let told = pace(&targets);
+        assert_eq!(
+            told,
+            "  2000.0 probes/s in all, and up to 200 more while members fail: enough if some 5% of the targets failed at once; \
+             of more, some are down only after fall x EVERY and a timeout, 17s at most\n"
+        );
+        assert_eq!(pace(&[]), "");
+    }
 
     #[test]
     fn what_is_not_there_has_no_table() {

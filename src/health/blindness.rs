@@ -246,8 +246,9 @@ fn a_doubt_ends_where_a_new_config_leaves_nothing_that_could_be_looked_at() {
         let mut world = world_of_agents(seed);
         let (probed, programs) = ([0, 2, 4], [1, 3, 5]);
         // This node cannot even start its programs when it loses its uplink.
-        probed.iter().for_each(|target| world.fates[*target] = Fate::Silent);
-        programs.iter().for_each(|target| world.fates[*target] = Fate::Unsendable);
+        for (target, program) in probed.into_iter().zip(programs) {
+            (world.fates[target], world.fates[program]) = (Fate::Silent, Fate::Unsendable);
+        }
         world.run_until(90_000);
         assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
         world.reload(|target| !probed.contains(&target));

@@ -122,6 +122,24 @@ fn a_region_that_dies_makes_no_burst_and_keeps_nobody_from_their_slots() {
 }
 
 #[test]
+fn as_many_as_there_is_room_to_hurry_for_are_down_within_the_detection_time_and_the_rest_by_their_slots() {
+    let (fast, slots) = (wanted(0..1)[0].rules.detection(), wanted(0..1)[0].rules.detection_unhurried());
+    for (targets, dying, within) in [(1_800, 1_800, fast), (MANY, 400, fast), (MANY, MANY, slots)] {
+        let mut schedule = Schedule::new(7);
+        schedule.adopt(&wanted(0..targets), Moment::START);
+        run(&mut schedule, Moment::START, at(20_000), well);
+        let every = targets / dying;
+        // The worst failure: it takes all of the time that a probe has.
+        let sick = (RULES.timeout, Observation::Fail(FailReason::Status(500)));
+        run(&mut schedule, at(20_000), at(40_000), |target| if target.index().is_multiple_of(every) { sick.clone() } else { well(target) });
+        let fell = (0..targets).map(|target| schedule.view(TargetId::new(target))).filter(|view| view.verdict.status == Status::Down);
+        let fell: Vec<Moment> = fell.map(|view| view.since).collect();
+        let last = fell.iter().max().expect("some died").since(at(20_000));
+        assert!(fell.len() == dying && last <= within, "{} of {dying} of {targets} within {last:?}", fell.len());
+    }
+}
+
+#[test]
 fn what_a_reload_removes_is_never_probed_again_and_what_it_said_is_ignored() {
     let mut schedule = schedule();
     run(&mut schedule, Moment::START, at(7_000), well);

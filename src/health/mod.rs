@@ -30,7 +30,7 @@ pub use ledger::Ledger;
 pub use memory::Memory;
 pub use monitor::{Change, Monitor, Pace, Rules};
 pub use observation::{Doubt, FailReason, Observation, Sight};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, hurries_per_second_max};
 pub use target::{ProbeOrder, TargetVerdict, TargetView, Token, Wanted};
 pub use verdict::{NotAStatus, Status, Verdict};
 pub use window::{Window, WindowRule};

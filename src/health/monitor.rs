@@ -51,6 +51,23 @@ impl Rules {
         self.interval.saturating_add(step.saturating_mul(self.fall.saturating_sub(1))).saturating_add(self.timeout)
     }
 
+    /// The longest that a target may be dead before it is down where so many die at once that there is no room to hurry its probes: it
+    /// is seen to fail in its slots.
+    pub fn detection_unhurried(&self) -> Duration {
+        self.interval.saturating_mul(self.fall).saturating_add(self.timeout)
+    }
+
+    /// How many hurried probes a second a target asks for in the mean, from its death until it is down.
+    pub fn hurries_per_second(&self) -> f64 {
+        if !self.are_accelerated() {
+            return 0.0;
+        }
+        let step = self.fast_interval.max(self.timeout);
+        // It dies somewhere in its interval, and all who die with it are spread over one.
+        let settles_in = step.saturating_mul(self.fall.saturating_sub(1)).max(self.interval);
+        f64::from(self.fall.saturating_sub(1)) / settles_in.as_secs_f64()
+    }
+
     /// The shortest that a target is down: `rise` passes.
     pub fn recovery(&self) -> Duration {
         self.interval.saturating_mul(self.rise)

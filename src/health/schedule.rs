@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All targets of the config in force.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Schedule {
     seed: u64,
     targets: Table<TargetId, Appointment>,
@@ -71,7 +71,7 @@ pub struct Schedule {
 }
 
 /// One target and its next probe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Appointment {
     identity: Arc<str>,
     monitor: Monitor,
@@ -120,7 +120,7 @@ impl Schedule {
             })
             .collect();
         self.under_way_max = under_way_max(targets);
-        self.hurries_per_second_max = hurries_per_second_max(targets);
+        self.hurries_per_second_max = hurries_per_second_max(targets.iter().map(|wanted| &wanted.rules));
         self.first_unseen = 0;
         self.skip_seen();
         (self.adopted, self.room_since) = (now, now);
@@ -543,9 +543,10 @@ fn under_way_max(targets: &[Wanted]) -> usize {
 }
 
 /// How many hurried probes may begin in a second: a tenth of those that begin in slots, or what these leave of a number that does no harm.
-fn hurries_per_second_max(targets: &[Wanted]) -> usize {
-    let in_an_hour = |Wanted { rules, .. }: &Wanted| Duration::from_hours(1).as_nanos() / rules.interval.as_nanos().max(1);
-    let in_slots = targets.iter().map(in_an_hour).sum::<u128>() / 3600;
+/// `targets` are the rules of each of them.
+pub fn hurries_per_second_max<'a>(targets: impl Iterator<Item = &'a Rules>) -> usize {
+    let in_an_hour = |rules: &Rules| Duration::from_hours(1).as_nanos() / rules.interval.as_nanos().max(1);
+    let in_slots = targets.map(in_an_hour).sum::<u128>() / 3600;
     let in_slots = usize::try_from(in_slots).unwrap_or(usize::MAX);
     (in_slots / 10).max(HARMLESS_PER_SECOND.saturating_sub(in_slots))
 }
@@ -656,7 +657,7 @@ mod tests {
 
     #[test]
     fn what_slots_leave_of_a_second_is_for_the_hurried_and_a_tenth_at_least() {
-        let max = |count| hurries_per_second_max(&named(count));
+        let max = |count| hurries_per_second_max(named(count).iter().map(|wanted| &wanted.rules));
         assert_eq!([max(0), max(5), max(500), max(4_500), max(5_500), max(10_000)], [1_100, 1_099, 1_000, 200, 110, 200]);
     }
 

@@ -230,7 +230,7 @@ fn health(result: Result<(), String>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     match admin.control.status().await {
-        Some(view) => Json(view).into_response(),
+        Some(view) => written(move || Json(view).into_response()).await,
         None => problem(StatusCode::SERVICE_UNAVAILABLE, "the control task does not answer"),
     }
 }
@@ -245,7 +245,13 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         ready: admin.pulse.ready().is_ok(),
         started_unix_s: admin.clock.unix_s(admin.clock.started()),
     };
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()
+    written(move || ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()).await
+}
+
+/// Writes a long page on a thread of its own: on those of the control task it would hold up probes.
+async fn written(page: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let page = tokio::task::spawn_blocking(page).await;
+    page.unwrap_or_else(|panic| problem(StatusCode::INTERNAL_SERVER_ERROR, &panic.to_string()))
 }
 
 /// The question of an explanation, as the query string has it.

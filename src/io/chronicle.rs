@@ -77,6 +77,13 @@ impl Chronicle {
                 usable: change.usable,
                 members: change.members,
             },
+            Change::Canary(change) => Event::Canary {
+                target: change.target.to_string(),
+                was: change.was.to_string(),
+                now: change.now.to_string(),
+                lasted_ms: millis(change.lasted),
+                seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
+            },
             Change::Sight(DoubtChange::Begun(evidence)) => Event::Suspect { why: evidence.to_string() },
             Change::Sight(DoubtChange::Ended(_)) => Event::Trusting,
             Change::Override(change) => an_override(change, beliefs.snapshot()),
@@ -112,7 +119,7 @@ impl Chronicle {
             address: change.addr,
             was: change.was.to_string(),
             now: change.now.to_string(),
-            lasted_ms: u64::try_from(change.lasted.as_millis()).unwrap_or(u64::MAX),
+            lasted_ms: millis(change.lasted),
             seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
             targets,
         }
@@ -145,6 +152,10 @@ impl Chronicle {
         };
         self.config.clone()
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Files and members that one entry lists; of more it says how many they are, or nothing.

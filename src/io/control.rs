@@ -14,7 +14,7 @@ use super::prober::Prober;
 use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
-use super::status::{Circumstances, JournalStatus, StatusView};
+use super::status::{Circumstances, JournalStatus, Picture, StatusView};
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::beliefs::{Change, MemberChange, OverrideChange};
@@ -79,7 +79,7 @@ enum Event {
     Observed(Token, Observation),
     Reload(ReloadRequest),
     Attempted(Attempt),
-    Status(oneshot::Sender<StatusView>),
+    Picture(oneshot::Sender<Box<Picture>>),
     Order(Request, oneshot::Sender<OrderReport>),
     Saved(std::io::Result<()>),
     Stop(oneshot::Sender<()>),
@@ -165,14 +165,16 @@ impl Control {
         let _ = self.first_round.clone().wait_for(|&done| done).await;
     }
 
-    /// What is believed now; `None` when the task does not answer within two seconds.
+    /// What is believed now, in words; `None` when the task does not answer within two seconds.
     pub async fn status(&self) -> Option<StatusView> {
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.inbox.send(Event::Status(reply)).await.ok()?;
+            self.inbox.send(Event::Picture(reply)).await.ok()?;
             answer.await.ok()
         };
-        tokio::time::timeout(Duration::from_secs(2), ask).await.ok().flatten()
+        let picture = tokio::time::timeout(Duration::from_secs(2), ask).await.ok().flatten()?;
+        // Words for many thousand targets take time that the task does not have, and neither do its threads.
+        tokio::task::spawn_blocking(move || StatusView::of(&picture)).await.ok()
     }
 
     /// Loads the config anew and puts it in force, all of it or nothing. Reloads queue up.
@@ -282,9 +284,9 @@ impl Task {
             Event::Observed(token, observation) => self.setup.beliefs.handle_observation(token, observation, self.setup.clock.now()),
             Event::Reload(request) => self.handle_reload(request),
             Event::Attempted(attempt) => self.handle_attempt(attempt),
-            Event::Status(reply) => {
+            Event::Picture(reply) => {
                 // Whoever asked may have given up; then nobody misses the answer.
-                let _ = reply.send(self.status());
+                let _ = reply.send(Box::new(self.picture()));
             }
             Event::Order(request, reply) => self.handle_order(request, reply),
             Event::Saved(result) => self.keeper.handle_result(result),
@@ -383,7 +385,7 @@ impl Task {
         }
     }
 
-    fn status(&mut self) -> StatusView {
+    fn picture(&mut self) -> Picture {
         if self.setup.beliefs.is_stale() {
             self.publish();
         }
@@ -394,13 +396,13 @@ impl Task {
             generation: self.generation,
             loaded: self.loaded,
             reloads,
-            certificates: self.setup.prober.certificates(),
+            prober: Arc::clone(&self.setup.prober),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
                 JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
             }),
         };
-        StatusView::of(&self.setup.beliefs, &around, &self.exposure, self.setup.clock.now())
+        Picture { beliefs: self.setup.beliefs.clone(), exposure: self.exposure.clone(), around, now: self.setup.clock.now() }
     }
 
     //--- Reload
@@ -690,6 +692,7 @@ mod tests {
     struct Stage {
         control: Control,
         backend: TcpListener,
+        prober: Arc<Prober>,
         /// Each send lets one load end with this result.
         loads: Sender<Load>,
         told: Receiver<String>,
@@ -721,11 +724,12 @@ mod tests {
         };
         let clock = Clock::start();
         let (tell, told) = std::sync::mpsc::channel();
+        let prober = Arc::new(Prober::new());
         let (control, _task) = Control::start(Setup {
             beliefs: Beliefs::new(Arc::new(one(addr)), &Saved::default(), 1, 0, clock.now()),
             clock,
             pulse: Arc::new(Pulse::new(clock)),
-            prober: Arc::new(Prober::new()),
+            prober: Arc::clone(&prober),
             probes: Handle::current(),
             handed_out: Arc::default(),
             loader: Some(Arc::new(loader)),
@@ -734,7 +738,7 @@ mod tests {
             chronicle: None,
             announce: Box::new(move |change| drop(tell.send(change.to_string()))),
         });
-        Stage { control, backend, loads, told }
+        Stage { control, backend, prober, loads, told }
     }
 
     fn broken_config() -> Diagnostics {
@@ -750,7 +754,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flip_while_a_reload_is_compiled_is_neither_delayed_nor_lost() {
-        let Stage { control, backend, loads, told } = stage();
+        let Stage { control, backend, loads, told, .. } = stage();
         control.first_round().await;
         assert_eq!(grade(&control), Grade::Healthy);
         let reloading = tokio::spawn({
@@ -786,6 +790,35 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the task looks after it");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_puts_the_status_into_words_holds_up_no_verdict() {
+        let Stage { control, prober, backend, told, .. } = stage();
+        control.first_round().await;
+        let (held, is_held) = std::sync::mpsc::channel();
+        let (let_go, wait) = std::sync::mpsc::channel::<()>();
+        // The words cannot be finished before this ends.
+        let holder = std::thread::spawn(move || {
+            let certificates = prober.hold_certificates();
+            held.send(()).expect("the test waits for it");
+            let _ = wait.recv();
+            drop(certificates);
+        });
+        is_held.recv().expect("the thread begins");
+        let asked = tokio::spawn({
+            let control = control.clone();
+            async move { control.status().await }
+        });
+        drop(backend);
+        let patience = Duration::from_secs(10);
+        let death = tokio::task::spawn_blocking(move || (0..3).map(|_| told.recv_timeout(patience)).collect::<Vec<_>>());
+        let death = death.await.expect("no panic");
+        assert!(death.iter().all(Result::is_ok), "{death:?}");
+        assert!(!asked.is_finished() && grade(&control) == Grade::Empty);
+        drop(let_go);
+        assert!(asked.await.expect("no panic").is_some());
+        holder.join().expect("no panic");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The account of all deaths.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exposure {
     /// By pool and family, those only that handed out something; as of the snapshot in force.
     histories: BTreeMap<(PoolId, usize), History>,
@@ -89,7 +89,7 @@ pub struct Death<'a> {
 }
 
 /// What a pool handed out of late, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct History(Vec<Batch>);
 
 /// Answers that were given at about the same time.

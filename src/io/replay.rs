@@ -88,7 +88,8 @@ impl Replay {
             Event::Override { turn, selector, order, .. } => self.obey(*turn, selector, order.as_ref(), now),
             Event::Suspect { why } => self.suspicion = Some(why.clone()),
             Event::Trusting | Event::Started { .. } => self.suspicion = None,
-            Event::Stopped | Event::Pool { .. } | Event::Probes { .. } | Event::Checkpoint { .. } | Event::Other => {}
+            Event::Stopped | Event::Pool { .. } | Event::Canary { .. } | Event::Probes { .. } | Event::Checkpoint { .. } | Event::Other => {
+            }
         }
         self.beliefs.refresh(now);
     }
@@ -142,6 +143,7 @@ fn config_of(entries: &[Entry]) -> Option<&ConfigNote> {
         Event::Stopped
         | Event::Member { .. }
         | Event::Pool { .. }
+        | Event::Canary { .. }
         | Event::Suspect { .. }
         | Event::Trusting
         | Event::Probes { .. }

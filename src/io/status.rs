@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::exposure::{DETECTION_BOUNDS_S, Exposure};
 use super::order::OverrideStatus;
-use super::prober::Seen;
+use super::prober::{Prober, Seen};
 use crate::beliefs::{Beliefs, note_words, result_words, usable_members};
 use crate::clock::Moment;
 use crate::health::{LATENESS_BOUNDS, Lateness, Status, Suspicion};
@@ -232,6 +232,19 @@ pub struct CertificateStatus {
     pub expires_soon: bool,
 }
 
+/// All that a [`StatusView`] says, as it was at one moment: quickly copied, and put into words by whoever wants them.
+#[derive(Debug)]
+pub struct Picture {
+    /// What is believed.
+    pub beliefs: Beliefs,
+    /// What clients were told of the dead.
+    pub exposure: Exposure,
+    /// The rest.
+    pub around: Circumstances,
+    /// When.
+    pub now: Moment,
+}
+
 /// What the control task knows beside its beliefs.
 #[derive(Clone, Debug)]
 pub struct Circumstances {
@@ -245,16 +258,18 @@ pub struct Circumstances {
     pub loaded: Moment,
     /// Reloads by result.
     pub reloads: BTreeMap<String, u64>,
-    /// What probes saw of certificates, by the identity of the target.
-    pub certificates: HashMap<Arc<str>, Seen>,
+    /// Knows what probes saw of certificates.
+    pub prober: Arc<Prober>,
     /// How writing below `state_dir` goes.
     pub journal: Option<JournalStatus>,
 }
 
 impl StatusView {
-    /// What `beliefs` are at `now`.
-    pub fn of(beliefs: &Beliefs, around: &Circumstances, exposure: &Exposure, now: Moment) -> StatusView {
-        let look = Look { beliefs, exposure, clock: &around.clock, certificates: &around.certificates, now };
+    /// Puts a picture into words. Takes some microseconds for each target: not to be done where probes wait for it.
+    pub fn of(picture: &Picture) -> StatusView {
+        let Picture { beliefs, exposure, around, now } = picture;
+        let now = *now;
+        let look = Look { beliefs, exposure, clock: &around.clock, certificates: &around.prober.certificates(), now };
         let snapshot = beliefs.snapshot();
         StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -407,7 +422,7 @@ fn share(note: &Note) -> f64 {
     match note {
         Note::Returning(permille) => f64::from(*permille) / 1e3,
         Note::Slow => f64::from(SHARE_MIN_PERMILLE) / 1e3,
-        Note::Forced(_) | Note::Kept(_) | Note::KeptAgainst(_) | Note::HeldBack(_) => 1.0,
+        Note::Forced(_) | Note::Kept(_) | Note::KeptAgainst(_) | Note::HeldBack(_) | Note::HeldDown(..) => 1.0,
     }
 }
 

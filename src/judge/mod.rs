@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All that is held for or against members. One task owns it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Judge {
     /// What the wall clock said when it was last asked, as the time since 1970, and when that was.
     wall: (Duration, Moment),
@@ -119,6 +119,8 @@ pub enum Note {
     Returning(u16),
     /// It is slow against its siblings.
     Slow,
+    /// It fell so many times of late that it stays down for so long at least, whatever is seen of it.
+    HeldDown(usize, Duration),
 }
 
 impl Judge {
@@ -423,7 +425,7 @@ impl Judge {
 
     //--- Facts, for people
 
-    /// All that is held for or against one address.
+    /// All that is held for or against one address beside what probes saw.
     pub fn notes(&self, graph: &Graph, place: Place, now: Moment) -> Vec<Note> {
         let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
         let order = self.override_of(graph, place, now);
@@ -438,11 +440,6 @@ impl Judge {
         }
         notes.extend(seat.slow.then_some(Note::Slow));
         notes
-    }
-
-    /// The addresses of which there is something to say.
-    pub fn noted(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
     }
 
     //--- Over a restart
@@ -499,7 +496,7 @@ impl Judge {
     }
 
     /// All addresses that may be answered.
-    fn places(graph: &Graph) -> impl Iterator<Item = Place> {
+    pub fn places(graph: &Graph) -> impl Iterator<Item = Place> {
         graph.pools.iter().flat_map(|(pool, settings)| {
             settings.members.iter().enumerate().filter(|(_, settings)| !settings.disabled).flat_map(move |(member, settings)| {
                 let has = |family: &Family| settings.addresses[family.index()].is_some();

@@ -431,8 +431,9 @@ fn a_recovered_member_is_held_back_until_an_operator_releases_it() {
     stage.see(0, Status::Up);
     assert_eq!(stage.look(2), [1]);
     let place = Place { pool: pool(), member: 0, family: Family::V4 };
-    assert_eq!(stage.judge.noted(&stage.graph, stage.now), [place]);
-    assert_eq!(stage.judge.notes(&stage.graph, place, stage.now), [Note::HeldBack(Duration::MAX)]);
+    let notes = |place| stage.judge.notes(&stage.graph, place, stage.now);
+    assert_eq!(Judge::places(&stage.graph).flat_map(notes).collect::<Vec<_>>(), notes(place), "of nobody else");
+    assert_eq!(notes(place), [Note::HeldBack(Duration::MAX)]);
     stage.see(1, Status::Down);
     assert_eq!(stage.look(3), [0], "better than nobody");
     assert_eq!(stage.view.as_ref().expect("looked").grade, Grade::Degraded);

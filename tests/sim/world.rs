@@ -509,7 +509,7 @@ impl World {
             }
             Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
             Change::Override(OverrideChange::Passed(Passed::Expired(one), _)) => self.has_come_to_its_end(one),
-            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Probes { .. } => Ok(()),
+            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => Ok(()),
         }
     }
 

@@ -69,6 +69,12 @@ impl Watch {
             std::thread::park_timeout(EVERY);
         }
     }
+
+    /// Watches on until `start` was so long ago, and some answers have come since; those answers.
+    pub fn for_a_while(&self, start: Instant, span: Duration) -> Vec<Seen> {
+        rest_until(start + span);
+        super::wait_for("answers to look at", || Some(self.between(start, Instant::now())).filter(|seen| seen.len() > 20), String::new)
+    }
 }
 
 impl Drop for Watch {

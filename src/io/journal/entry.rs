@@ -72,6 +72,20 @@ pub enum Event {
         /// Members in all.
         members: usize,
     },
+    /// The verdict on a canary changed.
+    Canary {
+        /// The identity of its target.
+        target: String,
+        /// `up`, `down` or `unknown`.
+        was: String,
+        /// Likewise.
+        now: String,
+        /// For how long the former was believed.
+        lasted_ms: u64,
+        /// What a probe saw.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<String>,
+    },
     /// This node began to doubt its own sight.
     Suspect {
         /// The evidence.
@@ -175,6 +189,7 @@ impl Event {
             Event::Started { .. }
             | Event::Stopped
             | Event::Config { .. }
+            | Event::Canary { .. }
             | Event::Suspect { .. }
             | Event::Trusting
             | Event::Probes { .. }

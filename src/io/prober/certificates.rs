@@ -54,6 +54,12 @@ impl Certificates {
         self.lock().retain(|identity, _| identities.contains(identity));
     }
 
+    /// Makes everybody wait for as long as the value lives.
+    #[cfg(test)]
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Seen>> {
         self.seen.lock().expect("nothing panics while it holds this lock")
     }

@@ -52,8 +52,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub struct Prober {
     trust: Trust,
-    /// By the identity of the target, which covers all that a client is made from but the contents of files.
-    clients: Mutex<HashMap<Arc<str>, Client>>,
+    clients: Mutex<Clients>,
     reports: Arc<Reports>,
     feeds: Feeds,
     programs: Programs,
@@ -66,6 +65,26 @@ enum Client {
     Http(Arc<HttpProbe>),
     Grpc(Arc<GrpcProbe>),
     Tls(Arc<TlsProbe>),
+}
+
+/// The clients that were made, until the targets change.
+#[derive(Debug, Default)]
+struct Clients {
+    /// By the identity of the target, which covers all that a client is made from but the contents of files.
+    made: HashMap<Arc<str>, Client>,
+    /// The identities of all targets; none while nobody has said which there are.
+    wanted: Option<HashSet<Arc<str>>>,
+    /// How often the targets changed. What was begun before may have been made from files as they were then.
+    changes: u64,
+}
+
+impl Clients {
+    /// Keeps a client that was begun after so many changes, unless it is of the past.
+    fn keep(&mut self, identity: &Arc<str>, client: Client, changes: u64) {
+        if self.changes == changes && self.wanted.as_ref().is_none_or(|wanted| wanted.contains(identity)) {
+            self.made.insert(Arc::clone(identity), client);
+        }
+    }
 }
 
 /// What one probe saw, and how it came to see it.
@@ -129,12 +148,23 @@ impl Prober {
         self.certificates.all()
     }
 
+    /// Makes everybody wait who asks for [`Prober::certificates`], for as long as the value lives.
+    #[cfg(test)]
+    pub fn hold_certificates(&self) -> impl Sized + '_ {
+        self.certificates.hold()
+    }
+
     /// Forgets all targets but these, and reads anew the files that checks name. To be called when the targets change.
     pub fn retain(&self, targets: &HashMap<Arc<str>, &Target>) {
         let identities: HashSet<Arc<str>> = targets.keys().cloned().collect();
         let reads_files = |target: &Target| target.check.tls().is_some_and(|rules| rules.ca.is_some() || rules.client.is_some());
-        self.lock().retain(|identity, _| targets.get(identity).is_some_and(|target| !reads_files(target)));
+        // Before the clients: what is begun from then on reads them anew.
         self.trust.forget_files();
+        let mut clients = self.lock();
+        clients.made.retain(|identity, _| targets.get(identity).is_some_and(|target| !reads_files(target)));
+        clients.wanted = Some(identities.clone());
+        clients.changes += 1;
+        drop(clients);
         self.reports.retain(&identities);
         self.certificates.retain(&identities);
         self.programs.retain(|identity| identities.contains(identity));
@@ -162,9 +192,13 @@ impl Prober {
     }
 
     fn client(&self, target: &Target) -> Result<Client, Doubt> {
-        if let Some(client) = self.lock().get(&target.identity) {
-            return Ok(client.clone());
-        }
+        let changes = {
+            let clients = self.lock();
+            if let Some(client) = clients.made.get(&target.identity) {
+                return Ok(client.clone());
+            }
+            clients.changes
+        };
         let client = match &target.check {
             Check::Http(check) => Client::Http(Arc::new(HttpProbe::new(target, check, &self.trust)?)),
             Check::Grpc(check) => Client::Grpc(Arc::new(GrpcProbe::new(target, check, &self.trust)?)),
@@ -173,11 +207,11 @@ impl Prober {
                 unreachable!("checks without a client are made without one")
             }
         };
-        self.lock().insert(Arc::clone(&target.identity), client.clone());
+        self.lock().keep(&target.identity, client.clone(), changes);
         Ok(client)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Client>> {
+    fn lock(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().expect("nothing panics while it holds this lock")
     }
 }
@@ -233,7 +267,21 @@ mod tests {
         client(&prober, &gone);
         prober.retain(&HashMap::from([(kept.identity.clone(), &kept)]));
         assert!(Arc::ptr_eq(&first, &client(&prober, &kept)));
-        assert!(!prober.lock().contains_key(&gone.identity));
+        assert!(!prober.lock().made.contains_key(&gone.identity));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_outlives_its_config_leaves_no_client_behind() {
+        let (kept, gone) = (target("kept", HttpCheck::get("/")), target("gone", HttpCheck::get("/")));
+        let prober = Prober::new();
+        let begun = prober.lock().changes;
+        let client_of_then = Client::Http(client(&Prober::new(), &kept));
+        prober.retain(&HashMap::from([(kept.identity.clone(), &kept)]));
+        prober.lock().keep(&kept.identity, client_of_then, begun);
+        client(&prober, &gone);
+        assert!(prober.lock().made.is_empty(), "one was made of what files held before, the other for nobody");
+        client(&prober, &kept);
+        assert!(prober.lock().made.contains_key(&kept.identity));
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ mod tests {
     use crate::check::TextRule;
 
     /// Says octet after octet, each of which may be heard before the next, and then nothing more without an end.
-    async fn drip(octets: Vec<u8>) -> impl AsyncRead + Unpin {
+    fn drip(octets: Vec<u8>) -> impl AsyncRead + Unpin {
         let (mut speaker, listener) = tokio::io::duplex(octets.len());
         tokio::spawn(async move {
             for octet in octets {
@@ -72,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn octets_that_drip_are_searched_in_pieces_and_the_last_of_them_is_heard() {
         let text = [vec![b'.'; TextRule::WITHIN - 2], b"ok".to_vec()].concat();
-        let mut stream = drip(text.clone()).await;
+        let mut stream = drip(text.clone());
         let mut searched = 0;
         let is_enough = |heard: &[u8]| {
             searched += heard.len();

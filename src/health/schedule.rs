@@ -520,7 +520,7 @@ fn missed_since(observation: &Observation, begun: Moment) -> Moment {
 /// the answer: it says nothing.
 fn unless_late(observation: Observation, probe: Probe, now: Moment) -> Observation {
     let is_late = now.since(probe.deadline) > TOLD_LATE;
-    if is_late && observation == Observation::Fail(FailReason::Timeout) { Observation::Inconclusive(Doubt::Lag) } else { observation }
+    if is_late && observation.is_out_of_time() { Observation::Inconclusive(Doubt::Lag) } else { observation }
 }
 
 /// How soon after a refusal the next probe is made: from a tenth to a fifth of the fast interval, spread by the token, so

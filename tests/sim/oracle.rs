@@ -139,7 +139,7 @@ impl Record {
         };
         // What others tell of it counts for as much as silence: a node that doubts its sight believes neither.
         let is_silent = look.observation.sight() != Sight::Seen && !passed;
-        if is_silent && (look.doubted || look.late) {
+        if look.late || (is_silent && look.doubted) {
             return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence or hearsay that must not count")) };
         }
         self.counted = look.now;

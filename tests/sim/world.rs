@@ -552,7 +552,7 @@ impl World {
         let status = self.node.status(flight.target);
         self.trace.push(self.now, Entry::Observed(flight.target, code, status));
         let at = self.node.moment(self.now);
-        let late = observation == Observation::Fail(FailReason::Timeout) && at.since(flight.deadline) > TOLD_LATE;
+        let late = observation.is_out_of_time() && at.since(flight.deadline) > TOLD_LATE;
         self.flips_by_the_rules(&flight, &Look { observation: &observation, now: at, blind: flight.blind, doubted, late }, status)
     }
 

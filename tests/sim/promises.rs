@@ -57,21 +57,23 @@ impl World {
         let record = self.oracle.record(&flight.identity);
         let was = record.status;
         let result = record.look(&rules, look, status);
-        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly(&rules);
+        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly();
         if let Err(how) = result {
             return self.broken("verdicts flip only by the rules, and by the rules they flip", format!("{}: {how}", flight.identity));
         }
-        if blindly && self.sites_standing() >= 3 {
-            return self.broken("a node that is cut off drains nobody", format!("{} is down", flight.identity));
+        if blindly && self.has_witnesses() {
+            let how = format!("{} is down: {}", flight.identity, look.observation);
+            return self.broken("while a node is cut off, nobody falls by silence or hearsay", how);
         }
         Ok(())
     }
 
-    /// Sites with somebody who is not known to be down: so many independent witnesses.
-    fn sites_standing(&self) -> usize {
-        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent && self.node.status(*index) != Status::Down;
-        let sites: BTreeSet<usize> = self.targets.iter().enumerate().filter(stands).filter_map(|(_, target)| target.spot.site).collect();
-        sites.len()
+    /// Whether there is who could tell a blind node from dead members: not known to be down, in three sites, or a canary beside some member.
+    fn has_witnesses(&self) -> bool {
+        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent() && self.node.status(*index) != Status::Down;
+        let standing = || self.targets.iter().enumerate().filter(stands).map(|(_, target)| target.spot);
+        let sites: BTreeSet<usize> = standing().filter_map(|spot| spot.site).collect();
+        sites.len() >= 3 || (standing().any(|spot| spot.host.is_none()) && standing().any(|spot| spot.host.is_some()))
     }
 
     /// No verdict changes but by an observation of its own target; and who is dead is down in time.
@@ -93,17 +95,16 @@ impl World {
     /// When a dead target is down at the latest; never, as long as something else is going on.
     fn down_by(&self, target: &Target) -> Moment {
         let never = Moment::from_nanos(u64::MAX);
-        let patience = match target.truth {
+        let is_unseen = match target.truth {
             Truth::Well | Truth::Shaky => return never,
-            Truth::DeadLoud => Duration::ZERO,
-            Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
+            Truth::DeadLoud => !target.spot.is_sent(),
+            Truth::DeadMute => true,
         };
-        if self.machines.node().is_some()
-            || self.is_stalled()
-            || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some())
-        {
+        if self.machines.node().is_some() || self.is_stalled() || (is_unseen && self.node.beliefs.suspicion().is_some()) {
             return never;
         }
+        let doubtless = BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout;
+        let patience = if is_unseen { doubtless } else { Duration::ZERO };
         target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
     }
 
@@ -231,6 +232,21 @@ impl World {
                 for family in Family::BOTH {
                     self.is_what_orders_say(Seat { pool, member, family }, unix_s)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// After the node stood still workers hold what would be made of it now: nothing that time alone changes was slept through.
+    pub fn slept_through_nothing(&self) -> Result<(), Broken> {
+        let mut fresh = self.node.beliefs.clone();
+        fresh.adopt(Arc::clone(fresh.snapshot()), self.node.moment(self.now));
+        for (pool, plan) in self.plan.pools.iter().enumerate() {
+            let (held, fresh) = (&self.node.live.pools[PoolId::new(pool)], fresh.view(PoolId::new(pool)));
+            let says = |view: &PoolView| (view.grade, view.families.each_ref().map(|family| (family.usable.clone(), family.grade)));
+            if says(held) != says(fresh) {
+                let how = format!("{}: {held:?}, and fresh: {fresh:?}", plan.name);
+                return self.broken("a node that stood still makes up for it", how);
             }
         }
         Ok(())

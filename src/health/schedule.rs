@@ -744,6 +744,17 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_that_is_told_long_after_its_deadline_says_nothing() {
+        for (late_ms, expected) in [(500, Status::Down), (501, Status::Unknown)] {
+            let mut schedule = schedule(1);
+            let probe = order(&mut schedule, Moment::START);
+            let told = probe.deadline.after(Duration::from_millis(late_ms));
+            schedule.handle_observation(probe.token, Observation::Fail(FailReason::Timeout), told);
+            assert_eq!(schedule.view(probe.target).verdict.status, expected, "{late_ms} ms");
+        }
+    }
+
+    #[test]
     fn an_observation_that_comes_after_the_probe_was_given_up_is_ignored() {
         let mut schedule = schedule(1);
         let lost = order(&mut schedule, Moment::START);

@@ -20,7 +20,7 @@ use steersman::answer::{Disposition, Outcome, UDP_PAYLOAD_MAX};
 use steersman::beliefs::{Change, OverrideChange, Saved};
 use steersman::check;
 use steersman::clock::Moment;
-use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
+use steersman::health::{Observation, ProbeOrder, Rules, Status, Token};
 use steersman::ids::{Id, PoolId};
 use steersman::io::state_text::Reading;
 use steersman::judge::{Event as Passed, Wish};
@@ -123,7 +123,9 @@ enum Event {
         right: bool,
         again: bool,
     },
-    Orders,
+    Orders {
+        again: bool,
+    },
     Reloads {
         again: bool,
     },
@@ -138,7 +140,7 @@ impl Event {
     /// Whether the control side hears of it.
     const fn wakes(&self) -> bool {
         match self {
-            Event::Returns(..) | Event::Orders | Event::Reloads { .. } | Event::Restarts { .. } | Event::Saves => true,
+            Event::Returns(..) | Event::Orders { .. } | Event::Reloads { .. } | Event::Restarts { .. } | Event::Saves => true,
             Event::Breaks | Event::Mends(_) | Event::Cuts | Event::Stalls | Event::Sleeps | Event::Sets { .. } | Event::Asks => false,
         }
     }
@@ -211,7 +213,7 @@ impl World {
             (Event::Stalls, self.tempo * 1_500),
             (Event::Sleeps, self.tempo * 4_000),
             (Event::Sets { right: false, again: true }, self.tempo * 900),
-            (Event::Orders, self.tempo * 400),
+            (Event::Orders { again: true }, self.tempo * 400),
             (Event::Reloads { again: true }, self.tempo * 700),
             (Event::Restarts { again: true }, self.tempo * 2_000),
             (Event::Saves, self.tempo * 20),
@@ -257,11 +259,12 @@ impl World {
                 return Ok(());
             }
             self.now = now;
-            self.awake_when_due();
-            if now >= wake {
+            // Whoever wakes up may hear first what came meanwhile, or look first at what is due.
+            let is_heard_first = self.awake_when_due() && self.chance.prober.percent(50);
+            if now >= wake && !is_heard_first {
                 self.turn()?;
             }
-            let mut is_heard = false;
+            let mut is_heard = is_heard_first;
             while let Some((&key, _)) = self.queue.first_key_value().filter(|((at, _), _)| *at <= self.now) {
                 let event = self.queue.remove(&key).expect("it is the first");
                 is_heard |= event.wakes();
@@ -273,8 +276,9 @@ impl World {
         }
     }
 
-    fn awake_when_due(&mut self) {
-        let Some(Stall { since, asleep, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return };
+    /// Wakes the node up when it is time to. Says whether it is.
+    fn awake_when_due(&mut self) -> bool {
+        let Some(Stall { since, asleep, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return false };
         let lasted = self.now.since(since);
         if asleep {
             self.node.sleep(lasted);
@@ -285,6 +289,7 @@ impl World {
         self.listen(self.now.after(Duration::from_millis(missed)));
         (self.awake_since, self.calm_since) = (self.now, self.now);
         self.say("the node is awake again".to_owned());
+        true
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Broken> {
@@ -313,9 +318,11 @@ impl World {
                 }
                 self.set_clock(right);
             }
-            Event::Orders => {
-                let again = self.chance.operators.around(tempo * 400);
-                self.schedule(again, Event::Orders);
+            Event::Orders { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 400);
+                    self.schedule(next, Event::Orders { again });
+                }
                 if awake {
                     self.operate()?;
                 }
@@ -538,7 +545,9 @@ impl World {
             }
             Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
             Change::Override(OverrideChange::Passed(Passed::Expired(one), _)) => self.has_come_to_its_end(one),
-            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => Ok(()),
+            Change::Override(_) | Change::Member(_) | Change::Pace(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => {
+                Ok(())
+            }
         }
     }
 
@@ -705,6 +714,8 @@ impl World {
         let (wall, now) = (self.wall(), Moment::START.after(self.wall()));
         let reading = Reading { now, now_unix_ms: ms(wall), max_age: STATE_AGE_MAX };
         let found = self.finds_what_was_saved(reading)?;
+        let soon = self.chance.operators.around(Duration::from_secs(5));
+        self.schedule(soon, Event::Orders { again: false });
         let snapshot = Arc::clone(self.node.beliefs.snapshot());
         self.node = Node::start(Arc::clone(&snapshot), &found, self.seed, wall, self.now);
         let save = self.disk.counts().map(|(_, save)| save.clone()).unwrap_or_default();

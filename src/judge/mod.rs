@@ -205,8 +205,7 @@ impl Judge {
             if let Some((protection, _)) = breach {
                 counts.put_back(place);
                 self.seat_mut(place).kept_by = Some(protection);
-                // Sure for no time at all: whatever forbids it may end any moment.
-                return Verdict { status: Status::Up, holds: Duration::ZERO, latency: verdict.latency }.into();
+                return Judgement { barred: false, kept: true, ..judgement };
             }
             self.note_removal(graph, place, now);
         } else if let Some(counts) = counts.as_mut().filter(|_| stands && !stood) {

@@ -330,7 +330,7 @@ fn the_last_members_stay_though_they_seem_dead_and_go_when_others_are_back() {
     (0..4).for_each(|member| stage.see(member, Status::Down));
     assert_eq!(stage.look(1), [2, 3]);
     assert_eq!(stage.ttl_of(2), 0, "sure for no time");
-    assert_eq!(stage.notes(2), [Note::Kept("core".into())]);
+    assert_eq!((stage.notes(2), stage.view.as_ref().expect("looked").grade), (vec![Note::Kept("core".into())], Grade::Kept));
     assert!(stage.judge.pools_in_motion(&stage.graph, stage.now).contains(&pool()));
     stage.see(0, Status::Up);
     stage.see(1, Status::Up);

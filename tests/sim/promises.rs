@@ -278,6 +278,26 @@ impl World {
         Ok(())
     }
 
+    /// What time alone changes is looked at once a second, and after a stand-still nothing of it is left out: a view is what a judge who
+    /// looks at all pools makes of it now, where that is what he would have made of it two seconds ago.
+    pub fn keeps_up_with_time(&self) -> Result<(), Broken> {
+        let at = self.node.moment(self.now);
+        let settled = |then: Moment| {
+            let mut beliefs = self.node.beliefs.clone();
+            beliefs.settle(then);
+            beliefs
+        };
+        let (before, now) = (settled(at.before(Duration::from_secs(2))), settled(at));
+        for (id, pool) in self.node.beliefs.snapshot().graph.pools.iter().filter(|_| !self.node.beliefs.is_stale()) {
+            let usable = |beliefs: &steersman::beliefs::Beliefs| Family::BOTH.map(|family| beliefs.view(id).family(family).usable.clone());
+            if usable(&before) == usable(&now) && usable(&now) != usable(&self.node.beliefs) {
+                let how = format!("{}: {:?}, and not {:?}", pool.name, usable(&self.node.beliefs), usable(&now));
+                return self.broken("who comes back comes back, however long nobody looked", how);
+            }
+        }
+        Ok(())
+    }
+
     fn verdicts(&self, pool: PoolId) -> Vec<[Verdict; 2]> {
         let beliefs = &self.node.beliefs;
         let mut ledger = Ledger::new(self.targets.len());

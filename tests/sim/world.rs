@@ -524,6 +524,9 @@ impl World {
             self.caches.pass(self.now);
             self.keeps_its_verdicts()?;
             self.keeps_its_orders()?;
+            if (1..3).contains(&self.now.since(self.awake_since).as_secs()) {
+                self.keeps_up_with_time()?;
+            }
         }
         self.wakes = self.node.next_wake(self.now);
         if std::mem::take(&mut self.stood_still) { self.slept_through_nothing() } else { Ok(()) }

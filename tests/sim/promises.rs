@@ -237,21 +237,6 @@ impl World {
         Ok(())
     }
 
-    /// After the node stood still workers hold what would be made of it now: nothing that time alone changes was slept through.
-    pub fn slept_through_nothing(&self) -> Result<(), Broken> {
-        let mut fresh = self.node.beliefs.clone();
-        fresh.adopt(Arc::clone(fresh.snapshot()), self.node.moment(self.now));
-        for (pool, plan) in self.plan.pools.iter().enumerate() {
-            let (held, fresh) = (&self.node.live.pools[PoolId::new(pool)], fresh.view(PoolId::new(pool)));
-            let says = |view: &PoolView| (view.grade, view.families.each_ref().map(|family| (family.usable.clone(), family.grade)));
-            if says(held) != says(fresh) {
-                let how = format!("{}: {held:?}, and fresh: {fresh:?}", plan.name);
-                return self.broken("a node that stood still makes up for it", how);
-            }
-        }
-        Ok(())
-    }
-
     /// In a pool about which nobody said anything a view is what a fresh one would be.
     fn is_what_verdicts_say(&self, pool: usize) -> Result<(), Broken> {
         let plan = &self.plan.pools[pool];

@@ -55,8 +55,6 @@ pub struct World {
     next_id: u64,
     /// The control side stands still until then.
     stalled: Option<Stall>,
-    /// Whether it has just stood still, and had no turn since.
-    stood_still: bool,
     /// When the control side wants its next turn.
     wakes: Moment,
     life: u32,
@@ -186,7 +184,6 @@ impl World {
             queue: BTreeMap::new(),
             next_id: 0,
             stalled: None,
-            stood_still: false,
             wakes: Moment::START,
             life: 0,
             doubt_ended: Moment::START,
@@ -283,7 +280,6 @@ impl World {
         if asleep {
             self.node.sleep(lasted);
         }
-        self.stood_still = !asleep && lasted >= MOVES_EVERY;
         // Agents report again when their turn comes.
         let missed = if asleep || lasted <= STANDSTILL { 0 } else { self.chance.machines.between(0, 500) };
         self.listen(self.now.after(Duration::from_millis(missed)));
@@ -529,7 +525,7 @@ impl World {
             }
         }
         self.wakes = self.node.next_wake(self.now);
-        if std::mem::take(&mut self.stood_still) { self.slept_through_nothing() } else { Ok(()) }
+        Ok(())
     }
 
     /// Whether a doubt was there before: if it is gone now, what began before says nothing.
@@ -823,9 +819,6 @@ fn spot(plan: &Plan, seats: &BTreeMap<IpAddr, Seat>, target: &steersman::snapsho
     let spot = Spot { host, site, port: target.addr.port(), is_v6: target.addr.is_ipv6(), way: Way::Sent };
     (host.map(|_| Check::Sent(target.addr)), spot)
 }
-
-/// Pools are looked after so often, whatever happens.
-const MOVES_EVERY: Duration = Duration::from_secs(1);
 
 /// A node that stood still for no longer than this need not know it.
 const STANDSTILL: Duration = Duration::from_secs(2);

@@ -228,8 +228,9 @@ impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         let mut woken = tokio::time::Instant::now();
         loop {
-            self.reflect();
+            // Whoever stood still learns it here, and says so next.
             self.order_probes();
+            self.reflect();
             self.publish_when_due();
             self.look_at_answers();
             self.replaced.retain(memory::is_held_by_others);

@@ -4,8 +4,8 @@
 //! monitors without one do not listen there, and whoever guesses learns no name. Few connections at once, each for a few seconds: nobody can hold
 //! more of this server than that.
 
-use super::accept::pause_after;
 use super::control::Control;
+use super::http_server::{self, Limits};
 use super::prober::Reports;
 use crate::check::{Check, PushCheck};
 use crate::snapshot::Target;
@@ -14,14 +14,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 /// A report with a long reason.
 pub const BODY_MAX: usize = 1024;
@@ -131,25 +127,9 @@ pub fn bind(addr: SocketAddr) -> Result<std::net::TcpListener, String> {
 /// # Errors
 /// When the runtime cannot take over the socket.
 pub async fn serve(listener: std::net::TcpListener, inbox: Inbox) -> std::io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let service = TowerToHyperService::new(router(inbox));
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tokio::time::sleep(pause_after(&error)).await;
-                continue;
-            }
-        };
-        let service = service.clone();
-        tokio::spawn(async move {
-            // What becomes of the connection is the agent's business.
-            let _ = tokio::time::timeout(PATIENCE, http1::Builder::new().serve_connection(TokioIo::new(stream), service)).await;
-            drop(place);
-        });
-    }
+    let limits = Limits { at_once: AT_ONCE, head: PATIENCE, whole: Some(PATIENCE) };
+    http_server::serve(TcpListener::from_std(listener)?, router(inbox), limits).await;
+    Ok(())
 }
 
 fn router(inbox: Inbox) -> Router {

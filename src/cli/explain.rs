@@ -3,8 +3,8 @@
 use super::{escape, fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Ledger, Status, TargetVerdict, Verdict};
+use crate::io::fingerprint::Fingerprint;
 use crate::io::replay::{Lens, Replayed, replay};
-use crate::io::watch::Fingerprint;
 use crate::io::{admin_client, files};
 use crate::live::Live;
 use crate::snapshot::{AdminAddr, Snapshot, Target};

@@ -4,10 +4,10 @@
 //! in mind what a reader would make of the entries so far, so that a config that is put in force says what does not follow from them.
 
 use super::clock::Clock;
+use super::fingerprint::Fingerprint;
 use super::journal::{ConfigNote, Event, Journal, Turn};
 use super::order::OverrideStatus;
 use super::saved_form::Word;
-use super::watch::Fingerprint;
 use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange};
 use crate::health::{DoubtChange, Status};
 use crate::human::count;

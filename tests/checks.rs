@@ -4,13 +4,12 @@
 #[path = "support/probed.rs"]
 mod probed;
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::{Name as HickoryName, RData, Record};
+use hickory_proto::op::ResponseCode;
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response};
-use probed::{Authority, Frames, Reply, Scratch, serve_h2};
+use hyper::{Request, Response};
+use probed::{Authority, Frames, Reply, Scratch, answered, serve_h2};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,7 +89,8 @@ async fn a_conversation_over_tcp_passes_when_the_answer_is_heard() {
 #[tokio::test]
 async fn silence_over_tcp_is_a_timeout_and_another_answer_a_failure_once_it_is_complete() {
     let silent = target(talker(b"", b"").await, conversation(None, "220 "));
-    assert_eq!(Prober::new().probe(&silent, SHORT).await, Observation::Fail(FailReason::Timeout));
+    let nothing = FailReason::Stalled("connected, but nothing was answered".into());
+    assert_eq!(Prober::new().probe(&silent, SHORT).await, Observation::Fail(nothing));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
     let addr = listener.local_addr().expect("the listener is bound");
     tokio::spawn(async move { listener.accept().await?.0.write_all(b"421 go away\r\n").await });
@@ -174,16 +174,6 @@ fn question(answers: &[[u8; 4]], udp: bool) -> DnsCheck {
         udp,
         recursion: false,
     }
-}
-
-fn answered(query: &[u8], edit: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut message = Message::from_vec(query).expect("the prober sends messages");
-    message.metadata.message_type = MessageType::Response;
-    message.edns = None;
-    let owner = HickoryName::from_ascii("www.example.com.").expect("a name");
-    message.answers.push(Record::from_rdata(owner, 60, RData::A(Ipv4Addr::new(192, 0, 2, 1).into())));
-    edit(&mut message);
-    message.to_vec().expect("it fits")
 }
 
 /// A name server on one port: what it says over UDP, several datagrams where wanted, and over TCP.
@@ -273,21 +263,13 @@ fn health(service: &str, tls: Option<TlsRules>) -> Check {
     Check::Grpc(GrpcCheck { tls, host: Some("orders.example.com".into()), service: service.into() })
 }
 
-fn message(status: u8) -> Vec<u8> {
-    vec![0, 0, 0, 0, 2, 8, status]
-}
-
-fn trailers(status: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([("grpc-status".parse().expect("a name"), status.parse().expect("a value"))])
-}
-
 fn serving(request: &Request<Incoming>) -> Response<Frames> {
     let headers = request.headers();
     let sound = request.uri().path() == "/grpc.health.v1.Health/Check"
         && request.uri().host() == Some("orders.example.com")
         && headers["content-type"] == "application/grpc"
         && headers["te"] == "trailers";
-    Response::new(Reply::with_trailers(message(if sound { 1 } else { 2 }), trailers("0")))
+    Reply::health(if sound { 1 } else { 2 })
 }
 
 #[tokio::test]
@@ -304,13 +286,9 @@ async fn a_serving_service_passes_in_the_clear_and_over_tls() {
 
 #[tokio::test]
 async fn a_service_that_does_not_serve_is_unknown_or_has_no_health_fails_with_that() {
-    let not_serving = serve_h2(None, |_| Response::new(Reply::with_trailers(message(2), trailers("0")))).await;
+    let not_serving = serve_h2(None, |_| Reply::health(2)).await;
     assert_failed(&probe(not_serving, health("", None)).await, "NOT_SERVING");
-    let unknown = serve_h2(None, |_| {
-        let mut response = Response::new(Reply::text(""));
-        *response.headers_mut() = trailers("5");
-        response
-    });
+    let unknown = serve_h2(None, |_| Reply::grpc_status("5"));
     assert_failed(&probe(unknown.await, health("shop.Orders", None)).await, "does not know the service `shop.Orders`");
     let plain = serve_h2(None, |_| Response::new(Reply::text("hello"))).await;
     assert_failed(&probe(plain, health("", None)).await, "no grpc-status");
@@ -331,7 +309,8 @@ async fn a_server_that_keeps_its_connection_busy_cannot_keep_it_open() {
         io::Result::Ok(())
     });
     let prober = Prober::new();
-    assert_eq!(prober.probe(&target(addr, health("", None)), SHORT).await, Observation::Fail(FailReason::Timeout));
+    let observation = prober.probe(&target(addr, health("", None)), SHORT).await;
+    assert!(matches!(observation, Observation::Fail(_)), "{observation}");
     let ended = tokio::time::timeout(AMPLE, talk).await.expect("the connection was closed").expect("no panic");
     assert!(ended.is_err());
 }
@@ -401,7 +380,7 @@ async fn a_program_that_hangs_is_killed_with_all_that_it_started() {
     let scratch = Scratch::new();
     let path = program(&scratch, &format!("sleep 600 & echo $! > {0}/child; wait", scratch.path().display()));
     let observation = Prober::new().probe(&target(nowhere(), exec(&path, &[])), Duration::from_secs(1)).await;
-    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(observation, Observation::Fail(FailReason::Unfinished));
     let child = std::fs::read_to_string(scratch.path().join("child")).expect("the program wrote it");
     wait_for_end(child.trim()).await;
 }
@@ -445,7 +424,7 @@ async fn so_many_programs_run_at_once_and_those_that_found_no_place_say_nothing(
     let timeout = Duration::from_secs(2);
     let observations = futures_util::future::join_all((0..20).map(|_| prober.probe(&target, timeout))).await;
     let count = |wanted: &Observation| observations.iter().filter(|&seen| seen == wanted).count();
-    assert_eq!(count(&Observation::Fail(FailReason::Timeout)), 16, "{observations:?}");
+    assert_eq!(count(&Observation::Fail(FailReason::Unfinished)), 16, "{observations:?}");
     assert_eq!(count(&Observation::Inconclusive(Doubt::Crowded)), 4, "{observations:?}");
     let ran = std::fs::read_dir(scratch.path()).expect("ours").count() - 1;
     assert!(ran <= 16, "{ran} programs ran");
@@ -489,7 +468,7 @@ async fn programs_that_hang_leave_every_other_its_turn_and_delay_no_probe_of_ano
     assert!(passed >= 2, "{seen:?}");
     for seen in futures_util::future::join_all(hang).await {
         let seen = seen.expect("no panic");
-        assert!(seen.contains(&Observation::Fail(FailReason::Timeout)), "one had no turn in {rounds} rounds: {seen:?}");
+        assert!(seen.contains(&Observation::Fail(FailReason::Unfinished)), "one had no turn in {rounds} rounds: {seen:?}");
     }
 }
 

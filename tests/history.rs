@@ -6,8 +6,9 @@ mod support;
 use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
-use support::dig;
+
 use support::server::{Config, Server};
+use support::{dig, stdout, text};
 
 const WWW: &str = "  www: {steer: main}\n";
 
@@ -27,13 +28,8 @@ fn config(backends: &[Backend]) -> Config {
     config
 }
 
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    text(&output.stderr)
 }
 
 /// This millisecond, as `--at` takes it.
@@ -167,5 +163,19 @@ fn nobody_needs_to_name_a_client_and_without_a_state_dir_there_is_no_past() {
     for command in [&["history"][..], &["explain", "www.test.example", "--at", "now"]] {
         let output = config.command(command);
         assert!(!output.status.success() && stderr(&output).contains("no `state_dir`"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_state_dir_that_cannot_be_used_is_not_said_to_be_missing() {
+    let backends = Backend::some(96, 2);
+    let config = config(&backends);
+    config.write("state", "somebody's file");
+    let _server = config.serve();
+    let set = stdout(&config.command(&["override", "set", "down", "m0", "--reason", "test"]));
+    assert!(set.contains("a restart forgets it") && set.contains("its state_dir, state, cannot be used: "), "{set}");
+    for command in [&["history"][..], &["explain", "www.test.example", "--at", "now"]] {
+        let output = config.command(command);
+        assert!(!output.status.success() && stderr(&output).contains("its state_dir, state, cannot be used: "), "{}", stderr(&output));
     }
 }

@@ -1,11 +1,8 @@
 //! Monitors that hear of members from others, members that depend on others, and `steersman probe`: through the real binary.
 #![allow(clippy::disallowed_methods, reason = "these tests touch the world")]
 
-#[path = "support/probed.rs"]
-mod probed;
 mod support;
 
-use probed::Authority;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -13,8 +10,9 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::backend::Backend;
+use support::probed::{self, Authority};
 use support::server::{Config, Server};
-use support::{dig, wait_for};
+use support::{dig, text, wait_for};
 
 const WWW: &str = "  www: {steer: main}\n";
 
@@ -37,10 +35,6 @@ fn report(config: &Config, json: &str) -> String {
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("it answers");
     response
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 //--- Programs
@@ -229,8 +223,7 @@ fn a_certificate_that_expires_soon_is_warned_of_and_its_member_stays_up() {
     config.write("ca.pem", &authority.issuer.pem());
     let server = config.serve();
     assert_eq!(dig(server.port(), "www.test.example"), ["127.0.0.1"]);
-    let status = config.command(&["status", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let status = config.status();
     let certificate = &status["targets"][0]["certificate"];
     assert_eq!((&certificate["expires_unix_s"], &certificate["expires_soon"]), (&end.into(), &true.into()), "{status}");
     config.wait_status(&["up", "pass in", "; the certificate expires in 9d"]);

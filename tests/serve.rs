@@ -4,12 +4,11 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::backend::Backend;
 use support::server::{Config, Server, binary};
-use support::{dig, dig_long};
+use support::{dig, dig_long, stdout, text};
 
 /// Failover over `backends`, in order; each a pool of its own, `p0` and on, with the member `m0` and on.
 fn failover(backends: &[Backend]) -> String {
@@ -32,24 +31,6 @@ fn served(net: u8, count: u8) -> (Vec<Backend>, Config, Server) {
     let config = Config::new(&failover(&backends), WWW);
     let server = config.serve();
     (backends, config, server)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Speaks HTTP to the admin interface.
-fn http(config: &Config, request: &str) -> String {
-    let mut stream = UnixStream::connect(config.directory().join("admin.sock")).expect("the admin interface listens");
-    write!(stream, "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
-    let mut response = String::new();
-    stream.read_to_string(&mut response).expect("it answers");
-    response
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout)
 }
 
 //--- Health
@@ -109,7 +90,7 @@ fn a_member_that_is_dead_at_the_start_is_never_answered() {
 fn a_backend_that_talks_without_end_holds_up_nothing_but_its_own_probe() {
     let (backends, config, server) = served(48, 2);
     backends[0].talk_without_end();
-    server.wait("a probe that listens", |_| backends[0].has_talked().then_some(()));
+    server.wait("a probe that listens", |_| backends[0].keeps_a_probe().then_some(()));
     let start = Instant::now();
     for _ in 0..20 {
         stdout(&config.command(&["status"]));
@@ -236,7 +217,7 @@ fn a_reload_keeps_what_is_known_of_members() {
     stdout(&config.command(&["reload"]));
     // At once: no new first round, no moment in which the dead are unknown.
     assert_eq!(dig(server.port(), "new.test.example"), [backends[1].ip()]);
-    let status: serde_json::Value = serde_json::from_str(&stdout(&config.command(&["status", "--json"]))).expect("JSON");
+    let status = config.status();
     assert_eq!(status["generation"], 2);
     assert_eq!(status["pools"][0]["members"][0]["addresses"][0]["verdict"], "down");
 }
@@ -316,6 +297,22 @@ fn a_killed_server_starts_from_whichever_state_is_whole_and_without_any() {
 }
 
 #[test]
+fn a_state_directory_has_one_server_until_that_has_ended() {
+    let backends = Backend::some(95, 2);
+    let [config, other] = [(); 2].map(|()| Config::new(&failover(&backends), WWW));
+    config.server("state_dir: state\n");
+    other.server(&format!("state_dir: {}\n", config.directory().join("state").display()));
+    let mut server = config.serve();
+    let refused = other.command(&["serve", "--config", "steersman.yaml"]);
+    let why = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.contains(&format!("state is in use by another steersman (process {})", server.pid())), "{why}");
+    server.signal("KILL");
+    server.wait_end();
+    other.serve().wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
 fn a_broken_config_starts_nothing() {
     let config = Config::new("pools: {", WWW);
     let output = config.command(&["serve", "--config", "steersman.yaml"]);
@@ -358,7 +355,7 @@ fn metrics_count_queries_and_show_members() {
     let (_backends, config, server) = served(45, 1);
     dig(server.port(), "www.test.example +notcp");
     dig(server.port(), "nothing.test.example +tcp");
-    let page = http(&config, "GET /metrics");
+    let page = config.ask("GET /metrics");
     for line in [
         r#"steersman_queries_total{transport="udp"} 1"#,
         r#"steersman_answers_total{transport="udp",outcome="steered"} 1"#,
@@ -373,14 +370,14 @@ fn metrics_count_queries_and_show_members() {
 #[test]
 fn the_admin_interface_tells_life_from_readiness_and_guards_what_changes_something() {
     let (_backends, config, _server) = served(46, 1);
-    assert!(http(&config, "GET /livez").starts_with("HTTP/1.1 200"));
-    assert!(http(&config, "GET /readyz").starts_with("HTTP/1.1 200"));
-    assert!(http(&config, "GET /").contains("/v1/status"));
-    let missing = http(&config, "GET /v2/status");
+    assert!(config.ask("GET /livez").starts_with("HTTP/1.1 200"));
+    assert!(config.ask("GET /readyz").starts_with("HTTP/1.1 200"));
+    assert!(config.ask("GET /").contains("/v1/status"));
+    let missing = config.ask("GET /v2/status");
     assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("{\"error\":"), "{missing}");
-    let unguarded = http(&config, "POST /v1/reload");
+    let unguarded = config.ask("POST /v1/reload");
     assert!(unguarded.starts_with("HTTP/1.1 403") && unguarded.contains("X-Steersman"), "{unguarded}");
-    assert!(http(&config, "DELETE /v1/status").starts_with("HTTP/1.1 403"));
+    assert!(config.ask("DELETE /v1/status").starts_with("HTTP/1.1 403"));
 }
 
 #[test]
@@ -449,9 +446,9 @@ fn a_node_to_which_everything_falls_silent_drains_nobody_says_so_everywhere_and_
     let line = server.wait_line(&["WARN", "does not trust its own sight"]);
     assert!(line.contains("all targets of all 3 places are silent"), "{line}");
     config.wait_status(&["SUSPECT for", "up?", "timed out"]);
-    let ready = http(&config, "GET /readyz");
+    let ready = config.ask("GET /readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("suspect: all targets"), "{ready}");
-    assert!(http(&config, "GET /metrics").contains("\nsteersman_suspect 1"));
+    assert!(config.ask("GET /metrics").contains("\nsteersman_suspect 1"));
     let story = stdout(&config.command(&["explain", "www.test.example", "--client", "192.0.2.1"]));
     assert!(story.contains("does not trust its own sight"), "{story}");
     // Far beyond the detection time, nobody has been drained.
@@ -464,7 +461,7 @@ fn a_node_to_which_everything_falls_silent_drains_nobody_says_so_everywhere_and_
     server.wait_line(&["this node sees again"]);
     // Now that one was seen, the others are dead.
     server.wait_answer("www.test.example", &everybody[..1]);
-    server.wait("readiness", |_| http(&config, "GET /readyz").starts_with("HTTP/1.1 200").then_some(()));
+    server.wait("readiness", |_| config.ask("GET /readyz").starts_with("HTTP/1.1 200").then_some(()));
 }
 
 //--- Overrides
@@ -479,7 +476,7 @@ fn operators_force_members_down_and_up_and_see_what_is_true_beside_it() {
     server.wait_line(&["override down of pool:p0 by alice"]);
     config.wait_status(&["down! (up)", "p0/m0 is forced down by alice (disk swap)"]);
     assert!(stdout(&config.command(&["override", "list"])).contains("disk swap"));
-    let metrics = http(&config, "GET /metrics");
+    let metrics = config.ask("GET /metrics");
     assert!(metrics.contains(r#"steersman_member_forced{pool="p0",member="m0",family="ipv4",state="down"} 1"#), "{metrics}");
     let story = stdout(&config.command(&["explain", ask, "--client", "192.0.2.1"]));
     assert!(story.contains("member `m0` of `p0` is forced down by alice (disk swap)"), "{story}");
@@ -607,7 +604,7 @@ fn a_member_that_loses_a_third_of_its_probes_leaves_though_it_never_fails_twice_
     backends[0].lose_every_third();
     server.wait_answer("www.test.example", &[backends[1].ip()]);
     server.wait_line(&["member m0", "is down: HTTP 500", "1 failure;"]);
-    let metrics = http(&config, "GET /metrics");
+    let metrics = config.ask("GET /metrics");
     assert!(metrics.contains("steersman_target_failures_in_window{target=\"http 127.59.0.1"), "{metrics}");
 }
 

@@ -51,6 +51,8 @@ pub struct MemberChange {
     pub lasted: Duration,
     /// What tipped the scales; none when no probe did.
     pub cause: Option<Cause>,
+    /// How often it fell of late, and for how long after the last time it therefore stays down at least, if so.
+    pub held_down: Option<(usize, Duration)>,
 }
 
 /// The probes that changed a verdict.
@@ -178,6 +180,10 @@ impl fmt::Display for MemberChange {
         match &self.cause {
             Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(cause.status, cause.in_a_row)),
             None => write!(f, " ({history})"),
+        }?;
+        match self.held_down {
+            Some((falls, left)) => write!(f, "; it fell {falls} times of late, and stays down for {} at least", span(left)),
+            None => Ok(()),
         }
     }
 }
@@ -249,6 +255,7 @@ mod tests {
                 status: Status::Down,
                 began: None,
             }),
+            held_down: None,
         }
     }
 
@@ -260,6 +267,8 @@ mod tests {
              (https 192.0.2.1:443 GET /healthz, 3 failures in a row; was up for 2h13m)"
         );
         assert!(Change::Member(down()).is_bad());
+        let again = MemberChange { held_down: Some((3, Duration::from_secs(20))), ..down() };
+        assert!(again.to_string().ends_with("was up for 2h13m); it fell 3 times of late, and stays down for 20s at least"), "{again}");
     }
 
     #[test]

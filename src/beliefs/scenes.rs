@@ -2,10 +2,10 @@
 
 use super::{AnsweredDead, Beliefs, Change, OverrideChange, Saved};
 use crate::clock::Moment;
-use crate::health::{Condition, FailReason, Observation, Rules, Status};
+use crate::health::{Condition, Damping, FailReason, Observation, Rules, Status};
 use crate::ids::{Id, PoolId};
 use crate::io::testing::snapshot_at;
-use crate::judge::{Event, Order, Place, Wish};
+use crate::judge::{Event, Note, Order, Place, Wish};
 use crate::policy::{LastResort, Protection, Steer, TtlRange};
 use crate::prefix::Family;
 use crate::snapshot::Snapshot;
@@ -19,8 +19,12 @@ const fn at(seconds: u64) -> Moment {
 
 /// A pool of members a and b, 10.0.0.0 and 10.0.0.1, each checked at `port` every second, rise and fall 2; answered for 10 to 30 s.
 fn config(port: u16) -> Snapshot {
+    config_by(port, Rules::plain(Duration::from_secs(1), Duration::from_millis(900), 2, 2))
+}
+
+/// The same by other rules.
+fn config_by(port: u16, rules: Rules) -> Snapshot {
     let members = ["a", "b"].iter().zip(0u8..).map(|(name, last)| (*name, SocketAddr::from(([10, 0, 0, last], port))));
-    let rules = Rules::plain(Duration::from_secs(1), Duration::from_millis(900), 2, 2);
     let mut snapshot = snapshot_at(&[("web", members.collect())], rules);
     let (root, ttl) = (snapshot.graph.nodes.iter().next().expect("a pool").0, TtlRange { min_s: 10, max_s: 30 });
     snapshot.graph.steers.push(Steer { root, ttl, on_all_down: LastResort::NoData, on_all_down_ttl_s: 5, families: [true, false] });
@@ -98,14 +102,34 @@ impl Scene {
 #[test]
 fn a_drain_says_that_it_is_over_when_the_answers_of_its_last_second_have_expired() {
     let mut scene = Scene::new(config(80), &[]);
+    scene.pass(40);
     scene.order("a", Wish::Drain);
     // The TTL is lowered to 10 s at once; answers of before hold for 10 s, and for a second of rounding.
-    scene.pass(20);
+    scene.pass(50);
     assert_eq!(scene.answered(), [0, 1]);
-    scene.pass(21);
+    scene.pass(51);
+    assert_eq!(scene.answered(), [1]);
+    scene.pass(70);
+    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(62), "51 s, the TTL, and a second of rounding");
+}
+
+#[test]
+fn what_an_earlier_life_may_have_handed_out_is_in_caches_for_the_longest_ttl_after_the_start() {
+    // Neither what is dead since the start, nor what was out when the state was last saved, need have been so until the end.
+    let mut scene = Scene::new(config(80), &["10.0.0.0:80"]);
+    scene.order("a", Wish::Drain);
     assert_eq!(scene.answered(), [1]);
     scene.pass(40);
-    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(32), "21 s, the TTL, and a second of rounding");
+    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(31), "30 s from the start, and a second of rounding");
+    let saved = scene.beliefs.saved();
+    // The clock was set by an hour meanwhile.
+    let now = at(40 + 3_600);
+    let mut again =
+        Scene { beliefs: Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now), now: 3_640, dead: Vec::new(), changes: Vec::new() };
+    again.order("a", Wish::Down);
+    again.order("a", Wish::Drain);
+    again.pass(3_680);
+    assert_eq!(again.when(|event| matches!(event, Event::Gone(_))), Some(3_671));
 }
 
 #[test]
@@ -181,6 +205,29 @@ fn who_is_answered_though_it_is_dead_is_known_with_the_start_of_its_failing_run(
     scene.dead.clear();
     scene.pass(25);
     assert_eq!(scene.beliefs.dead().count(), 0);
+}
+
+#[test]
+fn of_who_fell_again_and_again_it_is_said_how_often_and_for_how_long_it_stays_down() {
+    let damping = Some(Damping { window: Duration::from_mins(1), hold: Duration::from_secs(20), hold_max: Duration::from_secs(30) });
+    let rules = Rules { damping, ..Rules::plain(Duration::from_secs(1), Duration::from_millis(900), 2, 2) };
+    let mut scene = Scene::new(config_by(80, rules), &[]);
+    let place = Place { pool: PoolId::new(0), member: 0, family: Family::V4 };
+    for (dies, returns) in [(10, 12), (14, 16)] {
+        scene.pass(dies);
+        scene.dead.push("10.0.0.0:80");
+        scene.pass(returns);
+        assert_eq!(scene.answered(), [1]);
+        scene.dead.clear();
+    }
+    let falls: Vec<String> = scene.changes.iter().map(|(_, change)| change.to_string()).filter(|line| line.contains("is down")).collect();
+    assert!(falls[0].ends_with("was up for 11s)"), "the first is free: {falls:?}");
+    assert!(falls[1].ends_with("; it fell 2 times of late, and stays down for 20s at least"), "{falls:?}");
+    scene.pass(35);
+    assert_eq!(scene.beliefs.notes(place, at(35)), [Note::HeldDown(2, Duration::from_secs(1))]);
+    assert!(scene.beliefs.live().remarks.members.iter().any(|remark| remark.text.starts_with("fell 2 times of late")));
+    scene.pass(37);
+    assert_eq!((scene.beliefs.notes(place, at(37)), scene.answered()), (vec![], vec![0, 1]));
 }
 
 #[test]

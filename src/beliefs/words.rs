@@ -35,6 +35,7 @@ pub fn note_words(note: &Note, now_unix_s: u64) -> String {
         Note::HeldBack(released_in) => format!("is up, and held back for {} more", span(*released_in)),
         Note::Returning(permille) => format!("is coming back, with {} % of its share so far", permille / 10),
         Note::Slow => "is slow against its siblings, and ranked last".to_owned(),
+        Note::HeldDown(falls, left) => format!("fell {falls} times of late, and stays down for {} more at least", span(*left)),
     }
 }
 
@@ -59,5 +60,9 @@ mod tests {
         assert!(note_words(&Note::Forced(drain()), 1_020).starts_with("is forced drain by alice (disk swap): TTL lowered"));
         assert_eq!(note_words(&Note::HeldBack(Duration::from_secs(61)), 0), "is up, and held back for 1m1s more");
         assert_eq!(note_words(&Note::Returning(550), 0), "is coming back, with 55 % of its share so far");
+        assert_eq!(
+            note_words(&Note::HeldDown(3, Duration::from_secs(20)), 0),
+            "fell 3 times of late, and stays down for 20s more at least"
+        );
     }
 }

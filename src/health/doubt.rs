@@ -7,7 +7,7 @@
 //!
 //! - **Silence is believed when something else was seen meanwhile.** A target that would go down because it is silent waits
 //!   until a probe elsewhere, begun after its silence and before its last silent probe, came back: then the node could see, and the
-//!   target still said nothing. Or until everything was looked at once more.
+//!   target still said nothing. Or until it is silent still when everything was looked at once more.
 //! - **Silence everywhere is blindness.** All canaries silent, or all targets of at least three places and of more places than
 //!   are seen; or most probes not even made; or a prober that runs late: then the node doubts itself, and silence counts
 //!   for nothing until the evidence is gone. An answer of any kind from a place that was silent ends it.
@@ -300,14 +300,14 @@ impl SelfDoubt {
     /// Whether a target that falls silent may be believed to be dead now.
     ///
     /// Yes as soon as enough was seen since its silence began that the rest cannot make this node blind any more; at last
-    /// when everything has been looked at since, which is the window: then either the node doubts itself, or it knows.
-    pub fn believes(&self, eye: &Eye, now: Moment) -> bool {
+    /// when a look at it began after everything was looked at since, which is the window: then either the node doubts itself, or it knows.
+    pub fn believes(&self, eye: &Eye) -> bool {
         let (Some(since), Some(last)) = (eye.silent_since, eye.look) else { return true };
         if self.suspicion.is_some() {
             return false;
         }
         let is_seen = |ground: &Ground| ground.is_seen_between(since, last.begun);
-        if now.since(since) > self.window || (self.canaries.standing > 0 && is_seen(&self.canaries)) {
+        if last.begun.since(since) > self.window || (self.canaries.standing > 0 && is_seen(&self.canaries)) {
             return true;
         }
         let is_witnessed = self.witness.is_some_and(|place| is_seen(&self.grounds[place as usize]));

@@ -119,6 +119,8 @@ pub enum Note {
     Returning(u16),
     /// It is slow against its siblings.
     Slow,
+    /// It fell so many times of late that it stays down for so long at least, whatever is seen of it.
+    HeldDown(usize, Duration),
 }
 
 impl Judge {
@@ -423,7 +425,7 @@ impl Judge {
 
     //--- Facts, for people
 
-    /// All that is held for or against one address.
+    /// All that is held for or against one address beside what probes saw.
     pub fn notes(&self, graph: &Graph, place: Place, now: Moment) -> Vec<Note> {
         let (seat, conduct) = (self.seat(place), graph.pools[place.pool].conduct);
         let order = self.override_of(graph, place, now);
@@ -440,11 +442,6 @@ impl Judge {
         notes
     }
 
-    /// The addresses of which there is something to say.
-    pub fn noted(&self, graph: &Graph, now: Moment) -> Vec<Place> {
-        Judge::places(graph).filter(|place| !self.notes(graph, *place, now).is_empty()).collect()
-    }
-
     //--- Over a restart
 
     /// What is worth remembering of every address that may be answered.
@@ -452,12 +449,20 @@ impl Judge {
         Judge::places(graph).map(|place| (place, self.seat(place).past()))
     }
 
-    /// Takes up what an earlier life of the program left of an address. What stood then may have been handed out until just now, with
-    /// the longest TTL there is.
+    /// Takes account of what was handed out before the program started: nobody knows what, since an earlier life may have ended after it
+    /// last saved, and a wall clock that was set says nothing of how long ago that was. So it may be anybody until just now, with the
+    /// longest TTL there is.
+    pub fn begin(&mut self, now: Moment) {
+        for (seats, range) in self.seats.iter_mut().zip(self.reach.rows()) {
+            let just_now = now.after(Duration::from_secs(range.map_or(0, |range| range.max_s).into()));
+            seats.iter_mut().flatten().for_each(|seat| seat.cached_until = just_now);
+        }
+    }
+
+    /// Takes up what an earlier life of the program left of an address.
     pub fn recall(&mut self, place: Place, past: &Past, now: Moment) {
-        let longest = self.reach[place.pool].map_or(0, |range| range.max_s);
-        let just_now = if past.standing { now.after(Duration::from_secs(u64::from(longest))) } else { Moment::START };
         let seat = self.seat_mut(place);
+        let just_now = seat.cached_until;
         seat.recall(past, now);
         seat.cached_until = seat.cached_until.max(just_now);
     }
@@ -499,7 +504,7 @@ impl Judge {
     }
 
     /// All addresses that may be answered.
-    fn places(graph: &Graph) -> impl Iterator<Item = Place> {
+    pub fn places(graph: &Graph) -> impl Iterator<Item = Place> {
         graph.pools.iter().flat_map(|(pool, settings)| {
             settings.members.iter().enumerate().filter(|(_, settings)| !settings.disabled).flat_map(move |(member, settings)| {
                 let has = |family: &Family| settings.addresses[family.index()].is_some();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ids::NodeId;
 use crate::policy::testing::World;
-use crate::policy::{Conduct, Failback, Grade, LastResort, Node, Protection, Rank, Steer};
+use crate::policy::{Choose, Conduct, Failback, Grade, LastResort, Node, Protection, Rank, Steer};
 use proptest::prelude::*;
 
 const fn at(seconds: u64) -> Moment {
@@ -409,6 +409,29 @@ fn a_config_that_leaves_too_few_is_told_though_it_is_put_in_force() {
 //--- Coming back
 
 #[test]
+fn who_comes_back_begins_with_a_tenth_of_its_share_and_an_operator_may_force_all_of_it() {
+    let mut stage = Stage::new(2, Conduct { slow_start: Duration::from_secs(100), ..Conduct::default() }, Vec::new());
+    let share = |stage: &Stage| {
+        let view = stage.view.as_ref().expect("prepared");
+        let usable = &view.family(Family::V4).usable;
+        usable.iter().position(|usable| usable.member == 0).map(|at| usable.chance_ppm(Choose::Weighted, 1, at) / 1_000)
+    };
+    assert_eq!(share(&stage), Some(500));
+    stage.see(0, Status::Down);
+    stage.look(1);
+    stage.see(0, Status::Up);
+    stage.look(2);
+    assert_eq!(share(&stage), Some(90), "a tenth to ten tenths");
+    stage.pass(52);
+    assert_eq!(share(&stage), Some(354), "550 to 1000");
+    stage.order_with("m0", Wish::Up, Some(10), false).expect("nothing forbids it");
+    stage.look(53);
+    assert_eq!(share(&stage), Some(500));
+    stage.pass(110);
+    assert_eq!(share(&stage), Some(500));
+}
+
+#[test]
 fn who_waits_to_be_let_back_goes_on_waiting_when_an_operator_took_it_out_meanwhile() {
     for (failback, until) in [(Failback::Manual, None), (Failback::After(Duration::from_mins(1)), Some(62))] {
         let mut stage = Stage::new(2, Conduct { failback, ..Conduct::default() }, Vec::new());
@@ -431,8 +454,9 @@ fn a_recovered_member_is_held_back_until_an_operator_releases_it() {
     stage.see(0, Status::Up);
     assert_eq!(stage.look(2), [1]);
     let place = Place { pool: pool(), member: 0, family: Family::V4 };
-    assert_eq!(stage.judge.noted(&stage.graph, stage.now), [place]);
-    assert_eq!(stage.judge.notes(&stage.graph, place, stage.now), [Note::HeldBack(Duration::MAX)]);
+    let notes = |place| stage.judge.notes(&stage.graph, place, stage.now);
+    assert_eq!(Judge::places(&stage.graph).flat_map(notes).collect::<Vec<_>>(), notes(place), "of nobody else");
+    assert_eq!(notes(place), [Note::HeldBack(Duration::MAX)]);
     stage.see(1, Status::Down);
     assert_eq!(stage.look(3), [0], "better than nobody");
     assert_eq!(stage.view.as_ref().expect("looked").grade, Grade::Degraded);

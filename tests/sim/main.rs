@@ -1,12 +1,13 @@
 //! A simulated world: the shipped control side and answer path under virtual time, with faults by seed and promises that are checked
 //! after every event.
 //!
-//! A seed makes a config (`plan`), machines that die in every way and a network that fails (`machine`), operators (`operator`) and
-//! clients (`clients`); `node` drives the code under test as the control task does at work; `oracle` says the rules of verdicts once
+//! A seed makes a config (`plan`), machines that die in every way and a network that fails (`machine`), a disk whose files are torn (`disk`),
+//! operators (`operator`) and clients (`clients`); `node` drives the code under test as the control task does at work; `oracle` says the rules of verdicts once
 //! more, and `promises` holds everything against the truth. A world that breaks a promise prints the line that replays it.
 //!
 //! The same worlds are lived in every time, since a gate must not open and shut by chance. To hunt, begin elsewhere:
-//! `STEERSMAN_SIM_SEED=1000000 STEERSMAN_SIM_WORLDS=500 cargo nextest run --test sim`.
+//! `STEERSMAN_SIM_SEED=1000000 STEERSMAN_SIM_WORLDS=500 cargo nextest run --test sim`. Of what broke, the last 80 events are told;
+//! `STEERSMAN_SIM_TOLD=5000` tells more.
 //!
 //! It stands among the tests and not in the library, so that the program carries no test code: all it needs is public.
 
@@ -14,6 +15,7 @@
 
 mod chance;
 mod clients;
+mod disk;
 mod machine;
 mod node;
 mod operator;
@@ -47,6 +49,9 @@ fn live(seed: u64, sum: &mut Sum) -> (u64, u64) {
 }
 
 fn watch(world: &mut World, lasts: Duration, seed: u64) {
+    if let Some(told) = wanted("STEERSMAN_SIM_TOLD") {
+        world.trace.told = usize::try_from(told).unwrap_or(usize::MAX);
+    }
     if let Err(broken) = world.live(lasts) {
         let (plan, past) = (world.plan.policies_text(), &world.trace);
         panic!("\n{plan}\n{past}\nseed {seed}: {broken}\n\n    STEERSMAN_SIM_SEED={seed} cargo nextest run --test sim\n");

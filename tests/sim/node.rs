@@ -1,6 +1,7 @@
 //! The node under test: the shipped control side and answer path in one process, driven as the control task drives them at work.
 //!
-//! Knows the time of the process, which counts from 1970 as its wall clock did when it started. Ends and begins anew at a restart.
+//! Knows the time of the process, which counts from 1970 as its wall clock did when it started, whatever that clock says later, and stands
+//! still while the machine sleeps. Ends and begins anew at a restart.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ pub struct Node {
     pub live: Arc<Live>,
     /// What is believed of each target, as of the last view that was published.
     pub published: Vec<Status>,
-    /// When the process began, in the time of the world.
+    /// When the process began, in the time of the world; later by as much as the machine slept since.
     boot: Moment,
     /// The same, as its wall clock had it.
     started: Moment,
@@ -50,9 +51,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
 impl Node {
-    /// Starts a process that finds `saved` on its disk.
-    pub fn start(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, wall_unix_s: u64, now: Moment) -> Node {
-        let started = Moment::START.after(Duration::from_secs(wall_unix_s));
+    /// Starts a process that finds `saved` on its disk, when the wall clock says `wall`, as the time since 1970.
+    pub fn start(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, wall: Duration, now: Moment) -> Node {
+        let started = Moment::START.after(wall);
         // The seed of phases is of the host, not of the life.
         let beliefs = Beliefs::new(snapshot, saved, seed, 0, started);
         let live = Arc::new(beliefs.live());
@@ -68,21 +69,15 @@ impl Node {
         self.started.after(now.since(self.boot))
     }
 
-    /// What the wall clock of the process says, in seconds since 1970.
-    pub fn unix_s(&self, now: Moment) -> u64 {
-        self.beliefs.unix_s(self.moment(now))
+    /// The machine slept for so long, until now.
+    pub fn sleep(&mut self, lasted: Duration) {
+        self.boot = self.boot.after(lasted);
     }
 
-    /// When, in the time of the world, the wall clock of the process will say this.
-    pub fn when_unix_s(&self, unix_s: u64, now: Moment) -> Moment {
-        let (this, then) = (self.unix_s(now), unix_s);
-        let of_second = self.moment(now).as_nanos() % 1_000_000_000;
-        now.after(Duration::from_secs(then.saturating_sub(this)).saturating_sub(Duration::from_nanos(of_second)))
-    }
-
-    /// One round of the control task. Returns what changed.
-    pub fn turn(&mut self, now: Moment, orders: &mut Vec<ProbeOrder>) -> Vec<Change> {
+    /// One round of the control task, when the wall clock says `wall`. Returns what changed.
+    pub fn turn(&mut self, now: Moment, wall: Duration, orders: &mut Vec<ProbeOrder>) -> Vec<Change> {
         let at = self.moment(now);
+        self.beliefs.handle_wall_clock(wall, at);
         let mut changes = self.beliefs.reflect(at);
         if !changes.is_empty() {
             changes.extend(self.publish(now));

@@ -3,6 +3,7 @@
 use super::chance::Chance;
 use super::plan::{Plan, Seat};
 use std::time::Duration;
+use steersman::clock::Moment;
 use steersman::judge::{Force, Order, Override, Wish};
 
 /// What operators ordered and nobody ended.
@@ -20,6 +21,8 @@ pub struct Entry {
     pub expires_unix_s: Option<u64>,
     /// When what is drained is answered no more.
     pub removes_unix_s: Option<u64>,
+    /// When it was given, in the time of the world.
+    pub given: Moment,
 }
 
 /// Whom an order is about.
@@ -89,13 +92,13 @@ impl Book {
     }
 
     /// An order was obeyed.
-    pub fn enter(&mut self, whom: Whom, order: &Order, obeyed: &Override) {
+    pub fn enter(&mut self, whom: Whom, order: &Order, obeyed: &Override, given: Moment) {
         self.clear(&whom);
         let removes_unix_s = match obeyed.force {
             Force::Drain { removes_unix_s, .. } => Some(removes_unix_s),
             Force::Up | Force::Down => None,
         };
-        self.entries.push(Entry { whom, wish: order.wish, expires_unix_s: obeyed.expires_unix_s, removes_unix_s });
+        self.entries.push(Entry { whom, wish: order.wish, expires_unix_s: obeyed.expires_unix_s, removes_unix_s, given });
     }
 
     /// An order was ended.
@@ -103,16 +106,22 @@ impl Book {
         self.entries.retain(|entry| entry.whom != *whom);
     }
 
-    /// All that were not ended, those that ended by themselves included.
+    /// The node said that an order has ended by itself. Says whether it had.
+    pub fn end(&mut self, ended: &Override, unix_s: u64) -> bool {
+        let is_it = |entry: &Entry| entry.whom.text() == ended.selector.to_string();
+        let had = self.entries.iter().any(|entry| is_it(entry) && entry.is_over(unix_s));
+        self.entries.retain(|entry| !is_it(entry));
+        had
+    }
+
+    /// All that nobody ended, and of which nobody said that they ended by themselves.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// What the last order about somebody says at this second, if it has not ended by itself; and whether an older one would come
-    /// back if it had.
+    /// What the last order about somebody says at this second, if it has not ended by itself.
     pub fn of(&self, plan: &Plan, seat: Seat, unix_s: u64) -> Option<&Entry> {
-        let lasts = |entry: &&Entry| entry.expires_unix_s.is_none_or(|expires| expires > unix_s);
-        self.entries.iter().rev().filter(lasts).find(|entry| entry.whom.means(plan, seat))
+        self.entries.iter().rev().filter(|entry| !entry.is_over(unix_s)).find(|entry| entry.whom.means(plan, seat))
     }
 
     /// Whether any order was ever about the pool and not ended.
@@ -123,6 +132,11 @@ impl Book {
 }
 
 impl Entry {
+    /// Whether it has ended by itself at this second.
+    pub fn is_over(&self, unix_s: u64) -> bool {
+        self.expires_unix_s.is_some_and(|expires| expires <= unix_s)
+    }
+
     /// Whether whoever is meant may not be answered at this second.
     pub fn bars(&self, unix_s: u64) -> bool {
         match self.wish {

@@ -497,6 +497,12 @@ impl Plan {
         (min, max, rescue)
     }
 
+    /// The longest TTL that there is.
+    pub fn longest_ttl_s(&self) -> u32 {
+        let ttls = self.pools.iter().map(|pool| pool.ttl).chain(self.policies.iter().map(|policy| policy.ttl));
+        ttls.map(|ttl| ttl.unwrap_or(TTL_USUAL).1).max().unwrap_or(0).max(RESCUE_TTL_S)
+    }
+
     /// The pools at and below a node, whether the place of the client decides on the way, and the greatest least TTL on the way.
     pub fn below(&self, node: usize) -> (Vec<usize>, bool, u32) {
         let Some(policy) = node.checked_sub(self.pools.len()).map(|at| &self.policies[at]) else { return (vec![node], false, 0) };

@@ -3,6 +3,7 @@
 //! Held against the truth of the world, the plan, the oracle and the book of the operators. The shipped code is asked only what it believes.
 
 use super::clients::{Answer, Asked};
+use super::disk::ms;
 use super::machine::Truth;
 use super::node::Flight;
 use super::operator::{Entry, Whom};
@@ -20,6 +21,7 @@ use steersman::beliefs::Saved;
 use steersman::clock::Moment;
 use steersman::health::{Ledger, Status, TargetVerdict, Verdict};
 use steersman::ids::{Id, PoolId, TargetId};
+use steersman::io::state_text::{Reading, encode};
 use steersman::judge::{Force, Note, Order, Override, Place, Refusal, Wish};
 use steersman::policy::PoolView;
 use steersman::prefix::Family;
@@ -115,6 +117,31 @@ impl World {
         Ok(())
     }
 
+    /// Whatever became of the files, a start finds the newest that is whole, all of it, and nothing else.
+    pub fn finds_what_was_saved(&self, reading: Reading) -> Result<Saved, Broken> {
+        let recall = self.disk.read(reading);
+        let Some((path, save)) = self.disk.counts() else {
+            return match recall.found {
+                None => Ok(Saved::default()),
+                Some((path, _)) => self.broken("what is torn or spoilt is not believed", format!("{}", path.display())),
+            };
+        };
+        let Some((found, remembered)) = recall.found.filter(|(found, _)| *found == path) else {
+            return self.broken("a start finds the newest state that is whole", format!("{}: {:?}", path.display(), recall.useless));
+        };
+        let then = Reading { now: save.at, now_unix_ms: ms(save.wall), ..reading };
+        let octets = self.disk.octets(&found).map(<[u8]>::to_vec);
+        let again = then.read(octets).map(|remembered| encode(&remembered.saved, then.now, then.now_unix_ms));
+        if again.as_ref().map(String::as_bytes).ok() != self.disk.octets(&found).ok() {
+            return self.broken("a text that is read says what was written", format!("{again:?}"));
+        }
+        let age = Duration::from_millis(reading.now_unix_ms.saturating_sub(ms(save.wall)));
+        if remembered.too_old.is_some() != (age > reading.max_age) {
+            return self.broken("verdicts are forgotten when they are too old, and not before", format!("{age:?}: {remembered:?}"));
+        }
+        Ok(remembered.saved)
+    }
+
     /// After a restart that is believed which was saved, and nothing else.
     pub fn believes_what_was_saved(&mut self, saved: &Saved) -> Result<(), Broken> {
         for index in 0..self.targets.len() {
@@ -125,7 +152,10 @@ impl World {
             if status != expected {
                 return self.broken("a restart forgets and invents nothing", format!("{identity} was {expected} and is {status}"));
             }
-            self.oracle.record(&identity).status = status;
+            let before = std::mem::replace(&mut self.oracle.record(&identity).status, status);
+            if status != before {
+                return self.broken("a restart forgets and invents nothing", format!("{identity} was seen to be {before} and is {status}"));
+            }
         }
         Ok(())
     }
@@ -194,7 +224,7 @@ impl World {
         if self.node.beliefs.is_stale() {
             return Ok(());
         }
-        let unix_s = self.node.unix_s(self.now);
+        let unix_s = self.unix_s();
         for pool in 0..self.plan.pools.len() {
             self.is_what_verdicts_say(pool)?;
             for member in 0..self.plan.pools[pool].members.len() {
@@ -256,12 +286,13 @@ impl World {
         let settings = &self.plan.pools[seat.pool].members[seat.member];
         let Some(addr) = settings.address(seat.family).filter(|_| !settings.disabled) else { return Ok(()) };
         let Some(order) = self.settled_order(seat, unix_s) else { return Ok(()) };
+        let bars = order.bars(unix_s) || self.must_have_left(order);
         let view = self.node.live.pools[PoolId::new(seat.pool)].family(seat.family);
         let in_roster = |roster: &steersman::policy::Roster| roster.iter().any(|usable| usable.addr == addr);
         // What came about within this second is looked at once a second.
         let kept = self.is_kept(seat);
         let is_settled = order.removes_unix_s.is_none_or(|removes| removes + 1 < unix_s);
-        if order.bars(unix_s) && is_settled && !kept && (in_roster(&view.usable) || in_roster(&view.all) || in_roster(&view.last_known)) {
+        if bars && is_settled && !kept && (in_roster(&view.usable) || in_roster(&view.all) || in_roster(&view.last_known)) {
             return self.broken("who is taken out is in no answer, until that expires", format!("{}: {order:?}", settings.name));
         }
         if order.wish == Wish::Up && settings.weight > 0 && !in_roster(&view.usable) {
@@ -270,10 +301,25 @@ impl World {
         Ok(())
     }
 
-    /// The order in force, unless another one has just ended: that is looked at once a second, and not while the control side stands still.
+    /// The order in force, unless another one has just ended or the wall clock was set: that is looked at once a second, and not while the
+    /// control side stands still.
     fn settled_order(&self, seat: Seat, unix_s: u64) -> Option<&Entry> {
-        let order = self.book.of(&self.plan, seat, unix_s).filter(|_| !self.is_stalled())?;
-        self.book.of(&self.plan, seat, unix_s - 2).filter(|before| std::ptr::eq(*before, order))
+        let order = self.book.of(&self.plan, seat, unix_s).filter(|_| !self.is_stalled() && self.knows_the_time())?;
+        self.book.of(&self.plan, seat, unix_s.saturating_sub(2)).filter(|before| std::ptr::eq(*before, order))
+    }
+
+    /// Whether the node has looked at the wall clock since somebody set it, or since it stood still.
+    fn knows_the_time(&self) -> bool {
+        let (_, set) = self.wall;
+        let since = set.max(self.awake_since);
+        since == Moment::START || self.now.since(since) > SLACK
+    }
+
+    /// Whether so much time has passed since a drain was ordered that no cache holds a longer TTL, whatever the wall clock says.
+    fn must_have_left(&self, order: &Entry) -> bool {
+        let (_, set) = self.wall;
+        let since = order.given.max(set).max(self.calm_since);
+        order.wish == Wish::Drain && self.now.since(since) > Duration::from_secs(u64::from(self.plan.longest_ttl_s())) + SLACK * 2
     }
 
     /// Whether a protection keeps an address, and may.
@@ -305,6 +351,40 @@ impl World {
         if is_right { Ok(()) } else { self.broken("nobody is refused without a reason", refusal.to_string()) }
     }
 
+    /// What was ordered is known, and over when its time has come, over restarts too.
+    pub fn keeps_its_orders(&self) -> Result<(), Broken> {
+        let known: BTreeSet<String> = self.node.beliefs.overrides().iter().map(|one| one.selector.to_string()).collect();
+        let ordered: BTreeSet<String> = self.book.entries().iter().map(|entry| entry.whom.text()).collect();
+        if known != ordered {
+            return self.broken("what was ordered is known, and nothing else", format!("{known:?}, and {ordered:?} were ordered"));
+        }
+        let unix_s = self.unix_s();
+        let is_over = |entry: &&Entry| entry.is_over(unix_s) && entry.is_over(unix_s.saturating_sub(2));
+        match self.book.entries().iter().find(is_over).filter(|_| !self.is_stalled() && self.knows_the_time()) {
+            None => Ok(()),
+            Some(entry) => self.broken("an order ends when its time has come", format!("at {unix_s}: {entry:?}")),
+        }
+    }
+
+    /// What is said to have ended by itself was to end by now.
+    pub fn has_come_to_its_end(&mut self, one: &Override) -> Result<(), Broken> {
+        let unix_s = self.unix_s();
+        if self.book.end(one, unix_s) {
+            Ok(())
+        } else {
+            self.broken("no order ends before its time has come", format!("at {unix_s}: {one:?}"))
+        }
+    }
+
+    /// An order ends when the wall clock says so: after as long as was asked, as the clock goes.
+    pub fn lasts_as_long_as_was_said(&self, order: &Order, one: &Override) -> Result<(), Broken> {
+        let expected = order.lasts.map(|lasts| self.unix_s() + lasts.as_secs());
+        if one.expires_unix_s == expected || !self.knows_the_time() {
+            return Ok(());
+        }
+        self.broken("an order lasts as long as was asked", format!("until {:?}, and not {expected:?}", one.expires_unix_s))
+    }
+
     fn is_usable(&self, seat: Seat, addr: IpAddr) -> bool {
         self.node.live.pools[PoolId::new(seat.pool)].family(seat.family).usable.iter().any(|usable| usable.addr == addr)
     }
@@ -315,7 +395,7 @@ impl World {
             one.selector.selects(&pool.name, &member.name, member.site.map(|site| format!("s{site}")).as_deref())
         };
         // Of somebody about whom a later order says something else, this one says nothing.
-        let unix_s = self.node.unix_s(self.now);
+        let unix_s = self.unix_s();
         let is_its_own =
             |seat: &Seat| self.book.of(&self.plan, *seat, unix_s).is_some_and(|entry| entry.whom.text() == one.selector.to_string());
         self.seats.iter().filter(|(_, seat)| names(seat) && is_its_own(seat)).map(|(addr, _)| *addr).collect()
@@ -324,7 +404,10 @@ impl World {
     /// A drain does not remove anybody who is answered before the answers with longer TTLs have expired.
     pub fn waits_for_the_caches(&self, one: &Override) -> Result<(), Broken> {
         let Force::Drain { removes_unix_s, .. } = one.force else { return Ok(()) };
-        let removes = self.node.when_unix_s(removes_unix_s, self.now);
+        if !self.knows_the_time() {
+            return Ok(());
+        }
+        let removes = self.now.after(Duration::from_secs(removes_unix_s).saturating_sub(self.wall()));
         // Who is not answered when that is ordered goes at once.
         let mut addresses = self.addresses_of(one);
         addresses.retain(|addr| self.seats.get(addr).is_some_and(|seat| self.is_usable(*seat, *addr)));
@@ -354,7 +437,7 @@ impl World {
     pub fn is_a_good_answer(&self, asked: &Asked, outcome: Outcome, answer: &Answer) -> Result<(), Broken> {
         let (min, max, rescue) = self.plan.edge(asked.node);
         let (pools, is_geo, raised) = self.plan.below(asked.node);
-        let unix_s = self.node.unix_s(self.now);
+        let unix_s = self.unix_s();
         if answer.rcode != ResponseCode::NoError && !(rescue == Rescue::ServFail && outcome == Outcome::AllDown) {
             return self.broken("a name of the zone is answered", answer.rcode.to_string());
         }
@@ -393,15 +476,12 @@ impl World {
         }
         let order = self.settled_order(seat, unix_s);
         let is_settled = order.and_then(|order| order.removes_unix_s).is_none_or(|removes| removes + 1 < unix_s);
-        if order.is_some_and(|order| order.bars(unix_s)) && is_settled && !self.is_kept(seat) {
+        if order.is_some_and(|order| order.bars(unix_s) || self.must_have_left(order)) && is_settled && !self.is_kept(seat) {
             return self.broken("who is taken out is never answered", format!("{}: {order:?}", member.name));
         }
         let asked_for = outcome == Outcome::AllDown && matches!(rescue, Rescue::ServeAll | Rescue::LastKnown);
-        // Whoever was forced up until this second may be answered until that is looked at.
-        let forced = self.book.entries().iter().any(|entry| {
-            let lasts = entry.expires_unix_s.is_none_or(|expires| expires + 2 > unix_s);
-            entry.wish == Wish::Up && lasts && entry.whom.means(&self.plan, seat)
-        });
+        // Whoever was forced up may be answered until it is said that this is over.
+        let forced = self.book.entries().iter().any(|entry| entry.wish == Wish::Up && entry.whom.means(&self.plan, seat));
         if self.verdict(seat) == Status::Down && !asked_for && !forced && !self.is_kept(seat) {
             return self.broken("nobody known to be dead is answered", member.name.clone());
         }
@@ -417,14 +497,16 @@ impl World {
         // How long an order still lasts is looked at once a second.
         let order_s = order.and_then(|order| order.expires_unix_s).map(|expires| expires.saturating_sub(unix_s) + 2);
         // Where the control side stands still, nobody looks.
-        if !self.is_stalled() && order_s.is_some_and(|left| u64::from(ttl_s) > left.max(u64::from(min))) {
+        if !self.is_stalled() && self.knows_the_time() && order_s.is_some_and(|left| u64::from(ttl_s) > left.max(u64::from(min))) {
             return self.broken("no answer outlives the order behind it", format!("{ttl_s} s: {order:?}"));
         }
-        let drained = order.is_some_and(|order| order.wish == Wish::Drain);
+        // Where the clock was set, another order may be in force, until the node looks.
+        let in_force = order.filter(|_| self.knows_the_time());
+        let drained = in_force.is_some_and(|order| order.wish == Wish::Drain);
         if drained && ttl_s > min {
             return self.broken("who is drained is answered with the shortest TTL", format!("{ttl_s} s, and not {min} s: {order:?}"));
         }
-        let is_kept_alive = order.is_some_and(|order| order.wish == Wish::Up) && self.verdict(seat) == Status::Down;
+        let is_kept_alive = in_force.is_some_and(|order| order.wish == Wish::Up) && self.verdict(seat) == Status::Down;
         if (is_kept_alive || self.is_kept(seat)) && ttl_s > min {
             return self.broken("who is answered though dead is answered with the shortest TTL", format!("{ttl_s} s, and not {min} s"));
         }

@@ -6,8 +6,9 @@ use steersman::clock::Moment;
 use steersman::rng::mix;
 
 /// The course of one world.
-#[derive(Default)]
 pub struct Trace {
+    /// So much of the past is told when a promise is broken.
+    pub told: usize,
     hash: u64,
     events: u64,
     newest: VecDeque<(Moment, Entry)>,
@@ -24,8 +25,11 @@ pub enum Entry {
     Said(String),
 }
 
-/// So much of the past is told when a promise is broken.
-const TOLD: usize = 80;
+impl Default for Trace {
+    fn default() -> Trace {
+        Trace { told: 80, hash: 0, events: 0, newest: VecDeque::new(), probes: 0, answers: 0 }
+    }
+}
 
 impl Trace {
     pub fn push(&mut self, now: Moment, entry: Entry) {
@@ -47,7 +51,7 @@ impl Trace {
             }
             Entry::Said(text) => self.stir_octets(text.as_bytes()),
         }
-        if self.newest.len() == TOLD {
+        if self.newest.len() == self.told {
             self.newest.pop_front();
         }
         self.newest.push_back((now, entry));

@@ -4,6 +4,7 @@
 
 use super::chance::Chance;
 use super::clients::{Answer, Asked, Caches};
+use super::disk::{Disk, End, Save, ms};
 use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth};
 use super::node::{Flight, GIVEN_UP_AFTER, Node};
 use super::operator::{Book, Whom};
@@ -21,6 +22,7 @@ use steersman::check;
 use steersman::clock::Moment;
 use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
 use steersman::ids::{Id, PoolId};
+use steersman::io::state_text::Reading;
 use steersman::judge::{Event as Passed, Wish};
 use steersman::rng::mix;
 use steersman::snapshot::Snapshot;
@@ -43,6 +45,8 @@ pub struct World {
     pub seats: BTreeMap<IpAddr, Seat>,
     /// Since when nothing has disturbed the node itself.
     pub calm_since: Moment,
+    /// Since when the control side does its work.
+    pub awake_since: Moment,
     /// Since when every machine is well.
     pub well_since: Option<Moment>,
     /// How fast this world lives.
@@ -50,16 +54,16 @@ pub struct World {
     queue: BTreeMap<(Moment, u64), Event>,
     next_id: u64,
     /// The control side stands still until then.
-    stalled_until: Option<Moment>,
+    stalled: Option<Stall>,
+    /// When the control side wants its next turn.
+    wakes: Moment,
     life: u32,
     /// When the node last stopped to doubt its sight, as the process counts.
     doubt_ended: Moment,
     seed: u64,
-    /// What is on the disk, and what was seen until then.
-    saved: (Saved, Oracle),
-    saved_at: Moment,
-    /// How far the wall clock is from the time of the world.
-    wall_step_s: u64,
+    pub disk: Disk,
+    /// What the wall clock of the machine said when it was last set, as the time since 1970, and when that was.
+    pub wall: (Duration, Moment),
     pub swept: Moment,
     pub chance: Chances,
 }
@@ -86,6 +90,14 @@ pub struct Beliefs {
     pub targets: BTreeSet<Arc<str>>,
 }
 
+/// The control side does nothing until then.
+#[derive(Clone, Copy)]
+struct Stall {
+    until: Moment,
+    /// The whole machine sleeps since then, and nobody is answered; its steady clock stands still, and its wall clock does not.
+    asleep_since: Option<Moment>,
+}
+
 /// A stream of chance for each part of the world.
 pub struct Chances {
     pub machines: Chance,
@@ -102,15 +114,35 @@ enum Event {
     Mends(u64),
     Cuts,
     Stalls,
-    Orders,
+    Sleeps,
+    /// The wall clock is set, to what is right or otherwise; and whether that comes again.
+    Sets {
+        right: bool,
+        again: bool,
+    },
+    Orders {
+        again: bool,
+    },
     Reloads,
-    Restarts,
+    Restarts {
+        again: bool,
+    },
     Saves,
     Asks,
 }
 
-/// Seconds since 1970 at the beginning of every world.
-const EPOCH_UNIX_S: u64 = 1_800_000_000;
+impl Event {
+    /// Whether the control side hears of it.
+    const fn wakes(&self) -> bool {
+        match self {
+            Event::Returns(..) | Event::Orders { .. } | Event::Reloads | Event::Restarts { .. } | Event::Saves => true,
+            Event::Breaks | Event::Mends(_) | Event::Cuts | Event::Stalls | Event::Sleeps | Event::Sets { .. } | Event::Asks => false,
+        }
+    }
+}
+
+/// The time since 1970 at the beginning of every world: in 2027.
+const EPOCH: Duration = Duration::from_hours(500_000);
 
 /// Saved verdicts older than this are not believed, as `state_max_age` says by default.
 const STATE_AGE_MAX: Duration = Duration::from_mins(10);
@@ -130,8 +162,7 @@ impl World {
         let lost_percent = if chance.percent(15) { chance.between(1, 10) } else { 0 };
         let chances =
             Chances { machines: chance.fork(), prober: chance.fork(), operators: chance.fork(), clients: chance.fork(), lost_percent };
-        let saved = (Saved::default(), Oracle::default());
-        let node = Node::start(Arc::clone(&snapshot), &saved.0, seed, EPOCH_UNIX_S, Moment::START);
+        let node = Node::start(Arc::clone(&snapshot), &Saved::default(), seed, EPOCH, Moment::START);
         let mut world = World {
             node,
             machines: Machines::default(),
@@ -144,17 +175,18 @@ impl World {
             checks: BTreeMap::new(),
             seats: BTreeMap::new(),
             calm_since: Moment::START,
+            awake_since: Moment::START,
             well_since: Some(Moment::START),
             tempo,
             queue: BTreeMap::new(),
             next_id: 0,
-            stalled_until: None,
+            stalled: None,
+            wakes: Moment::START,
             life: 0,
             doubt_ended: Moment::START,
             seed,
-            saved,
-            saved_at: Moment::START,
-            wall_step_s: 0,
+            disk: Disk::default(),
+            wall: (EPOCH, Moment::START),
             swept: Moment::START,
             chance: chances,
             plan,
@@ -168,14 +200,16 @@ impl World {
     }
 
     /// What comes again and again, and how far apart on the average.
-    fn accidents(&self) -> [(Event, Duration); 8] {
+    fn accidents(&self) -> [(Event, Duration); 10] {
         [
             (Event::Breaks, self.tempo * 60),
             (Event::Cuts, self.tempo * 1_200),
             (Event::Stalls, self.tempo * 1_500),
-            (Event::Orders, self.tempo * 400),
+            (Event::Sleeps, self.tempo * 4_000),
+            (Event::Sets { right: false, again: true }, self.tempo * 900),
+            (Event::Orders { again: true }, self.tempo * 400),
             (Event::Reloads, self.tempo * 700),
-            (Event::Restarts, self.tempo * 2_000),
+            (Event::Restarts { again: true }, self.tempo * 2_000),
             (Event::Saves, self.tempo * 20),
             (Event::Asks, self.tempo * 4),
         ]
@@ -213,35 +247,51 @@ impl World {
         let end = Moment::START.after(lasts);
         loop {
             let next = self.queue.first_key_value().map_or(end, |(&(at, _), _)| at);
-            let wake = self.stalled_until.unwrap_or_else(|| self.node.next_wake(self.now));
+            let wake = self.stalled.map_or(self.wakes, |stall| stall.until);
             let now = next.min(wake).max(self.now);
             if now >= end {
                 return Ok(());
             }
             self.now = now;
-            if self.stalled_until.is_some_and(|until| until <= now) {
-                self.stalled_until = None;
-                self.calm_since = now;
-                self.say("the node is awake again".to_owned());
+            // Whoever wakes up may hear first what came meanwhile, or look first at what is due.
+            let is_heard_first = self.awake_when_due() && self.chance.prober.percent(50);
+            if now >= wake && !is_heard_first {
+                self.turn()?;
             }
-            while let Some((&key, _)) = self.queue.first_key_value().filter(|((at, _), _)| *at <= now) {
+            let mut is_heard = is_heard_first;
+            while let Some((&key, _)) = self.queue.first_key_value().filter(|((at, _), _)| *at <= self.now) {
                 let event = self.queue.remove(&key).expect("it is the first");
+                is_heard |= event.wakes();
                 self.handle(event)?;
             }
-            if self.stalled_until.is_none() {
+            if is_heard && self.stalled.is_none() {
                 self.turn()?;
             }
         }
     }
 
+    /// Wakes the node up when it is time to. Says whether it is.
+    fn awake_when_due(&mut self) -> bool {
+        let Some(Stall { asleep_since, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return false };
+        if let Some(since) = asleep_since {
+            self.node.sleep(self.now.since(since));
+        }
+        (self.awake_since, self.calm_since) = (self.now, self.now);
+        self.say("the node is awake again".to_owned());
+        true
+    }
+
     fn handle(&mut self, event: Event) -> Result<(), Broken> {
-        let (tempo, awake) = (self.tempo, self.stalled_until.is_none());
+        let (tempo, awake) = (self.tempo, self.stalled.is_none());
         match event {
             Event::Returns(token, life, observation) => return self.comes_back(token, life, observation),
             Event::Mends(id) => self.mend(id),
             Event::Asks => {
                 let again = self.chance.clients.around(tempo * 4);
                 self.schedule(again, Event::Asks);
+                if self.stalled.is_some_and(|stall| stall.asleep_since.is_some()) {
+                    return Ok(());
+                }
                 for _ in 0..self.chance.clients.between(1, 3) {
                     self.ask()?;
                 }
@@ -249,9 +299,19 @@ impl World {
             Event::Breaks => self.break_down(),
             Event::Cuts => self.cut(),
             Event::Stalls => self.stall(),
-            Event::Orders => {
-                let again = self.chance.operators.around(tempo * 400);
-                self.schedule(again, Event::Orders);
+            Event::Sleeps => self.sleep(),
+            Event::Sets { right, again } => {
+                if again {
+                    let next = self.chance.machines.around(tempo * 900);
+                    self.schedule(next, Event::Sets { right: false, again });
+                }
+                self.set_clock(right);
+            }
+            Event::Orders { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 400);
+                    self.schedule(next, Event::Orders { again });
+                }
                 if awake {
                     self.operate()?;
                 }
@@ -263,9 +323,11 @@ impl World {
                     self.reload()?;
                 }
             }
-            Event::Restarts => {
-                let again = self.chance.operators.around(tempo * 2_000);
-                self.schedule(again, Event::Restarts);
+            Event::Restarts { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 2_000);
+                    self.schedule(next, Event::Restarts { again });
+                }
                 if awake {
                     self.restart()?;
                 }
@@ -330,9 +392,65 @@ impl World {
         let mean = *chance.one_of(&[Duration::from_millis(300), Duration::from_secs(5), Duration::from_mins(1)]);
         let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_500));
         self.schedule(again, Event::Stalls);
-        self.stalled_until = Some(self.now.after(lasts));
-        self.calm_since = self.now;
         self.say(format!("the node stands still for {lasts:?}"));
+        self.stop(lasts, None);
+    }
+
+    /// A virtual machine is suspended, or a laptop closed.
+    fn sleep(&mut self) {
+        let chance = &mut self.chance.machines;
+        let mean = *chance.one_of(&[Duration::from_secs(2), Duration::from_mins(1), Duration::from_mins(30)]);
+        let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 4_000));
+        self.schedule(again, Event::Sleeps);
+        if self.stalled.is_some() {
+            return;
+        }
+        self.say(format!("the machine sleeps for {lasts:?}"));
+        // What is under way goes by the steady clock, which stands still.
+        let waits: Vec<_> = self.queue.iter().filter(|(_, event)| matches!(event, Event::Returns(..))).map(|(key, _)| *key).collect();
+        for (at, id) in waits {
+            let event = self.queue.remove(&(at, id)).expect("found");
+            self.queue.insert((at.after(lasts), id), event);
+        }
+        self.stop(lasts, Some(self.now));
+    }
+
+    fn stop(&mut self, lasts: Duration, asleep_since: Option<Moment>) {
+        // Who stands still already does so for as long as was said first.
+        self.stalled.get_or_insert(Stall { until: self.now.after(lasts), asleep_since });
+        self.calm_since = self.now;
+    }
+
+    /// Somebody sets the wall clock, or a daemon does.
+    fn set_clock(&mut self, right: bool) {
+        let is_right = EPOCH + self.now.since(Moment::START);
+        let says = if right { is_right } else { self.wrong_time(is_right) };
+        self.say(format!("the wall clock is set from {:?} to {says:?}", self.wall()));
+        self.wall = (says, self.now);
+    }
+
+    /// Another time than the clock shows now.
+    fn wrong_time(&mut self, is_right: Duration) -> Duration {
+        let shown = self.wall();
+        let chance = &mut self.chance.machines;
+        let mean = *chance.one_of(&[Duration::from_millis(700), Duration::from_secs(30), Duration::from_hours(1)]);
+        let by = chance.around(mean);
+        match chance.index(5) {
+            0 | 1 => shown + by,
+            2 | 3 => shown.saturating_sub(by),
+            _ => is_right,
+        }
+    }
+
+    /// What the wall clock says now, as the time since 1970.
+    pub fn wall(&self) -> Duration {
+        let (says, then) = self.wall;
+        says + self.now.since(then)
+    }
+
+    /// The same in whole seconds.
+    pub fn unix_s(&self) -> u64 {
+        self.wall().as_secs()
     }
 
     /// All who stand there fall silent, for good.
@@ -358,7 +476,7 @@ impl World {
     fn turn(&mut self) -> Result<(), Broken> {
         let mut orders = Vec::new();
         let doubted = self.node.beliefs.suspicion().is_some();
-        let changes = self.node.turn(self.now, &mut orders);
+        let changes = self.node.turn(self.now, self.wall(), &mut orders);
         self.note_doubt(doubted);
         let at = self.node.moment(self.now);
         self.node.under_way.retain(|_, flight| flight.deadline.after(GIVEN_UP_AFTER) > at);
@@ -376,7 +494,9 @@ impl World {
             self.swept = self.now;
             self.caches.pass(self.now);
             self.keeps_its_verdicts()?;
+            self.keeps_its_orders()?;
         }
+        self.wakes = self.node.next_wake(self.now);
         Ok(())
     }
 
@@ -395,6 +515,7 @@ impl World {
                 self.doubts_with_reason()
             }
             Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
+            Change::Override(OverrideChange::Passed(Passed::Expired(one), _)) => self.has_come_to_its_end(one),
             Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => Ok(()),
         }
     }
@@ -424,7 +545,7 @@ impl World {
         if life != self.life {
             return Ok(());
         }
-        if let Some(until) = self.stalled_until {
+        if let Some(Stall { until, .. }) = self.stalled {
             self.schedule(until.since(self.now), Event::Returns(token, life, observation));
             return Ok(());
         }
@@ -438,7 +559,7 @@ impl World {
         let status = self.node.status(flight.target);
         self.trace.push(self.now, Entry::Observed(flight.target, code, status));
         let at = self.node.moment(self.now);
-        let late = observation == Observation::Fail(FailReason::Timeout) && at.since(flight.deadline) > TOLD_LATE;
+        let late = observation.is_out_of_time() && at.since(flight.deadline) > TOLD_LATE;
         self.flips_by_the_rules(&flight, &Look { observation: &observation, now: at, blind: flight.blind, doubted, late }, status)
     }
 
@@ -474,7 +595,9 @@ impl World {
         match self.node.beliefs.obey(order.clone(), at) {
             Ok(OverrideChange::Set(one, _)) => {
                 self.say(said);
-                self.book.enter(whom, &order, &one);
+                self.book.enter(whom, &order, &one, self.now);
+                self.lasts_as_long_as_was_said(&order, &one)?;
+                self.troubles_come_together();
                 if order.wish == Wish::Drain { self.waits_for_the_caches(&one) } else { Ok(()) }
             }
             Ok(other) => self.broken("an order is obeyed as it was given", other.to_string()),
@@ -482,6 +605,17 @@ impl World {
                 self.say(format!("{said}: {refusal}"));
                 self.is_refused_with_reason(&whom, &order, &refusal)
             }
+        }
+    }
+
+    /// What comes in the middle of an order tells more than what comes at any time.
+    fn troubles_come_together(&mut self) {
+        let chance = &mut self.chance.operators;
+        let soon = chance.around(self.tempo * 15);
+        match chance.index(8) {
+            0 | 1 => self.schedule(soon, Event::Sets { right: false, again: false }),
+            2 => self.schedule(soon, Event::Restarts { again: false }),
+            _ => {}
         }
     }
 
@@ -523,20 +657,45 @@ impl World {
     }
 
     fn save(&mut self) {
-        self.saved = (self.node.beliefs.saved(), self.oracle.clone());
-        self.saved_at = self.now;
+        let save = self.to_save();
+        self.disk.write(save);
+    }
+
+    fn to_save(&self) -> Save {
+        let (saved, at, wall) = (self.node.beliefs.saved(), self.node.moment(self.now), self.wall());
+        Save { saved, at, wall, oracle: self.oracle.clone(), book: self.book.clone() }
     }
 
     fn restart(&mut self) -> Result<(), Broken> {
         let chance = &mut self.chance.operators;
-        let is_clean = chance.percent(50);
+        let end = End::drawn(chance);
         let down = *chance.one_of(&[Duration::from_millis(200), Duration::from_secs(20), Duration::from_mins(4), Duration::from_mins(20)]);
         let down = chance.around(down);
-        let step_s = if chance.percent(30) { chance.between(0, 300) } else { 0 };
-        if is_clean {
-            self.save();
-        }
-        // Nobody is asked meanwhile: the process is not there.
+        let save = self.to_save();
+        self.disk.end(end, save);
+        self.say(format!("the process ends, {end:?}, for {down:?}"));
+        self.pass_without_the_node(down);
+        self.boot_clock();
+        self.life += 1;
+        self.doubt_ended = Moment::START;
+        let (wall, now) = (self.wall(), Moment::START.after(self.wall()));
+        let reading = Reading { now, now_unix_ms: ms(wall), max_age: STATE_AGE_MAX };
+        let found = self.finds_what_was_saved(reading)?;
+        let soon = self.chance.operators.around(Duration::from_secs(5));
+        self.schedule(soon, Event::Orders { again: false });
+        let snapshot = Arc::clone(self.node.beliefs.snapshot());
+        self.node = Node::start(Arc::clone(&snapshot), &found, self.seed, wall, self.now);
+        let save = self.disk.counts().map(|(_, save)| save.clone()).unwrap_or_default();
+        let elapsed = Duration::from_millis(ms(wall).saturating_sub(ms(save.wall)));
+        self.oracle = if elapsed > STATE_AGE_MAX { Oracle::default() } else { save.oracle };
+        self.book = save.book;
+        self.oracle.restart(&rules(&snapshot), save.at, elapsed, now);
+        self.believes_what_was_saved(&found)?;
+        self.settle(&snapshot)
+    }
+
+    /// Nobody is asked meanwhile: the process is not there.
+    fn pass_without_the_node(&mut self, down: Duration) {
         let back = self.now.after(down);
         let events: Vec<_> = self.queue.range(..(back, 0)).map(|(key, _)| *key).collect();
         for key in events {
@@ -547,20 +706,24 @@ impl World {
             }
         }
         self.now = back;
-        self.life += 1;
-        self.doubt_ended = Moment::START;
-        self.wall_step_s += step_s;
-        let wall_unix_s = EPOCH_UNIX_S + self.now.since(Moment::START).as_secs() + self.wall_step_s;
-        self.say(format!("a restart after {down:?}, {}, the clock goes {step_s} s ahead", if is_clean { "clean" } else { "killed" }));
-        let is_old = back.since(self.saved_at) + Duration::from_secs(step_s) > STATE_AGE_MAX;
-        let (saved, oracle) = self.saved.clone();
-        let saved = if is_old { saved.outdated() } else { saved };
-        let snapshot = Arc::clone(self.node.beliefs.snapshot());
-        self.oracle = if is_old { Oracle::default() } else { oracle };
-        self.node = Node::start(Arc::clone(&snapshot), &saved, self.seed, wall_unix_s, self.now);
-        self.oracle.restart(&rules(&snapshot), self.node.moment(self.now));
-        self.believes_what_was_saved(&saved)?;
-        self.settle(&snapshot)
+    }
+
+    /// Machines without a battery wake up in 1970, until somebody tells them the time; others may have been set while nobody looked.
+    fn boot_clock(&mut self) {
+        let shown = self.wall();
+        let chance = &mut self.chance.operators;
+        let says = match chance.index(10) {
+            0 | 1 => shown + Duration::from_secs(chance.between(0, 300)),
+            2 => shown.saturating_sub(chance.around(Duration::from_mins(10))),
+            3 => {
+                let told = chance.around(self.tempo * 30);
+                self.schedule(told, Event::Sets { right: true, again: false });
+                self.chance.operators.around(Duration::from_secs(20))
+            }
+            _ => shown,
+        };
+        self.wall = (says, self.now);
+        self.say(format!("the process begins anew, when the wall clock says {says:?}"));
     }
 
     //--- Clients
@@ -587,7 +750,7 @@ impl World {
 
     /// Whether the control side stands still now.
     pub fn is_stalled(&self) -> bool {
-        self.stalled_until.is_some()
+        self.stalled.is_some()
     }
 
     /// What the plan says of one address, by what was believed when the last view was published.

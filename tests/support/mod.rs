@@ -1,13 +1,14 @@
-//! What tests of the real binary stand on: HTTP backends that fall ill, a server in a process of its own, dig.
+//! What tests of the real binary stand on: backends that fall ill, a server in a process of its own, dig.
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod backend;
 pub mod network;
 pub mod pace;
+pub mod probed;
 pub mod server;
 pub mod watch;
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine; tests that pass do not wait for it.
@@ -37,5 +38,16 @@ pub fn dig_long(port: u16, question: &str) -> String {
     let mut dig = Command::new("dig");
     dig.args(["@127.0.0.1", "-p", &port.to_string(), "+tries=1", "+timeout=5", "+nocookie"]).args(question.split(' '));
     let output = dig.output().expect("the tests need dig, from Debian's package bind9-dnsutils");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    text(&output.stdout)
+}
+
+/// Octets of a program, as text.
+pub fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// What a program printed that must have succeeded.
+pub fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
 }

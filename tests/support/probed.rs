@@ -1,6 +1,8 @@
-//! What is probed: certificates of an authority of our own, HTTP/2 servers, files.
+//! What is probed: certificates of an authority of our own, HTTP/2 servers, answers of gRPC and DNS, files.
 #![allow(dead_code, clippy::disallowed_methods, reason = "each test uses its part; tests touch the world")]
 
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::{Name, RData, Record};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
@@ -11,11 +13,12 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -94,10 +97,26 @@ impl Reply {
     }
 
     /// Octets with trailers behind them.
-    pub fn with_trailers(octets: Vec<u8>, trailers: HeaderMap) -> Frames {
+    fn with_trailers(octets: Vec<u8>, trailers: HeaderMap) -> Frames {
         let frames = [Ok(Frame::data(octets.into())), Ok(Frame::trailers(trailers))];
         StreamBody::new(futures_util::stream::iter(frames)).boxed()
     }
+
+    /// What the health service of gRPC says: 1 is SERVING.
+    pub fn health(state: u8) -> Response<Frames> {
+        Response::new(Reply::with_trailers(vec![0, 0, 0, 0, 2, 8, state], grpc_status("0")))
+    }
+
+    /// A gRPC response without a message. 0 is OK, and 5 that nothing is known by that name.
+    pub fn grpc_status(code: &'static str) -> Response<Frames> {
+        let mut response = Response::new(Reply::text(""));
+        *response.headers_mut() = grpc_status(code);
+        response
+    }
+}
+
+fn grpc_status(code: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([("grpc-status".parse().expect("a name"), code.parse().expect("a value"))])
 }
 
 /// An HTTP/2 server on a free port of 127.0.0.1, over TLS or in the clear.
@@ -108,19 +127,42 @@ pub async fn serve_h2(tls: Option<Arc<ServerConfig>>, answer: fn(&Request<Incomi
         while let Ok((stream, _)) = listener.accept().await {
             let tls = tls.clone();
             tokio::spawn(async move {
-                let service = service_fn(move |request| async move { Ok::<_, Infallible>(answer(&request)) });
-                let server = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
                 match tls {
-                    None => drop(server.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await),
+                    None => serve_h2_connection(stream, answer).await,
                     Some(config) => {
                         let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else { return };
-                        drop(server.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await);
+                        serve_h2_connection(stream, answer).await;
                     }
                 }
             });
         }
     });
     addr
+}
+
+/// Serves one connection over HTTP/2 to its end.
+pub async fn serve_h2_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answer: impl Fn(&Request<Incoming>) -> Response<Frames> + Clone + Send + 'static,
+) {
+    let service = service_fn(move |request| {
+        let answer = answer.clone();
+        async move { Ok::<_, Infallible>(answer(&request)) }
+    });
+    let server = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    // How it ends is the client's business.
+    drop(server.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await);
+}
+
+/// The answer of a name server that says `www.example.com. A 192.0.2.1` whatever it is asked.
+pub fn answered(query: &[u8], edit: impl FnOnce(&mut Message)) -> Vec<u8> {
+    let mut message = Message::from_vec(query).expect("the prober sends messages");
+    message.metadata.message_type = MessageType::Response;
+    message.edns = None;
+    let owner = Name::from_ascii("www.example.com.").expect("a name");
+    message.answers.push(Record::from_rdata(owner, 60, RData::A(Ipv4Addr::new(192, 0, 2, 1).into())));
+    edit(&mut message);
+    message.to_vec().expect("it fits")
 }
 
 /// A directory of its own for a test; gone with the value.

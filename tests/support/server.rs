@@ -1,7 +1,8 @@
 //! The real binary in a process of its own, with a config in a directory of its own.
 
 use super::wait_for;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,6 +65,20 @@ impl Config {
         let mut command = binary();
         command.args(arguments).current_dir(&self.directory);
         command.output().expect("the binary runs")
+    }
+
+    /// Speaks HTTP to the admin interface: `GET /readyz`.
+    pub fn ask(&self, request: &str) -> String {
+        let mut stream = UnixStream::connect(self.directory.join("admin.sock")).expect("the admin interface listens");
+        write!(stream, "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("it answers");
+        response
+    }
+
+    /// What the server says of itself, as JSON.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&super::stdout(&self.command(&["status", "--json"]))).expect("JSON")
     }
 
     /// Starts to serve with a log that nobody reads.

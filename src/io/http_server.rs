@@ -18,8 +18,6 @@ pub struct Limits {
     pub at_once: usize,
     /// A request must have begun and its head be complete after this.
     pub head: Duration,
-    /// A connection ends after this, whatever goes on.
-    pub whole: Option<Duration>,
 }
 
 /// Serves until the future is dropped.
@@ -38,7 +36,7 @@ where
         let connection = http.serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(async move {
             // What becomes of the connection is the client's business.
-            let _ = tokio::time::timeout(limits.whole.unwrap_or(Duration::MAX), connection).await;
+            let _ = connection.await;
             drop(place);
         });
     }
@@ -66,7 +64,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
         let addr = listener.local_addr().expect("the listener is bound");
         let router = Router::new().route("/", get(|| async { "here you are" }));
-        let limits = Limits { at_once: 2, head: Duration::from_millis(300), whole: None };
+        let limits = Limits { at_once: 2, head: Duration::from_millis(300) };
         tokio::spawn(serve(listener, router, limits));
         let mut slow = Vec::new();
         for beginning in ["", "GET / HTTP/1.1\r\nhost: x\r\nx-drip:"] {

@@ -72,6 +72,23 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::manifest::Manifest;
+
+    #[test]
+    fn texts_are_carried_along_only_where_somebody_keeps_them() {
+        let read = Fingerprint::default();
+        let note = || {
+            let mut manifest = Manifest::new(Path::new("main"));
+            manifest.note_text(Path::new("main"), "text");
+            read.set(1, manifest);
+            read.manifest().texts().is_some()
+        };
+        assert!(note());
+        read.drop_texts();
+        assert!(read.manifest().texts().is_none() && note());
+        read.want_no_texts();
+        assert!(read.manifest().texts().is_none() && !note());
+    }
 
     #[test]
     fn contents_are_read_once_after_two_quiet_looks() {

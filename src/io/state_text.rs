@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The layout that this version writes. A file with a greater number is left alone.
+/// The layout that this version writes. A file with a greater number is not understood.
 const VERSION: u32 = 2;
 
 /// The file as it stands on disk.

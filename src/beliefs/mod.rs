@@ -50,6 +50,8 @@ pub struct Beliefs {
     moved: Moment,
     /// What explanations say beside the views, as of then.
     remarks: Arc<Remarks>,
+    /// Whether that is other than at the last [`Beliefs::refresh`].
+    has_new_remarks: bool,
     /// One per pool, as of the last [`Beliefs::refresh`].
     views: Table<PoolId, Arc<PoolView>>,
     /// Those who are answered though they are down, by pool; none where nobody is.
@@ -107,6 +109,7 @@ impl Beliefs {
             judge: Judge::new(epoch_unix_s, saved.overrides.clone()),
             moved: now,
             remarks: Arc::default(),
+            has_new_remarks: false,
             readers: Vec::new(),
             timed: Table::new(),
             members: Vec::new(),
@@ -329,13 +332,14 @@ impl Beliefs {
 
     //--- Views
 
-    /// Whether [`Beliefs::refresh`] has something to do.
+    /// Whether [`Beliefs::refresh`] has something to do, or there is something new to say beside the views.
     pub fn is_stale(&self) -> bool {
-        !self.touched.is_empty()
+        !self.touched.is_empty() || self.has_new_remarks
     }
 
     /// Prepares the pools that verdicts touched since the last time; returns what changed, members before their pool.
     pub fn refresh(&mut self, now: Moment) -> Vec<Change> {
+        self.has_new_remarks = false;
         let mut changes = Vec::new();
         for id in std::mem::take(&mut self.touched) {
             self.refresh_pool(id, now, &mut changes);
@@ -471,7 +475,11 @@ impl Beliefs {
         // Both families of a member are mostly noted alike.
         members.dedup();
         let suspicion = self.suspicion().map(|suspicion| suspicion.evidence.to_string());
-        self.remarks = Arc::new(Remarks { suspicion, members });
+        let remarks = Remarks { suspicion, members };
+        if *self.remarks != remarks {
+            self.remarks = Arc::new(remarks);
+            self.has_new_remarks = true;
+        }
     }
 
     //--- Facts, for people

@@ -5,6 +5,7 @@
 
 mod canaries;
 mod change;
+mod notes;
 #[cfg(test)]
 mod restart;
 mod saved;
@@ -26,8 +27,8 @@ use crate::health::{
     Token, Verdict, Wanted,
 };
 use crate::ids::{Id, PoolId, Table, TargetId};
-use crate::judge::{Breach, Judge, Note, Order, Override, Past, Place, Refusal, Selector};
-use crate::live::{Live, Remark, Remarks};
+use crate::judge::{Breach, Judge, Order, Override, Past, Place, Refusal, Selector};
+use crate::live::{Live, Remarks};
 use crate::policy::{FamilyView, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
@@ -127,6 +128,7 @@ impl Beliefs {
         };
         beliefs.index();
         beliefs.judge.adopt(None, &beliefs.snapshot.graph);
+        beliefs.judge.begin(now);
         beliefs.recall(saved, now);
         beliefs.views = beliefs.prepare_all(now, |pool, family, member| saved.was_usable(pool, family, member));
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
@@ -301,12 +303,6 @@ impl Beliefs {
         self.judge.overrides()
     }
 
-    /// All that is held for or against one address beside its verdict.
-    pub fn notes(&self, place: Place, now: Moment) -> Vec<Note> {
-        let held_down = self.held_down(place, now).map(|held| Note::HeldDown(held.falls, held.until.since(now)));
-        self.judge.notes(&self.snapshot.graph, place, now).into_iter().chain(held_down).collect()
-    }
-
     /// A moment as the wall clock tells it, in seconds since 1970.
     pub fn unix_s(&self, moment: Moment) -> u64 {
         self.judge.unix_s(moment)
@@ -423,19 +419,6 @@ impl Beliefs {
         })
     }
 
-    /// Why an address that is down stays down, whatever is seen of it.
-    fn held_down(&self, place: Place, now: Moment) -> Option<HeldDown> {
-        if self.belief(place.pool, place.member, place.family).status != Status::Down {
-            return None;
-        }
-        let member = &self.snapshot.graph.pools[place.pool].members[place.member];
-        // What speaks against it by being up need not fall for it to come back.
-        let straight = leanings(member, place.family).into_iter().filter(|(_, leaning)| *leaning == Leaning::Straight);
-        let views = straight.map(|(target, _)| self.schedule.view(target)).filter(|view| view.verdict.status == Status::Down);
-        let held = views.map(|view| HeldDown { falls: view.flaps.0, fell: view.since, until: view.flaps.1 });
-        held.filter(|held| held.until > now).max_by_key(|held| held.until)
-    }
-
     /// Who is answered by `view` though it is down.
     fn answered_dead(&self, pool: PoolId, view: &PoolView) -> Vec<AnsweredDead> {
         let answered = Family::BOTH.into_iter().flat_map(|family| view.family(family).usable.iter().map(move |usable| (family, usable)));
@@ -461,25 +444,6 @@ impl Beliefs {
     /// What workers should hold now.
     pub fn live(&self) -> Live {
         Live { snapshot: Arc::clone(&self.snapshot), pools: self.views.clone(), remarks: Arc::clone(&self.remarks) }
-    }
-
-    /// Looks through all that is held for or against members: not for every view, since there are many members and views.
-    fn remark(&mut self, now: Moment) {
-        let now_unix_s = self.judge.unix_s(now);
-        let mut members: Vec<Remark> = Vec::new();
-        for place in Judge::places(&self.snapshot.graph) {
-            let notes = self.notes(place, now).into_iter();
-            let member = u16::try_from(place.member).unwrap_or(u16::MAX);
-            members.extend(notes.map(|note| Remark { pool: place.pool, member, text: note_words(&note, now_unix_s) }));
-        }
-        // Both families of a member are mostly noted alike.
-        members.dedup();
-        let suspicion = self.suspicion().map(|suspicion| suspicion.evidence.to_string());
-        let remarks = Remarks { suspicion, members };
-        if *self.remarks != remarks {
-            self.remarks = Arc::new(remarks);
-            self.has_new_remarks = true;
-        }
     }
 
     //--- Facts, for people
@@ -680,16 +644,6 @@ fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status)
 
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
-
-/// A check of a member that fell again and again.
-struct HeldDown {
-    /// So often of late.
-    falls: usize,
-    /// The last time then.
-    fell: Moment,
-    /// It stays down at least until then.
-    until: Moment,
-}
 
 /// How a member is known across reloads.
 type History = (Arc<str>, Arc<str>, Family);

@@ -40,7 +40,7 @@ pub struct Record {
 #[derive(Clone, Copy)]
 struct Seen {
     passed: bool,
-    /// Nothing came back, and the node was cut off all the while.
+    /// Nothing came back, or others spoke against it, while the node was cut off.
     blind: bool,
     /// What was seen before it is too old to be in a row with it.
     anew: bool,
@@ -51,7 +51,7 @@ pub struct Look<'a> {
     pub observation: &'a Observation,
     /// By the clock of the process.
     pub now: Moment,
-    /// The node was cut off from everything while the probe was made.
+    /// The node was cut off from everything when the probe was made, or had slept through reports.
     pub blind: bool,
     /// The node doubted its own sight before and after, or stopped to while the probe was made.
     pub doubted: bool,
@@ -259,10 +259,10 @@ impl Record {
         if self.seen.back().is_some_and(|last| !last.passed) { self.sure } else { 0 }
     }
 
-    /// Whether the failures that brought it down were all of them silence of a node that was cut off. What was silent before that may be
-    /// believed to be dead, since others were seen meanwhile.
-    pub fn fell_blindly(&self, rules: &Rules) -> bool {
+    /// Whether all that was held against it since it was last well came of a node that could not see or hear. What had failed before that
+    /// may be believed to be dead, since others were seen meanwhile.
+    pub fn fell_blindly(&self) -> bool {
         let row = self.in_a_row(false);
-        row >= rules.fall as usize && self.seen.iter().rev().take(row).all(|seen| seen.blind)
+        row > 0 && self.seen.iter().rev().take(row).all(|seen| seen.blind)
     }
 }

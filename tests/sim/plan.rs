@@ -51,6 +51,8 @@ pub enum Kind {
     Http,
     /// The members' agents report.
     Push,
+    /// A program of the node's own looks at the members. Written down as agents, since what it says comes the same way.
+    Program,
     /// So many of these monitors must be up.
     AtLeast(usize, Vec<usize>),
 }
@@ -196,7 +198,7 @@ impl Plan {
         let (name, port) = (format!("m{number}"), 1000 + u16::try_from(number).expect("few"));
         let kind = match chance.index(8) {
             0 if checks.len() >= 2 => Kind::AtLeast(1 + chance.index(checks.len()), checks),
-            0 | 1 => Kind::Push,
+            0 | 1 => chance.one_of(&[Kind::Push, Kind::Program]).clone(),
             2..=4 => Kind::Http,
             _ => Kind::Tcp,
         };
@@ -212,7 +214,7 @@ impl Plan {
         let word = match kind {
             Kind::Tcp => "tcp",
             Kind::Http => "http",
-            Kind::Push | Kind::AtLeast(..) => "push",
+            Kind::Push | Kind::Program | Kind::AtLeast(..) => "push",
         };
         let interval_ms = self.tempo_s * 1000 * chance.between(2, 6);
         let timeout_ms = chance.between(200, (interval_ms - 1).min(4000));
@@ -221,6 +223,10 @@ impl Plan {
         if chance.percent(60) {
             let fast_ms = chance.between(100, interval_ms);
             let _ = write!(body, ", fast_interval: {fast_ms}ms");
+        }
+        if matches!(kind, Kind::Push | Kind::Program) {
+            // A node that stands still for less than two seconds need not know it.
+            let _ = write!(body, ", expires: {}s", 3 + self.tempo_s * chance.between(0, 10));
         }
         match chance.index(4) {
             0 => body += ", window: none",
@@ -569,7 +575,7 @@ impl Plan {
         for &monitor in &pool.monitors {
             let parts = match &self.monitors[monitor].kind {
                 Kind::AtLeast(_, of) => of.clone(),
-                Kind::Tcp | Kind::Http | Kind::Push => vec![monitor],
+                Kind::Tcp | Kind::Http | Kind::Push | Kind::Program => vec![monitor],
             };
             checks.extend(parts.into_iter().map(|part| self.check(part, pool, member, addr)));
         }
@@ -579,7 +585,7 @@ impl Plan {
     fn check(&self, monitor: usize, pool: &Pool, member: &Member, addr: IpAddr) -> Check {
         match self.monitors[monitor].kind {
             Kind::Tcp | Kind::Http => Check::Sent(SocketAddr::new(addr, self.monitors[monitor].port)),
-            Kind::Push | Kind::AtLeast(..) => Check::Told { monitor, pool: pool.name.clone(), member: member.name.clone() },
+            Kind::Push | Kind::Program | Kind::AtLeast(..) => Check::Told { monitor, pool: pool.name.clone(), member: member.name.clone() },
         }
     }
 
@@ -627,7 +633,7 @@ impl Plan {
                 let parts: Vec<Status> = of.iter().map(|&part| status(&self.check(part, pool, member, addr))).collect();
                 at_least(*needed, &parts)
             }
-            Kind::Tcp | Kind::Http | Kind::Push => status(&self.check(monitor, pool, member, addr)),
+            Kind::Tcp | Kind::Http | Kind::Push | Kind::Program => status(&self.check(monitor, pool, member, addr)),
         }
     }
 }

@@ -57,21 +57,23 @@ impl World {
         let record = self.oracle.record(&flight.identity);
         let was = record.status;
         let result = record.look(&rules, look, status);
-        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly(&rules);
+        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly();
         if let Err(how) = result {
             return self.broken("verdicts flip only by the rules, and by the rules they flip", format!("{}: {how}", flight.identity));
         }
-        if blindly && self.sites_standing() >= 3 {
-            return self.broken("a node that is cut off drains nobody", format!("{} is down", flight.identity));
+        if blindly && self.has_witnesses() {
+            let how = format!("{} is down: {}", flight.identity, look.observation);
+            return self.broken("while a node is cut off, nobody falls by silence or hearsay", how);
         }
         Ok(())
     }
 
-    /// Sites with somebody who is not known to be down: so many independent witnesses.
-    fn sites_standing(&self) -> usize {
-        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent && self.node.status(*index) != Status::Down;
-        let sites: BTreeSet<usize> = self.targets.iter().enumerate().filter(stands).filter_map(|(_, target)| target.spot.site).collect();
-        sites.len()
+    /// Whether there is who could tell a blind node from dead members: not known to be down, in three sites, or a canary beside some member.
+    fn has_witnesses(&self) -> bool {
+        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent() && self.node.status(*index) != Status::Down;
+        let standing = || self.targets.iter().enumerate().filter(stands).map(|(_, target)| target.spot);
+        let sites: BTreeSet<usize> = standing().filter_map(|spot| spot.site).collect();
+        sites.len() >= 3 || (standing().any(|spot| spot.host.is_none()) && standing().any(|spot| spot.host.is_some()))
     }
 
     /// No verdict changes but by an observation of its own target; and who is dead is down in time.
@@ -93,17 +95,16 @@ impl World {
     /// When a dead target is down at the latest; never, as long as something else is going on.
     fn down_by(&self, target: &Target) -> Moment {
         let never = Moment::from_nanos(u64::MAX);
-        let patience = match target.truth {
+        let is_unseen = match target.truth {
             Truth::Well | Truth::Shaky => return never,
-            Truth::DeadLoud => Duration::ZERO,
-            Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
+            Truth::DeadLoud => !target.spot.is_sent(),
+            Truth::DeadMute => true,
         };
-        if self.machines.node().is_some()
-            || self.is_stalled()
-            || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some())
-        {
+        if self.machines.node().is_some() || self.is_stalled() || (is_unseen && self.node.beliefs.suspicion().is_some()) {
             return never;
         }
+        let doubtless = BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout;
+        let patience = if is_unseen { doubtless } else { Duration::ZERO };
         target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
     }
 
@@ -259,6 +260,26 @@ impl World {
         let fresh = PoolView::prepare(&self.node.beliefs.snapshot().graph.pools[id], &self.verdicts(id), Some(view));
         if fresh != *view || *view != *self.node.live.pools[id] {
             return self.broken("a view is what its verdicts make of it", format!("{}: {view:?}, and fresh: {fresh:?}", plan.name));
+        }
+        Ok(())
+    }
+
+    /// What time alone changes is looked at once a second, and after a stand-still nothing of it is left out: a view is what a judge who
+    /// looks at all pools makes of it now, where that is what he would have made of it two seconds ago.
+    pub fn keeps_up_with_time(&self) -> Result<(), Broken> {
+        let at = self.node.moment(self.now);
+        let settled = |then: Moment| {
+            let mut beliefs = self.node.beliefs.clone();
+            beliefs.settle(then);
+            beliefs
+        };
+        let (before, now) = (settled(at.before(Duration::from_secs(2))), settled(at));
+        for (id, pool) in self.node.beliefs.snapshot().graph.pools.iter().filter(|_| !self.node.beliefs.is_stale()) {
+            let usable = |beliefs: &steersman::beliefs::Beliefs| Family::BOTH.map(|family| beliefs.view(id).family(family).usable.clone());
+            if usable(&before) == usable(&now) && usable(&now) != usable(&self.node.beliefs) {
+                let how = format!("{}: {:?}, and not {:?}", pool.name, usable(&self.node.beliefs), usable(&now));
+                return self.broken("who comes back comes back, however long nobody looked", how);
+            }
         }
         Ok(())
     }

@@ -5,7 +5,9 @@
 
 mod canaries;
 mod change;
+mod inherit;
 mod notes;
+mod past;
 #[cfg(test)]
 mod restart;
 mod saved;
@@ -16,7 +18,7 @@ mod tally;
 mod tests;
 mod words;
 
-pub use change::{CanaryChange, Cause, Change, MemberChange, OverrideChange, PoolChange, result_words};
+pub use change::{CanaryChange, Cause, Change, MemberChange, OverrideChange, PaceChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
 pub use tally::Tally;
 pub use words::{note_words, outlook};
@@ -35,8 +37,6 @@ use crate::snapshot::{Snapshot, Target};
 use canaries::Canaries;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub struct Beliefs {
     timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
+    /// Targets whose verdicts changed since a change of a member was last told.
+    turned: BTreeSet<TargetId>,
+    /// What the last change of the config brought about, and nobody was told yet.
+    untold: Vec<Change>,
     canaries: Canaries,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
@@ -100,6 +104,10 @@ impl Beliefs {
     /// Starts to believe in `snapshot`. What `saved` says of targets and pools counts until probes say otherwise; `seed`
     /// decides the phases of probes. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
     pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
+        Beliefs::begin(snapshot, saved, Judge::new(epoch_unix_s, saved.overrides.clone()), seed, now)
+    }
+
+    fn begin(snapshot: Arc<Snapshot>, saved: &Saved, judge: Judge, seed: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
         for (identity, memory) in &saved.targets {
@@ -107,7 +115,7 @@ impl Beliefs {
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
-            judge: Judge::new(epoch_unix_s, saved.overrides.clone()),
+            judge,
             moved: now,
             remarks: Arc::default(),
             has_new_remarks: false,
@@ -117,6 +125,8 @@ impl Beliefs {
             views: Table::new(),
             dead: BTreeMap::new(),
             touched: BTreeSet::new(),
+            turned: BTreeSet::new(),
+            untold: Vec::new(),
             canaries: Canaries::default(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
@@ -134,6 +144,8 @@ impl Beliefs {
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
         beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
         beliefs.dead = beliefs.all_answered_dead();
+        // A beginning is no change.
+        beliefs.untold.clear();
         beliefs
     }
 
@@ -156,35 +168,6 @@ impl Beliefs {
         self.views = self.prepare_all(now, |pool, family, member| last_known.was_usable(pool, family, member));
         self.members = self.believe_all(&histories(&before, &self.members), now);
         self.dead = self.all_answered_dead();
-    }
-
-    /// What is to be believed of targets that nobody has looked at yet, since a new config checks in another way than the one
-    /// before what an address does: what was believed of the address. Else a member known to be dead would be answered until its new
-    /// check has failed for the first time. By identity; those of which members would have it both ways are left out.
-    fn inherited(&self, before: &Snapshot) -> BTreeMap<Arc<str>, Status> {
-        let mut believed: HashMap<(&str, IpAddr), Status> = HashMap::new();
-        for (pool, beliefs) in before.graph.pools.rows().iter().zip(&self.members) {
-            for (member, both) in pool.members.iter().zip(beliefs).filter(|(member, _)| !member.disabled) {
-                for (addr, belief) in member.addresses.iter().zip(both) {
-                    addr.map(|addr| agree(&mut believed, (&*pool.name, addr), belief.status));
-                }
-            }
-        }
-        let known: BTreeSet<&str> = before.targets.rows().iter().map(|target| &*target.identity).collect();
-        let mut inherited: HashMap<TargetId, Status> = HashMap::new();
-        for pool in self.snapshot.graph.pools.rows() {
-            for (member, family) in pool.members.iter().flat_map(|member| Family::BOTH.map(|family| (member, family))) {
-                let Some(addr) = member.addresses[family.index()] else { continue };
-                let status = believed.get(&(&*pool.name, addr)).copied().unwrap_or(Status::Unknown);
-                for (target, leaning) in leanings(member, family) {
-                    if !known.contains(&*self.snapshot.targets[target].identity) {
-                        agree(&mut inherited, target, leaning.turn(status));
-                    }
-                }
-            }
-        }
-        let certain = inherited.into_iter().filter(|(_, status)| *status != Status::Unknown);
-        certain.map(|(target, status)| (Arc::clone(&self.snapshot.targets[target].identity), status)).collect()
     }
 
     //--- Probes
@@ -215,6 +198,9 @@ impl Beliefs {
     fn handle_verdict(&mut self, verdict: &TargetVerdict) {
         let before = self.ledger.verdict(verdict.target);
         self.ledger.handle_verdict(verdict);
+        if before.status != verdict.verdict.status {
+            self.turned.insert(verdict.target);
+        }
         let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
         let readers = self.readers[verdict.target.index()].iter();
         self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
@@ -330,13 +316,13 @@ impl Beliefs {
 
     /// Whether [`Beliefs::refresh`] has something to do, or there is something new to say beside the views.
     pub fn is_stale(&self) -> bool {
-        !self.touched.is_empty() || self.has_new_remarks
+        !self.touched.is_empty() || !self.untold.is_empty() || self.has_new_remarks
     }
 
     /// Prepares the pools that verdicts touched since the last time; returns what changed, members before their pool.
     pub fn refresh(&mut self, now: Moment) -> Vec<Change> {
         self.has_new_remarks = false;
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.untold);
         for id in std::mem::take(&mut self.touched) {
             self.refresh_pool(id, now, &mut changes);
         }
@@ -353,7 +339,9 @@ impl Beliefs {
             }
         }
         let before = Arc::clone(&self.views[id]);
+        let slow = self.judge.slow(&snapshot.graph, id);
         let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+        changes.extend(self.paces(id, &slow, &verdicts));
         let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
         match self.answered_dead(id, &view) {
@@ -369,6 +357,24 @@ impl Beliefs {
             changes.push(Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members: pool.members.len() }));
         }
         self.views[id] = Arc::new(view);
+    }
+
+    /// Who became slow, or stopped to be, since those were that `were`.
+    fn paces(&self, id: PoolId, were: &BTreeSet<Place>, verdicts: &[[Verdict; 2]]) -> Vec<Change> {
+        let are = self.judge.slow(&self.snapshot.graph, id);
+        let pool = &self.snapshot.graph.pools[id];
+        let change = |place: &Place| {
+            let member = &pool.members[place.member];
+            Some(Change::Pace(PaceChange {
+                place: (id, place.member),
+                pool: Arc::clone(&pool.name),
+                member: Arc::clone(&member.name),
+                addr: member.addresses[place.family.index()]?,
+                slow: are.contains(place),
+                latency: verdicts[place.member][place.family.index()].latency,
+            }))
+        };
+        were.symmetric_difference(&are).filter_map(change).collect()
     }
 
     /// Writes down what is now believed of one address; says so when that is news.
@@ -391,6 +397,7 @@ impl Beliefs {
             now: status,
             lasted: now.since(before.since),
             cause: self.cause(member, family, status),
+            turned: std::mem::take(&mut self.turned).into_iter().collect(),
             held_down: self.held_down(Place { pool, member: index, family }, now).map(|held| (held.falls, held.until.since(held.fell))),
         }))
     }
@@ -516,36 +523,12 @@ impl Beliefs {
         }
     }
 
-    //--- The past, told again
-
-    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
-    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
-        if let Some(verdict) = self.schedule.impose(identity, status, now) {
-            self.ledger.handle_verdict(&verdict);
-            self.touched.extend(&self.readers[verdict.target.index()]);
-        }
-    }
-
-    /// Puts an override in force as it was once, whatever protections would say to it now.
-    pub fn impose_override(&mut self, one: Override, now: Moment) {
-        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
-        self.remark(now);
-    }
-
-    /// Takes account of all that time alone has changed up to now, for every pool.
-    pub fn settle(&mut self, now: Moment) {
-        self.moved = now;
-        self.judge.poll(&self.snapshot.graph, now);
-        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
-        self.refresh(now);
-        self.remark(now);
-    }
-
     //--- Making it all anew
 
     /// Fills what follows from the snapshot and the schedule: who reads which target, and the ledger.
     fn index(&mut self) {
         self.touched.clear();
+        self.turned.clear();
         self.readers = vec![Vec::new(); self.snapshot.targets.len()];
         for (id, pool) in self.snapshot.graph.pools.iter() {
             let targets: BTreeSet<TargetId> = pool.members.iter().flat_map(|m| m.checks.iter().flatten().copied()).collect();
@@ -601,7 +584,9 @@ impl Beliefs {
     fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
         let snapshot = Arc::clone(&self.snapshot);
         let prepare = |(id, pool): (PoolId, &Pool)| {
-            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(id, pool), now);
+            let (slow, verdicts) = (self.judge.slow(&snapshot.graph, id), self.verdicts(id, pool));
+            let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+            self.untold.extend(self.paces(id, &slow, &verdicts));
             let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
                 let barred = |name: &str| {
@@ -635,11 +620,6 @@ impl Beliefs {
 fn leanings(member: &Member, family: Family) -> Vec<(TargetId, Leaning)> {
     let straight = || member.checks[family.index()].iter().map(|target| (*target, Leaning::Straight)).collect();
     member.conditions[family.index()].as_ref().map_or_else(straight, Condition::leanings)
-}
-
-/// Writes down what somebody believes of `key`; unknown when others believe otherwise.
-fn agree<K: Eq + Hash>(beliefs: &mut HashMap<K, Status>, key: K, status: Status) {
-    beliefs.entry(key).and_modify(|known| *known = if *known == status { status } else { Status::Unknown }).or_insert(status);
 }
 
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.

@@ -228,8 +228,9 @@ impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         let mut woken = tokio::time::Instant::now();
         loop {
-            self.reflect();
+            // Whoever stood still learns it here, and says so next.
             self.order_probes();
+            self.reflect();
             self.publish_when_due();
             self.look_at_answers();
             self.replaced.retain(memory::is_held_by_others);
@@ -396,6 +397,7 @@ impl Task {
             loaded: self.loaded,
             reloads,
             prober: Arc::clone(&self.setup.prober),
+            fingerprint: self.setup.chronicle.as_ref().map(|chronicle| chronicle.config().fingerprint.clone()).unwrap_or_default(),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
                 JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures() }
@@ -440,6 +442,9 @@ impl Task {
                 (ReloadResult::Failed, message, findings)
             }
         };
+        if let Some(chronicle) = self.setup.chronicle.as_ref().filter(|_| result != ReloadResult::Applied) {
+            chronicle.handle_refusal();
+        }
         self.reloads[result as usize] += 1;
         log_reload(result, &message, &findings);
         if let Some(request) = self.under_way.take() {

@@ -6,7 +6,7 @@ use super::journal::FileNote;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files of one config, as they were read.
@@ -64,15 +64,19 @@ impl Manifest {
         Manifest { main: self.main.clone(), files: self.files.clone(), texts: None }
     }
 
-    /// Equal for equal contents of equal files; empty for no files.
+    /// Equal for equal contents of equal files, wherever the directory of the main file is and however it is named; empty for no files.
     pub fn fingerprint(&self) -> String {
         if self.files.is_empty() {
             return String::new();
         }
+        let base = Path::new(&self.main).parent().unwrap_or(Path::new(""));
+        let relative = |note: &FileNote| Path::new(&note.path).strip_prefix(base).map_or_else(|_| note.path.clone().into(), Path::to_owned);
+        // Sorted only now: where the directory is decides how whole paths sort.
+        let files: BTreeMap<PathBuf, &str> = self.files.values().map(|note| (relative(note), note.sha256.as_str())).collect();
         let mut context = Context::new(&SHA256);
-        for FileNote { path, sha256, .. } in self.files.values() {
+        for (path, sha256) in files {
             // No path holds a zero.
-            context.update(path.as_bytes());
+            context.update(path.as_os_str().as_encoded_bytes());
             context.update(b"\0");
             context.update(sha256.as_bytes());
         }
@@ -123,6 +127,21 @@ mod tests {
             assert!(all[..index].iter().all(|other| other != one), "{index}");
         }
         assert_eq!(fingerprint(&[("b", "2"), ("a", "1"), ("b", "2")]), fingerprint(&[("a", "1"), ("b", "2")]), "in any order");
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_depend_on_how_the_directory_is_named() {
+        let read_as = |base: &str| {
+            let mut manifest = Manifest::new(&Path::new(base).join("main"));
+            for (path, contents) in [("main", "1"), ("zones/a", "2")] {
+                manifest.note(&Path::new(base).join(path), contents.as_bytes());
+            }
+            // Named by its whole path in the config, so that it is the same file for everybody.
+            manifest.note(Path::new("/geo/city.mmdb"), b"3");
+            manifest.fingerprint()
+        };
+        let all = ["", ".", "etc", "../etc", "/srv/etc"].map(read_as);
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
 use super::desk::Answering;
+use super::fingerprint::Fingerprint;
 use super::handed_out::AnswerBoard;
 use super::journal::Journal;
 use super::listeners::{Changes, Listeners, Listening};
@@ -17,7 +18,7 @@ use super::reload::Loader;
 use super::report::{self, Inbox};
 use super::state::StateFile;
 use super::state_text::Remembered;
-use super::watch::{self, Fingerprint};
+use super::watch;
 use crate::beliefs::Beliefs;
 use crate::beliefs::Saved;
 use crate::clock::Moment;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 
 /// What to serve, and what to do beside it.
 pub struct Plan {
@@ -92,8 +94,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
     let journal = state.as_ref().map_err(String::clone).and_then(|file| journal(file, &settings));
     if journal.is_err() {
-        // Nobody keeps them.
-        read.drop_texts();
+        read.want_no_texts();
     }
     let (control, mut task) = Control::start(Setup {
         beliefs,
@@ -113,7 +114,15 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         tokio::spawn(report::serve(listener, inbox.clone()));
     }
     if let Some(bound) = admin {
-        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock, journal, read };
+        let admin = Admin {
+            control: control.clone(),
+            inbox,
+            pulse: Arc::clone(&pulse),
+            counters,
+            clock,
+            journal,
+            reader: Arc::new(Semaphore::new(1)),
+        };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");

@@ -3,6 +3,7 @@
 use crate::check::{Check, TcpCheck};
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
+use crate::judge::{Force, Override, Progress};
 use crate::policy::{Choose, Conduct, Graph, Member, MinHealthy, Node, Pool};
 use crate::snapshot::{Settings, Snapshot, Target, TcpLimits};
 use crate::zone::Zones;
@@ -44,6 +45,22 @@ impl Drop for ScratchDirectory {
     }
 }
 
+//--- Overrides
+
+/// A drain that began at the 1,000th second of 1970 and has removed its member.
+pub fn drain() -> Override {
+    Override {
+        selector: "web/fra-1".parse().expect("a selector"),
+        force: Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 },
+        owner: "alice".into(),
+        reason: "disk swap".into(),
+        set_unix_s: 1_000,
+        expires_unix_s: Some(8_200),
+        break_glass: false,
+        progress: Progress { warned: false, removed: true, gone: false },
+    }
+}
+
 //--- Snapshots
 
 /// A snapshot with one pool, `web`. A member's address follows from its name: `a` is 10.0.0.0, `b` is 10.0.0.1 and so on; each
@@ -79,7 +96,16 @@ fn member(name: &str, addr: SocketAddr, rules: Rules, targets: &mut Table<Target
     let (mut addresses, mut checks): ([Option<IpAddr>; 2], _) = ([None; 2], [Vec::new(), Vec::new()]);
     addresses[usize::from(addr.is_ipv6())] = Some(addr.ip());
     checks[usize::from(addr.is_ipv6())].push(target);
-    Member { name: name.into(), site: None, weight: 1, addresses, checks, conditions: [None, None], disabled: false }
+    Member {
+        name: name.into(),
+        site: None,
+        weight: 1,
+        addresses,
+        checks,
+        conditions: [None, None],
+        calculated: [Vec::new(), Vec::new()],
+        disabled: false,
+    }
 }
 
 /// Settings that open nothing.

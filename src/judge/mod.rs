@@ -39,6 +39,8 @@ pub struct Judge {
     removals: Vec<[VecDeque<Moment>; 2]>,
     /// The bounds of the TTLs that each pool's members are handed out with.
     reach: Table<PoolId, Option<TtlRange>>,
+    /// Whether it is told who is slow, as of the past, rather than finding out.
+    is_told: bool,
 }
 
 /// One address of a member.
@@ -130,6 +132,11 @@ impl Judge {
         Judge { wall, overrides: Overrides::restored(overrides), ..Judge::default() }
     }
 
+    /// A judge of the past, who is told who was slow: connect times of then are not known.
+    pub fn of_the_past(overrides: Vec<Override>) -> Judge {
+        Judge { is_told: true, ..Judge::new(0, overrides) }
+    }
+
     /// Hears what the wall clock says at `now`, as the time since 1970: it may have been set, or a machine that slept woken up.
     pub fn handle_wall_clock(&mut self, says: Duration, now: Moment) {
         self.wall = (says, now);
@@ -150,8 +157,8 @@ impl Judge {
             pool.members.iter().map(seat).collect()
         };
         self.seats = graph.pools.rows().iter().map(seats).collect();
-        // Protections are numbered anew; who is kept, is kept anew at once.
-        self.seats.iter_mut().flatten().flatten().for_each(|seat| seat.kept_by = None);
+        // Protections are numbered anew, and all is judged anew at once.
+        self.seats.iter_mut().flatten().flatten().for_each(Seat::forget_judged);
         self.removals = graph.protections.iter().map(|protection| counted.remove(&protection.name).unwrap_or_default()).collect();
         self.reach = ttl_reach(graph);
     }
@@ -168,6 +175,10 @@ impl Judge {
     pub fn judge(&mut self, graph: &Graph, pool: PoolId, verdicts: &[[Verdict; 2]], now: Moment) -> Vec<[Judgement; 2]> {
         let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
         let mut counts = None;
+        if graph.pools[pool].conduct.slow_above_percent.is_none() {
+            // Nobody is compared any more, and nobody would say that it is fast again.
+            self.seats[pool.index()].iter_mut().flatten().for_each(|seat| seat.slow = false);
+        }
         for (member, both) in judgements.iter_mut().enumerate() {
             for family in Family::BOTH {
                 let place = Place { pool, member, family };
@@ -201,8 +212,7 @@ impl Judge {
             if let Some((protection, _)) = breach {
                 counts.put_back(place);
                 self.seat_mut(place).kept_by = Some(protection);
-                // Sure for no time at all: whatever forbids it may end any moment.
-                return Verdict { status: Status::Up, holds: Duration::ZERO, latency: verdict.latency }.into();
+                return Judgement { barred: false, kept: true, ..judgement };
             }
             self.note_removal(graph, place, now);
         } else if let Some(counts) = counts.as_mut().filter(|_| stands && !stood) {
@@ -218,6 +228,7 @@ impl Judge {
         };
         seat.kept_by = None;
         seat.stand(stands, absence, now);
+        seat.note_judged(conduct, now);
         if !matches!(in_force, Some(InForce::Up { .. })) {
             judgement.rank = seat.rank(conduct, now);
             judgement.share_permille = seat.share_permille(conduct, now);
@@ -227,7 +238,12 @@ impl Judge {
 
     /// Finds out who is slow: against those of its family that are up and stand in the same site.
     fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]]) {
-        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else { return };
+        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else {
+            // The config may have asked for it once.
+            self.seats[pool.index()].iter_mut().flatten().for_each(|seat| seat.slow = false);
+            return;
+        };
+        let is_told = self.is_told;
         let members = &graph.pools[pool].members;
         for family in Family::BOTH {
             let latency = |judgement: &Judgement| judgement.verdict.latency.filter(|_| judgement.verdict.status == Status::Up);
@@ -239,7 +255,9 @@ impl Judge {
                 let judgement = &mut both[family.index()];
                 let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
                 let seat = self.seat_mut(Place { pool, member, family });
-                seat.compare(latency(judgement), median(siblings), above_percent);
+                if !is_told {
+                    seat.compare(latency(judgement), median(siblings), above_percent);
+                }
                 // Held back stays held back; and who is forced up is not, whatever the seat says.
                 if matches!(judgement.rank, Rank::Usual | Rank::Late) {
                     judgement.rank = if seat.slow { Rank::Late } else { Rank::Usual };
@@ -248,12 +266,24 @@ impl Judge {
         }
     }
 
+    /// Who of a pool is slow against their siblings; nobody where nobody asks.
+    pub fn slow(&self, graph: &Graph, pool: PoolId) -> BTreeSet<Place> {
+        if graph.pools[pool].conduct.slow_above_percent.is_none() {
+            return BTreeSet::new();
+        }
+        let places = |(member, both): (usize, &[Seat; 2])| {
+            let slow = both.map(|seat| seat.slow);
+            Family::BOTH.into_iter().filter(move |family| slow[family.index()]).map(move |family| Place { pool, member, family })
+        };
+        self.seats[pool.index()].iter().enumerate().flat_map(places).collect()
+    }
+
     /// Pools that time alone changes: to be judged again, once a second.
     pub fn pools_in_motion(&self, graph: &Graph, now: Moment) -> BTreeSet<PoolId> {
         let by_clock = self.overrides.list().iter().any(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }));
         let mut pools = BTreeSet::new();
         for (id, pool) in graph.pools.iter() {
-            let moves = |seat: &Seat| seat.is_moving(pool.conduct, now);
+            let moves = |seat: &Seat| seat.is_outdated(pool.conduct, now);
             let is_timed = |member: usize| {
                 let order = self.override_of(graph, Place { pool: id, member, family: Family::V4 }, now);
                 order.is_some_and(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }))
@@ -433,6 +463,10 @@ impl Judge {
         let kept = if is_barred { Note::KeptAgainst } else { Note::Kept };
         let mut notes: Vec<Note> = order.cloned().map(Note::Forced).into_iter().collect();
         notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| kept(Arc::clone(&rule.name))));
+        if order.is_some_and(|one| one.force == Force::Up) {
+            // Answered with its whole share, whatever the seat says.
+            return notes;
+        }
         if let Rank::HeldBack { released_in } = seat.rank(conduct, now) {
             notes.push(Note::HeldBack(released_in));
         } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {
@@ -478,6 +512,27 @@ impl Judge {
         let pools = Judge::places_of(graph, &one.selector).into_iter().map(|place| place.pool).collect();
         self.overrides.set(one);
         pools
+    }
+
+    /// Believes of an address that it was slow, or was not.
+    pub fn impose_pace(&mut self, place: Place, slow: bool) {
+        self.seat_mut(place).slow = slow;
+    }
+
+    /// The pools of those that a protection keeps, and the next moment at which time alone lets one of them go; none when only others could.
+    pub fn kept(&self, graph: &Graph, now: Moment) -> (BTreeSet<PoolId>, Option<Moment>) {
+        if graph.protections.is_empty() {
+            return (BTreeSet::new(), None);
+        }
+        let keeper = |both: &[Seat; 2]| both.iter().find_map(|seat| seat.kept_by);
+        let pools = self.seats.iter().enumerate();
+        let kept = pools.flat_map(|(pool, seats)| seats.iter().filter_map(keeper).map(move |rule| (PoolId::new(pool), rule)));
+        let (pools, rules): (BTreeSet<PoolId>, BTreeSet<usize>) = kept.unzip();
+        let ends = rules.into_iter().flat_map(|rule| {
+            let within = graph.protections[rule].max_removed.map(|(_, within)| within);
+            within.into_iter().flat_map(move |within| self.removals[rule].iter().flatten().map(move |removal| removal.after(within)))
+        });
+        (pools, ends.filter(|end| *end > now).min())
     }
 
     /// Goes on counting removals where an earlier life of the program left off.

@@ -749,6 +749,8 @@ mod tests {
             let mut schedule = schedule(1);
             let probe = order(&mut schedule, Moment::START);
             let told = probe.deadline.after(Duration::from_millis(late_ms));
+            // Meanwhile the node is awake.
+            schedule.poll_order(probe.deadline);
             schedule.handle_observation(probe.token, Observation::Fail(FailReason::Timeout), told);
             assert_eq!(schedule.view(probe.target).verdict.status, expected, "{late_ms} ms");
         }

@@ -194,13 +194,19 @@ impl Record {
         }
         if let Some(damping) = rules.damping {
             self.falls.push(now);
-            let recent = self.falls.iter().filter(|fall| now.since(**fall) <= damping.window).count();
-            let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
-            let hold = if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) };
-            self.held_until = now.after(hold);
-            self.perhaps_held_until = self.perhaps_held_until.max(self.held_until);
+            // A fall at the very end of the window may count or not, since a restart has rounded it.
+            self.held_until = now.after(self.hold(damping, damping.window.saturating_sub(ROUNDED), now));
+            let at_most = now.after(self.hold(damping, damping.window + ROUNDED, now));
+            self.perhaps_held_until = self.perhaps_held_until.max(at_most);
         }
         Ok(())
+    }
+
+    /// How long it stays down after what fell within `window`.
+    fn hold(&self, damping: Damping, window: Duration, now: Moment) -> Duration {
+        let recent = self.falls.iter().filter(|fall| now.since(**fall) <= window).count();
+        let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
+        if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) }
     }
 
     fn rose(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     /// At most one: which pools, and its body.
     pub protection: Option<(Vec<usize>, String)>,
+    /// The members and sites that it keeps.
+    floor: (usize, usize),
     pub canaries: usize,
     /// The next machine gets this number; none is given twice.
     next_host: u16,
@@ -132,8 +134,17 @@ impl Plan {
     fn even(members: usize, monitor: &str) -> Plan {
         let mut chance = Chance::new(1);
         let monitors = vec![Monitor { name: "m0".to_owned(), port: 1000, kind: Kind::Tcp, body: monitor.to_owned() }];
-        let mut plan =
-            Plan { tempo_s: 1, monitors, sites: 2, pools: vec![], policies: vec![], protection: None, canaries: 0, next_host: 0 };
+        let mut plan = Plan {
+            tempo_s: 1,
+            monitors,
+            sites: 2,
+            pools: vec![],
+            policies: vec![],
+            protection: None,
+            floor: (0, 0),
+            canaries: 0,
+            next_host: 0,
+        };
         let (ttl, rescue) = (None, Rescue::NoData);
         for number in 0..2 {
             let members = (0..members).map(|_| Member { site: Some(number), ..plan.member(&mut chance) }.plain()).collect();
@@ -150,7 +161,17 @@ impl Plan {
         let tempo_s = *chance.one_of(&[1, 1, 2, 6, 20, 40]);
         let sites = chance.index(6);
         let canaries = *chance.one_of(&[0, 0, 1, 2, 3]);
-        let mut plan = Plan { tempo_s, monitors: vec![], sites, pools: vec![], policies: vec![], protection: None, canaries, next_host: 0 };
+        let mut plan = Plan {
+            tempo_s,
+            monitors: vec![],
+            sites,
+            pools: vec![],
+            policies: vec![],
+            protection: None,
+            floor: (0, 0),
+            canaries,
+            next_host: 0,
+        };
         for number in 0..=chance.index(4) {
             let monitor = plan.monitor(number, chance);
             plan.monitors.push(monitor);
@@ -164,6 +185,7 @@ impl Plan {
             plan.policies.push(policy);
         }
         if chance.percent(30) {
+            plan.floor = (chance.index(3), chance.index(2));
             plan.protection = Some(plan.protection(chance));
         }
         plan
@@ -301,7 +323,8 @@ impl Plan {
         if pools.is_empty() {
             pools.push(0);
         }
-        let mut body = format!("min_members: {}, min_sites: {}", chance.between(0, 2), chance.between(0, 1));
+        let (members, sites) = self.floor;
+        let mut body = format!("min_members: {members}, min_sites: {sites}");
         if chance.percent(50) {
             let _ = write!(body, ", max_removed: {}%, within: {}s", chance.between(10, 80), chance.between(5, 600));
         }
@@ -477,6 +500,11 @@ impl Plan {
     }
 
     //--- What it means
+
+    /// The pools that are protected, and the members and sites that are to be kept.
+    pub fn protected(&self) -> Option<(Vec<usize>, (usize, usize))> {
+        self.protection.as_ref().map(|(pools, _)| (pools.clone(), self.floor))
+    }
 
     /// How fast its world lives: a second, or longer.
     pub fn tempo(&self) -> Duration {

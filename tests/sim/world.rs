@@ -62,6 +62,8 @@ pub struct World {
     doubt_ended: Moment,
     seed: u64,
     pub disk: Disk,
+    /// Who stood when that was last looked at, under the config in force, and in this life.
+    pub standing: BTreeSet<Seat>,
     /// What the wall clock of the machine said when it was last set, as the time since 1970, and when that was.
     pub wall: (Duration, Moment),
     pub swept: Moment,
@@ -189,6 +191,7 @@ impl World {
             doubt_ended: Moment::START,
             seed,
             disk: Disk::default(),
+            standing: BTreeSet::new(),
             wall: (EPOCH, Moment::START),
             swept: Moment::START,
             chance: chances,
@@ -682,6 +685,7 @@ impl World {
     fn settle(&mut self, snapshot: &Snapshot) -> Result<(), Broken> {
         self.oracle.adopt(&rules(snapshot));
         self.learn(snapshot);
+        self.standing.clear();
         self.calm_since = self.now;
         self.keeps_its_verdicts()?;
         self.keeps_its_views()

@@ -538,10 +538,7 @@ mod tests {
         let lens = Lens { snapshot: Arc::new(snapshot(&["a"])), generation: None, fingerprint: String::new() };
         let at = |at_unix_ms| replay(past.directory.path(), &lens, at_unix_ms, 1_010_000);
         assert!(at(1_015_000).is_ok_and(|replayed| replayed.head.starts_with("as of 1970-01-01 00:16:50Z")));
-        assert_eq!(
-            at(1_015_001).expect_err("too far"),
-            "1970-01-01 00:16:55Z lies ahead: nobody knows yet what will be answered then"
-        );
+        assert_eq!(at(1_015_001).expect_err("too far"), "1970-01-01 00:16:55Z lies ahead: nobody knows yet what will be answered then");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::journal::FileNote;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files of one config, as they were read.
@@ -70,11 +70,12 @@ impl Manifest {
             return String::new();
         }
         let base = Path::new(&self.main).parent().unwrap_or(Path::new(""));
+        let from_base = |file: &FileNote| Path::new(&file.path).strip_prefix(base).unwrap_or(Path::new(&file.path)).to_owned();
+        let files: BTreeMap<PathBuf, &str> = self.files.values().map(|file| (from_base(file), &*file.sha256)).collect();
         let mut context = Context::new(&SHA256);
-        for FileNote { path, sha256, .. } in self.files.values() {
-            let path = Path::new(path);
+        for (path, sha256) in files {
             // No path holds a zero.
-            context.update(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes());
+            context.update(path.as_os_str().as_encoded_bytes());
             context.update(b"\0");
             context.update(sha256.as_bytes());
         }

@@ -5,6 +5,7 @@
 use super::chance::Chance;
 use super::clients::{Answer, Asked, Caches};
 use super::disk::{Disk, End, Save, ms};
+use super::journal::Diary;
 use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth};
 use super::node::{Flight, GIVEN_UP_AFTER, Node};
 use super::operator::{Book, Whom};
@@ -62,6 +63,7 @@ pub struct World {
     doubt_ended: Moment,
     seed: u64,
     pub disk: Disk,
+    pub diary: Diary,
     /// What the wall clock of the machine said when it was last set, as the time since 1970, and when that was.
     pub wall: (Duration, Moment),
     pub swept: Moment,
@@ -184,12 +186,14 @@ impl World {
             doubt_ended: Moment::START,
             seed,
             disk: Disk::default(),
+            diary: Diary::new(tempo),
             wall: (EPOCH, Moment::START),
             swept: Moment::START,
             chance: chances,
             plan,
         };
         world.learn(&snapshot);
+        world.diary.begin(&world.node.beliefs, Moment::START.after(EPOCH), EPOCH);
         for (event, mean) in world.accidents() {
             let first = world.chance.machines.around(mean);
             world.schedule(first, event);
@@ -271,6 +275,7 @@ impl World {
         let Some(Stall { asleep_since, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return };
         if let Some(since) = asleep_since {
             self.node.sleep(self.now.since(since));
+            self.diary.blur();
         }
         (self.awake_since, self.calm_since) = (self.now, self.now);
         self.say("the node is awake again".to_owned());
@@ -420,6 +425,7 @@ impl World {
         let says = if right { is_right } else { self.wrong_time(is_right) };
         self.say(format!("the wall clock is set from {:?} to {says:?}", self.wall()));
         self.wall = (says, self.now);
+        self.diary.blur();
     }
 
     /// Another time than the clock shows now.
@@ -488,6 +494,7 @@ impl World {
             self.caches.pass(self.now);
             self.keeps_its_verdicts()?;
             self.keeps_its_orders()?;
+            self.remembers_what_it_answered()?;
         }
         self.wakes = self.node.next_wake(self.now);
         Ok(())
@@ -502,6 +509,7 @@ impl World {
 
     fn hear(&mut self, change: &Change) -> Result<(), Broken> {
         self.say(change.to_string());
+        self.diary.note(change, &self.node.beliefs, self.wall());
         match change {
             Change::Sight(_) => {
                 self.calm_since = self.now;
@@ -566,13 +574,15 @@ impl World {
             0 if !self.book.entries().is_empty() => {
                 let whom = self.chance.operators.one_of(self.book.entries()).whom.clone();
                 self.say(format!("{} is cleared", whom.text()));
-                self.node.beliefs.clear(&whom.text().parse().expect("a selector"), at);
+                let cleared = self.node.beliefs.clear(&whom.text().parse().expect("a selector"), at);
+                self.note_order(cleared);
                 self.book.clear(&whom);
             }
             1 => {
                 let whom = Whom::drawn(&self.plan, &mut self.chance.operators);
                 self.say(format!("{} is released", whom.text()));
-                self.node.beliefs.release(&whom.text().parse().expect("a selector"), at);
+                let released = self.node.beliefs.release(&whom.text().parse().expect("a selector"), at);
+                self.note_order(released);
             }
             _ => self.command(at)?,
         }
@@ -584,12 +594,19 @@ impl World {
         self.keeps_its_views()
     }
 
+    fn note_order(&mut self, change: Option<OverrideChange>) {
+        if let Some(change) = change {
+            self.diary.note(&Change::Override(change), &self.node.beliefs, self.wall());
+        }
+    }
+
     fn command(&mut self, at: Moment) -> Result<(), Broken> {
         let (whom, order) = Book::order(&self.plan, self.tempo, &mut self.chance.operators);
         let said = format!("{:?} of {}, for {:?}", order.wish, whom.text(), order.lasts);
         match self.node.beliefs.obey(order.clone(), at) {
-            Ok(OverrideChange::Set(one, _)) => {
+            Ok(OverrideChange::Set(one, members)) => {
                 self.say(said);
+                self.note_order(Some(OverrideChange::Set(one.clone(), members)));
                 self.book.enter(whom, &order, &one, self.now);
                 self.lasts_as_long_as_was_said(&order, &one)?;
                 self.troubles_come_together();
@@ -625,7 +642,12 @@ impl World {
         }
         let snapshot = Arc::new(self.plan.compile());
         self.node.adopt(Arc::clone(&snapshot), self.now);
+        self.diary.handle_config(&self.node.beliefs, self.wall());
+        let changes = self.node.publish(self.now);
         self.learn(&snapshot);
+        for change in changes {
+            self.hear(&change)?;
+        }
         self.inherits_what_was_believed(&before)?;
         self.settle(&snapshot)
     }
@@ -678,6 +700,7 @@ impl World {
         let found = self.finds_what_was_saved(reading)?;
         let snapshot = Arc::clone(self.node.beliefs.snapshot());
         self.node = Node::start(Arc::clone(&snapshot), &found, self.seed, wall, self.now);
+        self.diary.begin(&self.node.beliefs, self.node.moment(self.now), wall);
         let save = self.disk.counts().map(|(_, save)| save.clone()).unwrap_or_default();
         let elapsed = Duration::from_millis(ms(wall).saturating_sub(ms(save.wall)));
         self.oracle = if elapsed > STATE_AGE_MAX { Oracle::default() } else { save.oracle };

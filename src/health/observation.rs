@@ -43,6 +43,9 @@ pub enum Sight {
     /// It came from elsewhere than over the way to the target: an agent's report, a feed, a program, or a file of this node that
     /// cannot be read. Nothing follows from it for what the node sees.
     Elsewhere,
+    /// The same, and it speaks against the target. A program cannot reach what a blind node cannot, and an agent's report is lost on the
+    /// same way: it is worth as much as silence.
+    Hearsay,
 }
 
 impl Observation {
@@ -54,6 +57,11 @@ impl Observation {
             Observation::Fail(reason) => reason.sight(),
             Observation::Inconclusive(doubt) => doubt.sight(),
         }
+    }
+
+    /// Whether the probe ended because its time did: be it that the target was slow, or that this process slept.
+    pub const fn is_out_of_time(&self) -> bool {
+        matches!(self, Observation::Fail(FailReason::Timeout | FailReason::Stalled(_) | FailReason::Unfinished))
     }
 
     /// Whether the target's machine said at once that nobody listens, or hung up.
@@ -76,8 +84,12 @@ impl fmt::Display for Observation {
 /// What was wrong with the target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FailReason {
-    /// No complete answer before the deadline.
+    /// Nothing came back before the deadline.
     Timeout,
+    /// It was connected to, and the deadline came before all of the answer did; what was waited for.
+    Stalled(Box<str>),
+    /// The program of the check did not end before the deadline.
+    Unfinished,
     /// The connection was refused.
     Refused,
     /// The connection was reset or closed in the middle.
@@ -102,13 +114,14 @@ impl FailReason {
     const fn sight(&self) -> Sight {
         match self {
             FailReason::Timeout | FailReason::Unreachable => Sight::Dark,
-            FailReason::Refused
+            FailReason::Stalled(_)
+            | FailReason::Refused
             | FailReason::Reset
             | FailReason::Tls(_)
             | FailReason::Status(_)
             | FailReason::Protocol(_)
             | FailReason::Content(_) => Sight::Seen,
-            FailReason::Reported(_) | FailReason::Silent(_) => Sight::Elsewhere,
+            FailReason::Unfinished | FailReason::Reported(_) | FailReason::Silent(_) => Sight::Hearsay,
         }
     }
 
@@ -116,6 +129,8 @@ impl FailReason {
     pub const fn code(&self) -> &'static str {
         match self {
             FailReason::Timeout => "timeout",
+            FailReason::Stalled(_) => "stalled",
+            FailReason::Unfinished => "unfinished",
             FailReason::Refused => "refused",
             FailReason::Reset => "reset",
             FailReason::Unreachable => "unreachable",
@@ -133,6 +148,8 @@ impl fmt::Display for FailReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FailReason::Timeout => f.write_str("timed out"),
+            FailReason::Stalled(what) => write!(f, "timed out: {what}"),
+            FailReason::Unfinished => f.write_str("timed out: the program did not end"),
             FailReason::Refused => f.write_str("connection refused"),
             FailReason::Reset => f.write_str("connection closed before the answer was complete"),
             FailReason::Unreachable => f.write_str("host unreachable"),
@@ -220,7 +237,7 @@ impl fmt::Display for Doubt {
             Doubt::NoProgram => "the program of the check cannot be run, or was killed",
             Doubt::Crowded => "too many programs of checks run already",
             Doubt::Unreadable => "a file that the check names cannot be read",
-            Doubt::NoReport => "nobody has reported on it",
+            Doubt::NoReport => "nobody has said anything of it lately",
             Doubt::Undecided => "the program of the check could not tell",
         })
     }
@@ -245,7 +262,8 @@ mod tests {
     fn what_came_back_from_the_target_is_sight_and_what_should_have_is_darkness() {
         let pass = Observation::Pass { connect: Duration::from_micros(1), total: Duration::from_millis(1) };
         assert_eq!(pass.sight(), Sight::Seen);
-        for reason in [FailReason::Refused, FailReason::Reset, FailReason::Status(503), FailReason::Content("x".into())] {
+        let stalled = FailReason::Stalled("nothing was answered".into());
+        for reason in [stalled, FailReason::Refused, FailReason::Reset, FailReason::Status(503), FailReason::Content("x".into())] {
             assert_eq!(Observation::Fail(reason).sight(), Sight::Seen);
         }
         for reason in [FailReason::Timeout, FailReason::Unreachable] {
@@ -257,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node() {
+    fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node_and_hearsay_where_it_is_bad() {
         let told = Observation::Pass { connect: Duration::ZERO, total: Duration::from_millis(1) };
         assert_eq!(told.sight(), Sight::Elsewhere);
-        for reason in [FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
-            assert_eq!(Observation::Fail(reason).sight(), Sight::Elsewhere);
+        for reason in [FailReason::Unfinished, FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
+            assert_eq!(Observation::Fail(reason).sight(), Sight::Hearsay);
         }
         for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Crowded, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
             assert_eq!(Observation::Inconclusive(doubt).sight(), Sight::Elsewhere);
@@ -273,6 +291,8 @@ mod tests {
         let observations = [
             Observation::Pass { connect: Duration::ZERO, total: Duration::ZERO },
             Observation::Fail(FailReason::Timeout),
+            Observation::Fail(FailReason::Stalled("x".into())),
+            Observation::Fail(FailReason::Unfinished),
             Observation::Fail(FailReason::Refused),
             Observation::Fail(FailReason::Reset),
             Observation::Fail(FailReason::Unreachable),

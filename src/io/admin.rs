@@ -60,8 +60,8 @@ pub struct Admin {
     pub counters: Arc<CounterBoard>,
     /// The one clock.
     pub clock: Clock,
-    /// What happened, where that is kept.
-    pub journal: Option<Journal>,
+    /// What happened; or why that is not kept.
+    pub journal: Result<Journal, String>,
     /// The journal is read by one at a time: it may be long, and whoever reaches the socket may ask.
     pub reader: Arc<Semaphore>,
 }
@@ -288,11 +288,13 @@ async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) 
     }
 }
 
-/// What is said where there is no journal.
-const NO_JOURNAL: &str = "this server keeps no journal: its config has no `state_dir`";
+/// The journal, or what is said where there is none.
+fn journal(admin: &Admin) -> Result<&Journal, String> {
+    admin.journal.as_ref().map_err(|why| format!("this server keeps no journal: {why}"))
+}
 
 async fn explain_past(admin: &Admin, case: Case, at_unix_ms: u64) -> Result<String, String> {
-    let journal = admin.journal.clone().ok_or(NO_JOURNAL)?;
+    let journal = journal(admin)?.clone();
     // A control task that does not answer knows best that the past should be looked at.
     let (generation, fingerprint) = admin.control.status().await.map(|status| (status.generation, status.fingerprint)).unzip();
     let snapshot = Arc::clone(&admin.control.live().load().snapshot);
@@ -306,7 +308,7 @@ async fn explain_past(admin: &Admin, case: Case, at_unix_ms: u64) -> Result<Stri
 
 /// Does `work`, which reads the journal, when nobody else does and all that happened until now is written.
 async fn read_journal<T: Send + 'static>(admin: &Admin, work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
-    let (journal, reader) = (admin.journal.clone().ok_or(NO_JOURNAL)?, Arc::clone(&admin.reader));
+    let (journal, reader) = (journal(admin)?.clone(), Arc::clone(&admin.reader));
     let turn = reader.acquire_owned().await.map_err(|closed| closed.to_string())?;
     let work = tokio::task::spawn_blocking(move || {
         // Held until the end, though whoever asked may be gone by then.
@@ -334,7 +336,10 @@ async fn history(State(admin): State<Admin>, Query(query): Query<HistoryQuery>) 
         Ok(about) => about,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why.to_string()),
     };
-    let Some(journal) = admin.journal.clone() else { return problem(StatusCode::CONFLICT, NO_JOURNAL) };
+    let journal = match journal(&admin) {
+        Ok(journal) => journal.clone(),
+        Err(why) => return problem(StatusCode::CONFLICT, &why),
+    };
     let filter = Filter { about, since_unix_ms, until_unix_ms };
     match read_journal(&admin, move || History::read(journal.directory(), &filter)).await {
         Ok(history) => Json(history).into_response(),

@@ -70,8 +70,9 @@ impl Manifest {
             return String::new();
         }
         let base = Path::new(&self.main).parent().unwrap_or(Path::new(""));
-        let from_base = |file: &FileNote| Path::new(&file.path).strip_prefix(base).unwrap_or(Path::new(&file.path)).to_owned();
-        let files: BTreeMap<PathBuf, &str> = self.files.values().map(|file| (from_base(file), &*file.sha256)).collect();
+        let relative = |note: &FileNote| Path::new(&note.path).strip_prefix(base).map_or_else(|_| note.path.clone().into(), Path::to_owned);
+        // Sorted only now: where the directory is decides how whole paths sort.
+        let files: BTreeMap<PathBuf, &str> = self.files.values().map(|note| (relative(note), note.sha256.as_str())).collect();
         let mut context = Context::new(&SHA256);
         for (path, sha256) in files {
             // No path holds a zero.

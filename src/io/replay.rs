@@ -118,13 +118,17 @@ impl Retelling {
             Event::Config { config, targets } => {
                 if let Some(beliefs) = &mut self.beliefs {
                     beliefs.adopt(library(Some(&config)), self.now);
-                    targets.iter().for_each(|(identity, word)| beliefs.impose(identity, word.status(), self.now));
+                    for (identity, word) in targets {
+                        beliefs.impose(&identity, word.status(), self.now);
+                    }
                 }
                 self.config = Some(config);
             }
             Event::Member { targets, .. } => {
                 if let Some(beliefs) = &mut self.beliefs {
-                    targets.iter().for_each(|(identity, word)| beliefs.impose(identity, word.status(), self.now));
+                    for (identity, word) in targets {
+                        beliefs.impose(&identity, word.status(), self.now);
+                    }
                 }
             }
             Event::Pace { pool, member, address, slow, .. } => {
@@ -539,10 +543,7 @@ mod tests {
         let lens = Lens { snapshot: Arc::new(snapshot(&["a"])), generation: None, fingerprint: String::new() };
         let at = |at_unix_ms| replay(past.directory.path(), &lens, at_unix_ms, 1_010_000);
         assert!(at(1_015_000).is_ok_and(|replayed| replayed.head.starts_with("as of 1970-01-01 00:16:50Z")));
-        assert_eq!(
-            at(1_015_001).expect_err("too far").to_string(),
-            "1970-01-01 00:16:55Z lies ahead: nobody knows yet what will be answered then"
-        );
+        assert_eq!(at(1_015_001).expect_err("too far"), "1970-01-01 00:16:55Z lies ahead: nobody knows yet what will be answered then");
     }
 
     #[test]

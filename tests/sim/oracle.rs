@@ -24,6 +24,8 @@ pub struct Record {
     seen: VecDeque<Seen>,
     /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence or hearsay.
     sure: u32,
+    /// The same, of whatever kind: none of them may be withheld or forgiven.
+    certain: usize,
     /// When it fell from up, while that was held against it.
     falls: Vec<Moment>,
     held_until: Moment,
@@ -38,7 +40,7 @@ pub struct Record {
 #[derive(Clone, Copy)]
 struct Seen {
     passed: bool,
-    /// Nothing came back, and the node was cut off all the while.
+    /// Nothing came back, or others spoke against it, while the node was cut off.
     blind: bool,
     /// What was seen before it is too old to be in a row with it.
     anew: bool,
@@ -49,7 +51,7 @@ pub struct Look<'a> {
     pub observation: &'a Observation,
     /// By the clock of the process.
     pub now: Moment,
-    /// The node was cut off from everything while the probe was made.
+    /// The node was cut off from everything when the probe was made, or had slept through reports.
     pub blind: bool,
     /// The node doubted its own sight before and after, or stopped to while the probe was made.
     pub doubted: bool,
@@ -69,6 +71,7 @@ impl Oracle {
             status: Status::Unknown,
             seen: VecDeque::new(),
             sure: 0,
+            certain: 0,
             falls: Vec::new(),
             held_until: Moment::START,
             perhaps_held_until: Moment::START,
@@ -82,7 +85,7 @@ impl Oracle {
     pub fn adopt(&mut self, wanted: &BTreeMap<Arc<str>, Rules>) {
         self.records.retain(|identity, _| wanted.contains_key(identity));
         for (identity, record) in &mut self.records {
-            record.sure = 0;
+            (record.sure, record.certain) = (0, 0);
             record.let_go(wanted[identity].damping);
         }
     }
@@ -139,7 +142,7 @@ impl Record {
         };
         // What others tell of it counts for as much as silence: a node that doubts its sight believes neither.
         let is_silent = look.observation.sight() != Sight::Seen && !passed;
-        if is_silent && (look.doubted || look.late) {
+        if look.late || (is_silent && look.doubted) {
             return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence or hearsay that must not count")) };
         }
         self.counted = look.now;
@@ -164,6 +167,7 @@ impl Record {
         } else {
             1
         };
+        self.certain = if is_silent { 0 } else { self.certain + 1 };
         self.seen.push_back(Seen { passed, blind, anew });
         if self.seen.len() > SEEN_MAX {
             self.seen.pop_front();
@@ -190,18 +194,28 @@ impl Record {
         }
         if let Some(damping) = rules.damping {
             self.falls.push(now);
-            let recent = self.falls.iter().filter(|fall| now.since(**fall) <= damping.window).count();
-            let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
-            let hold = if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) };
-            self.held_until = now.after(hold);
-            self.perhaps_held_until = self.perhaps_held_until.max(self.held_until);
+            // A fall at the very end of the window may count or not, since a restart has rounded it.
+            self.held_until = now.after(self.hold(damping, damping.window.saturating_sub(ROUNDED), now));
+            let at_most = now.after(self.hold(damping, damping.window + ROUNDED, now));
+            self.perhaps_held_until = self.perhaps_held_until.max(at_most);
         }
         Ok(())
+    }
+
+    /// How long it stays down after what fell within `window`.
+    fn hold(&self, damping: Damping, window: Duration, now: Moment) -> Duration {
+        let recent = self.falls.iter().filter(|fall| now.since(**fall) <= window).count();
+        let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
+        if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) }
     }
 
     fn rose(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {
         if self.in_a_row(true) < rules.rise as usize {
             return Err(format!("it rose after {} passes in a row; rise is {}", self.in_a_row(true), rules.rise));
+        }
+        let lost = rules.window.map(|rule| (self.certain_loss(rule.of, rules.fall), rule.limit as usize / 2));
+        if lost.is_some_and(|(lost, forgiven)| lost > forgiven) {
+            return Err(format!("it rose, and lost {lost:?} of the newest {:?}", rules.window));
         }
         if now.after(ROUNDED) < self.held_until {
             return Err(format!("it rose {:?} before its hold-down ended", self.held_until.since(now)));
@@ -217,12 +231,23 @@ impl Record {
             Status::Up if !is_silent && !passed && self.sure >= rules.fall => {
                 Err(format!("it is up after {} failures in a row that cannot be doubted; fall is {}", self.sure, rules.fall))
             }
+            Status::Up if !passed && rules.window.is_some_and(|rule| self.certain_loss(rule.of, rules.fall) >= rule.limit as usize) => {
+                Err(format!("it is up, and {} of the newest {:?} failed", self.certain_loss(100, rules.fall), rules.window))
+            }
             Status::Down if passed && self.sure >= rules.rise && is_clean() && look.now >= self.perhaps_held_until => {
                 Err(format!("it is down after {} passes in a row; rise is {}", self.sure, rules.rise))
             }
             Status::Unknown if !is_silent => Err("it is unknown after a conclusive probe".to_owned()),
             Status::Up | Status::Down | Status::Unknown => Ok(()),
         }
+    }
+
+    /// Failures among the newest so many, of which nobody can doubt that they count; outages are none, whatever their part in it is.
+    fn certain_loss(&self, of: u32, fall: u32) -> usize {
+        let newest: Vec<bool> = self.seen.iter().rev().map(|seen| seen.passed).collect();
+        let runs = newest.chunk_by(|one, other| one == other);
+        let is_loss = runs.flat_map(|run| run.iter().map(|passed| !passed && run.len() < fall as usize));
+        is_loss.take(self.certain.min(of as usize)).filter(|is_loss| *is_loss).count()
     }
 
     fn newest(&self, count: u32) -> impl Iterator<Item = &Seen> {
@@ -234,10 +259,10 @@ impl Record {
         if self.seen.back().is_some_and(|last| !last.passed) { self.sure } else { 0 }
     }
 
-    /// Whether the failures that brought it down were all of them silence of a node that was cut off. What was silent before that may be
-    /// believed to be dead, since others were seen meanwhile.
-    pub fn fell_blindly(&self, rules: &Rules) -> bool {
+    /// Whether all that was held against it since it was last well came of a node that could not see or hear. What had failed before that
+    /// may be believed to be dead, since others were seen meanwhile.
+    pub fn fell_blindly(&self) -> bool {
         let row = self.in_a_row(false);
-        row >= rules.fall as usize && self.seen.iter().rev().take(row).all(|seen| seen.blind)
+        row > 0 && self.seen.iter().rev().take(row).all(|seen| seen.blind)
     }
 }

@@ -92,10 +92,9 @@ fn read(file: &mut File, wants: &mut impl FnMut(&str) -> bool, take: &mut impl F
         let text = std::str::from_utf8(&line).unwrap_or("\0").trim_ascii_end();
         match whole {
             Read::Unwanted => take(Line::Unwanted),
-            Read::TooLong => take(Line::Damaged),
             Read::Whole if text.is_empty() => {}
             Read::Whole if seal::is_intact(text) => take(Line::Sound(text)),
-            Read::Whole => take(Line::Damaged),
+            Read::Whole | Read::TooLong => take(Line::Damaged),
         }
     }
     Ok(())

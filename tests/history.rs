@@ -170,7 +170,10 @@ fn a_config_that_was_only_read_is_not_taken_for_the_one_in_force_and_one_is_know
     assert_eq!(head(&[]).len(), 1, "{:?}", head(&[]));
     config.records("  www: {steer: main}\n  web: {steer: main}\n");
     let other = head(&["--offline", "--config", main]);
-    assert!(other[1].starts_with("with the config of then (generation 1, ") && other[1].contains("; the one at hand is another ("), "{other:?}");
+    assert!(
+        other[1].starts_with("with the config of then (generation 1, ") && other[1].contains("; the one at hand is another ("),
+        "{other:?}"
+    );
     let future = config.command(&["explain", "www.test.example", "--at", "2999-01-01T00:00:00Z"]);
     assert!(!future.status.success() && stderr(&future).contains("lies ahead"), "{}", stderr(&future));
 }

@@ -249,7 +249,8 @@ impl Beliefs {
     /// All that is held for or against one address beside its verdict.
     pub fn notes(&self, place: Place, now: Moment) -> Vec<Note> {
         let held_down = self.held_down(place, now).map(|held| Note::HeldDown(held.falls, held.until.since(now)));
-        self.judge.notes(&self.snapshot.graph, place, now).into_iter().chain(held_down).collect()
+        let loss = self.loss(place).map(|(failed, of)| Note::Lossy(failed, of));
+        self.judge.notes(&self.snapshot.graph, place, now).into_iter().chain(held_down).chain(loss).collect()
     }
 
     /// A moment as the wall clock tells it, in seconds since 1970.
@@ -386,15 +387,29 @@ impl Beliefs {
 
     /// Why an address that is down stays down, whatever is seen of it.
     fn held_down(&self, place: Place, now: Moment) -> Option<HeldDown> {
-        if self.belief(place.pool, place.member, place.family).status != Status::Down {
-            return None;
-        }
-        let member = &self.snapshot.graph.pools[place.pool].members[place.member];
-        // What speaks against it by being up need not fall for it to come back.
-        let straight = leanings(member, place.family).into_iter().filter(|(_, leaning)| *leaning == Leaning::Straight);
-        let views = straight.map(|(target, _)| self.schedule.view(target)).filter(|view| view.verdict.status == Status::Down);
+        let views = self.targets_down(place).map(|(_, view)| view);
         let held = views.map(|view| HeldDown { falls: view.flaps.0, fell: view.since, until: view.flaps.1 });
         held.filter(|held| held.until > now).max_by_key(|held| held.until)
+    }
+
+    /// How many of how many last probes failed, where an address that is down stays down for that.
+    fn loss(&self, place: Place) -> Option<(u32, u32)> {
+        let lossy = self.targets_down(place).filter_map(|(target, view)| {
+            let rule = self.snapshot.targets[target].rules.window?;
+            view.loss.filter(|(failed, _)| *failed > rule.forgiven())
+        });
+        lossy.max()
+    }
+
+    /// The targets that keep an address down.
+    fn targets_down(&self, place: Place) -> impl Iterator<Item = (TargetId, TargetView)> {
+        let is_down = self.belief(place.pool, place.member, place.family).status == Status::Down;
+        let member = is_down.then(|| &self.snapshot.graph.pools[place.pool].members[place.member]);
+        let leanings = member.map(|member| leanings(member, place.family)).into_iter().flatten();
+        // What speaks against it by being up need not fall for it to come back.
+        let straight = leanings.filter(|(_, leaning)| *leaning == Leaning::Straight);
+        let views = straight.map(|(target, _)| (target, self.schedule.view(target)));
+        views.filter(|(_, view)| view.verdict.status == Status::Down)
     }
 
     /// Who is answered by `view` though it is down.

@@ -121,6 +121,8 @@ pub enum Note {
     Slow,
     /// It fell so many times of late that it stays down for so long at least, whatever is seen of it.
     HeldDown(usize, Duration),
+    /// It stays down until it fails less often: so many of so many last probes did.
+    Lossy(u32, u32),
 }
 
 impl Judge {

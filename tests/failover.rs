@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::backend::{Backend, Speech};
@@ -16,6 +16,8 @@ use support::watch::{Watch, rest_until};
 /// A server that is watched, and what it needs to live.
 struct Scene {
     pace: Pace,
+    members: Vec<SocketAddr>,
+    /// None where the members are processes.
     backends: Vec<Backend>,
     server: Server,
     watch: Watch,
@@ -35,12 +37,13 @@ impl Scene {
         let mut backends = Backend::speaking(&mortal, net, 1);
         let second = (IpAddr::from([127, net, 0, 2]), backends[0].addr().port());
         backends.push(Backend::at(second.into(), lasting).expect("nobody else is in this network"));
-        let config = Config::new(&policies(USUAL, &backends, "https, path: /, host: www.test.example"), WWW);
+        let members = addresses(&backends);
+        let config = Config::new(&USUAL.failover(&members, "https, path: /, host: www.test.example"), WWW);
         config.write("roots.pem", &authority.issuer.pem());
         let mut command = binary();
         command.args(["serve", "--config", "steersman.yaml"]).current_dir(config.directory()).env("SSL_CERT_FILE", "roots.pem");
         let server = Server::start(command, " on 127.0.0.1:");
-        Scene::watched(USUAL, backends, config, server)
+        Scene { backends, ..Scene::watched(USUAL, members, config, server) }
     }
 
     /// The same over gRPC.
@@ -54,20 +57,26 @@ impl Scene {
     }
 
     fn of(pace: Pace, backends: Vec<Backend>, check: &str) -> Scene {
-        let config = Config::new(&policies(pace, &backends, check), WWW);
-        let server = config.serve();
-        Scene::watched(pace, backends, config, server)
+        let members = addresses(&backends);
+        Scene { backends, ..Scene::among(pace, members, check) }
     }
 
-    fn watched(pace: Pace, backends: Vec<Backend>, config: Config, server: Server) -> Scene {
+    /// Two members, whatever they are.
+    fn among(pace: Pace, members: Vec<SocketAddr>, check: &str) -> Scene {
+        let config = Config::new(&pace.failover(&members, check), WWW);
+        let server = config.serve();
+        Scene::watched(pace, members, config, server)
+    }
+
+    fn watched(pace: Pace, members: Vec<SocketAddr>, config: Config, server: Server) -> Scene {
         let watch = Watch::start(server.port(), NAME);
-        let scene = Scene { pace, backends, server, watch, config };
+        let scene = Scene { pace, members, backends: Vec::new(), server, watch, config };
         scene.watch.until(Instant::now(), &[scene.address(0)], support::PATIENCE);
         scene
     }
 
     fn address(&self, index: usize) -> IpAddr {
-        self.backends[index].addr().ip()
+        self.members[index].ip()
     }
 
     /// The first backend dies, for a reason that the log tells with these words, and is well again.
@@ -76,10 +85,23 @@ impl Scene {
         die(&mut self.backends[0]);
         self.follow(died);
         self.server.wait_line(&["member m0 ", "is down: ", words]);
-        self.check_return();
+        let revived = Instant::now();
+        self.backends[0].revive();
+        self.check_return(revived);
     }
 
-    /// By the time of detection the first backend, which died at `died`, is not answered any more, but the other, and stays away;
+    /// The same where the members are processes: that of the first is stopped, and goes on.
+    fn stops_and_goes_on(self, process: &Server) {
+        let stopped = Instant::now();
+        process.signal("STOP");
+        self.follow(stopped);
+        self.server.wait_line(&["member m0 ", "is down: ", "timed out"]);
+        let gone_on = Instant::now();
+        process.signal("CONT");
+        self.check_return(gone_on);
+    }
+
+    /// By the time of detection the first member, which died at `died`, is not answered any more, but the other, and stays away;
     /// TTLs are never above what was promised.
     fn follow(&self, died: Instant) {
         let gone = self.watch.until(died, &[self.address(1)], self.pace.detection() + SLACK);
@@ -94,10 +116,8 @@ impl Scene {
         }
     }
 
-    /// Recovery takes `rise` passes, not fewer and not many more.
-    fn check_return(&mut self) {
-        let revived = Instant::now();
-        self.backends[0].revive();
+    /// Recovery takes `rise` passes from `revived` on, not fewer and not many more.
+    fn check_return(&self, revived: Instant) {
         let back = self.watch.until(revived, &[self.address(0)], self.pace.return_time());
         let took = back - revived;
         // The first pass may come at once; the others come an interval apart, give or take what a timer is late.
@@ -107,9 +127,8 @@ impl Scene {
 
 const WWW: &str = "  www: {steer: main}\n";
 
-/// Failover among backends that are probed by `check`.
-fn policies(pace: Pace, backends: &[Backend], check: &str) -> String {
-    pace.failover(&backends.iter().map(Backend::addr).collect::<Vec<_>>(), check)
+fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
+    backends.iter().map(Backend::addr).collect()
 }
 
 //--- Every way to die
@@ -221,6 +240,37 @@ fn a_name_server_that_fails_is_gone_by_the_detection_time() {
 #[test]
 fn a_name_server_that_answers_something_else_is_gone_by_the_detection_time() {
     Scene::dns(108).dies_and_returns(|backend| backend.go_astray(), "A 192.0.2.1 is not among");
+}
+
+//--- Processes
+
+/// Two members that are processes: servers of our own, of which `listen` says in their config that they listen at an address.
+fn processes(net: u8, listen: fn(SocketAddr) -> String) -> (Vec<SocketAddr>, Vec<(Config, Server)>) {
+    // Finds a port that is free; the processes bind it themselves.
+    let members = addresses(&Backend::some(net, 2));
+    let start = |addr: &SocketAddr| {
+        let config = Config::new("", "");
+        config.write("steersman.yaml", &format!("zones: zones/*.yaml\nworkers: 1\n{}", listen(*addr)));
+        let mut command = binary();
+        command.args(["serve", "--config", "steersman.yaml"]).current_dir(config.directory());
+        let server = Server::start(command, &format!(" on {}:", addr.ip()));
+        (config, server)
+    };
+    let processes = members.iter().map(start).collect();
+    (members, processes)
+}
+
+#[test]
+fn a_name_server_whose_process_is_stopped_is_gone_by_the_detection_time() {
+    let (members, processes) = processes(109, |addr| format!("listen: \"{addr}\"\n"));
+    let scene = Scene::among(BRISK, members, "dns, question: ns1.test.example A, answer: 127.0.0.1");
+    scene.stops_and_goes_on(&processes[0].1);
+}
+
+#[test]
+fn a_web_server_whose_process_is_stopped_is_gone_by_the_detection_time() {
+    let (members, processes) = processes(116, |addr| format!("listen: \"{}:0\"\nadmin: {{listen: \"{addr}\"}}\n", addr.ip()));
+    Scene::among(BRISK, members, "http, path: /livez").stops_and_goes_on(&processes[0].1);
 }
 
 //--- The server's own figures

@@ -165,3 +165,17 @@ fn nobody_needs_to_name_a_client_and_without_a_state_dir_there_is_no_past() {
         assert!(!output.status.success() && stderr(&output).contains("no `state_dir`"), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_state_dir_that_cannot_be_used_is_not_said_to_be_missing() {
+    let backends = Backend::some(96, 2);
+    let config = config(&backends);
+    config.write("state", "somebody's file");
+    let _server = config.serve();
+    let set = stdout(&config.command(&["override", "set", "down", "m0", "--reason", "test"]));
+    assert!(set.contains("a restart forgets it") && set.contains("its state_dir, state, cannot be used: "), "{set}");
+    for command in [&["history"][..], &["explain", "www.test.example", "--at", "now"]] {
+        let output = config.command(command);
+        assert!(!output.status.success() && stderr(&output).contains("its state_dir, state, cannot be used: "), "{}", stderr(&output));
+    }
+}

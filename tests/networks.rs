@@ -5,11 +5,12 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use hickory_proto::rr::RecordType;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use support::backend::{Backend, Speech};
 use support::network::Network;
-use support::pace::{NAME, SLACK, USUAL};
+use support::pace::{NAME, PATIENT, Pace, SLACK, USUAL};
 use support::server::{Config, Server};
 use support::watch::{Watch, rest_until};
 
@@ -20,36 +21,41 @@ fn address(site: usize) -> IpAddr {
     Ipv4Addr::new(10, 77, u8::try_from(site).expect("few sites"), 2).into()
 }
 
-/// Failover among the members of so many sites.
-fn policies(sites: usize) -> String {
-    let members: Vec<SocketAddr> = (1..=sites).map(|site| (address(site), PORT).into()).collect();
-    USUAL.failover(&members, "http, path: /")
+/// The same in the other family.
+fn address_v6(site: u16) -> IpAddr {
+    Ipv6Addr::new(0xfd77, 0, 0, site, 0, 0, 0, 2).into()
 }
 
 fn backend(network: &Network, address: IpAddr) -> Backend {
     network.within(|| Backend::at((address, PORT).into(), Speech::Http).expect("a network of its own"))
 }
 
-/// Serves in `node` the members of so many sites, and watches.
-fn serve(node: &Network, sites: usize) -> (Config, Server, Watch) {
+/// Serves failover among members in `node`, and watches.
+fn serve(node: &Network, pace: Pace, members: &[IpAddr]) -> (Config, Server, Watch) {
     node.within(|| {
-        let config = Config::new(&policies(sites), "  www: {steer: main}\n");
+        let sockets: Vec<SocketAddr> = members.iter().map(|address| (*address, PORT).into()).collect();
+        for addr in &sockets {
+            let reach = || TcpStream::connect_timeout(addr, Duration::from_millis(100)).ok();
+            support::wait_for("neighbours that have found each other", reach, || addr.to_string());
+        }
+        let config = Config::new(&pace.failover(&sockets, "http, path: /"), "  www: {steer: main}\n");
         let server = config.serve();
-        let watch = Watch::start(server.port(), NAME);
-        watch.until(Instant::now(), &[address(1)], support::PATIENCE);
+        let rtype = if members[0].is_ipv4() { RecordType::A } else { RecordType::AAAA };
+        let watch = Watch::start_for(server.port(), NAME, rtype);
+        watch.until(Instant::now(), &members[..1], support::PATIENCE);
         (config, server, watch)
     })
 }
 
 //--- A member's network
 
-/// The first site, which died at `died`, is not answered any more by the time of detection, and stays away.
-fn is_left(watch: &Watch, server: &Server, died: Instant) {
+/// The first site, which died at `died`, is not answered any more by the time of detection, but `other`, and stays away.
+fn is_left(watch: &Watch, server: &Server, died: Instant, pace: Pace, other: IpAddr) {
     // From when the filter is certainly in place.
-    let gone = watch.until(died, &[address(2)], died.elapsed() + USUAL.detection() + SLACK);
-    for seen in &watch.for_a_while(gone, USUAL.afterwards()) {
+    let gone = watch.until(died, &[other], died.elapsed() + pace.detection() + SLACK);
+    for seen in &watch.for_a_while(gone, pace.afterwards()) {
         let after = seen.asked - died;
-        assert_eq!(seen.addresses, [address(2)], "{after:?} after the fault; the server's log:\n{}", server.lines().join("\n"));
+        assert_eq!(seen.addresses, [other], "{after:?} after the fault; the server's log:\n{}", server.lines().join("\n"));
     }
 }
 
@@ -58,14 +64,19 @@ fn a_filtered_site_is_left_and_returned_to(verdict: &str) {
     let (node, first, second) = (Network::new(), Network::new(), Network::new());
     node.connect(&first, "site1", "10.77.1.1/24", "10.77.1.2/24");
     node.connect(&second, "site2", "10.77.2.1/24", "10.77.2.2/24");
-    let _members = [backend(&first, address(1)), backend(&second, address(2))];
-    let (_config, server, watch) = serve(&node, 2);
+    the_first_is_left_and_returned_to(&node, [&first, &second], USUAL, [address(1), address(2)], verdict);
+}
+
+fn the_first_is_left_and_returned_to(node: &Network, sites: [&Network; 2], pace: Pace, members: [IpAddr; 2], verdict: &str) -> Server {
+    let _members = [backend(sites[0], members[0]), backend(sites[1], members[1])];
+    let (_config, server, watch) = serve(node, pace, &members);
     let died = Instant::now();
-    first.filter(verdict);
-    is_left(&watch, &server, died);
+    sites[0].filter(verdict);
+    is_left(&watch, &server, died, pace, members[1]);
     let open = Instant::now();
-    first.unfilter();
-    watch.until(open, &[address(1)], USUAL.return_time());
+    sites[0].unfilter();
+    watch.until(open, &members[..1], pace.return_time());
+    server
 }
 
 #[test]
@@ -89,6 +100,18 @@ fn a_member_that_a_firewall_prohibits_is_gone_by_the_detection_time() {
 }
 
 #[test]
+fn a_member_that_a_firewall_prohibits_over_ipv6_is_gone_by_the_detection_time() {
+    let (node, first, second) = (Network::new(), Network::new(), Network::new());
+    node.connect(&first, "site1", "fd77:0:0:1::1/64", "fd77:0:0:1::2/64");
+    node.connect(&second, "site2", "fd77:0:0:2::1/64", "fd77:0:0:2::2/64");
+    // Connections alone: neighbours go on finding each other.
+    let verdict = format!("tcp dport {PORT} reject with icmpv6 admin-prohibited");
+    let server = the_first_is_left_and_returned_to(&node, [&first, &second], PATIENT, [address_v6(1), address_v6(2)], &verdict);
+    // Connecting ends with EACCES, as if this very machine did not let it out.
+    server.wait_line(&["member m0 (fd77:0:0:1::2)", "is down: ", "unreachable"]);
+}
+
+#[test]
 fn a_member_whose_route_is_withdrawn_is_gone_by_the_detection_time() {
     let (node, router, second) = (Network::new(), Network::new(), Network::new());
     node.connect(&router, "uplink", "10.77.0.1/24", "10.77.0.2/24");
@@ -97,10 +120,10 @@ fn a_member_whose_route_is_withdrawn_is_gone_by_the_detection_time() {
     // The member is behind the router, which answers for it that it knows no way once the address is gone; at once and every time.
     router.run(&format!("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.ip_forward=1 && ip address add {}/32 dev lo", address(1)));
     let _members = [backend(&router, address(1)), backend(&second, address(2))];
-    let (_config, server, watch) = serve(&node, 2);
+    let (_config, server, watch) = serve(&node, USUAL, &[address(1), address(2)]);
     let died = Instant::now();
     router.run(&format!("ip address del {}/32 dev lo", address(1)));
-    is_left(&watch, &server, died);
+    is_left(&watch, &server, died, USUAL, address(2));
     server.wait_line(&["is down", "unreachable"]);
 }
 
@@ -135,7 +158,7 @@ fn nothing_changed(watch: &Watch, server: &Server, start: Instant) {
 #[test]
 fn a_node_whose_interface_goes_down_drains_nobody() {
     let (node, _world, _members) = behind_one_cable();
-    let (_config, server, watch) = serve(&node, 3);
+    let (_config, server, watch) = serve(&node, USUAL, &[address(1), address(2), address(3)]);
     let cut = Instant::now();
     node.run("ip link set uplink down");
     rest_until(cut + BLIND_FOR);
@@ -145,7 +168,7 @@ fn a_node_whose_interface_goes_down_drains_nobody() {
 #[test]
 fn a_node_whose_packets_all_vanish_drains_nobody_says_so_and_recovers_by_itself() {
     let (node, world, _members) = behind_one_cable();
-    let (config, server, watch) = serve(&node, 3);
+    let (config, server, watch) = serve(&node, USUAL, &[address(1), address(2), address(3)]);
     let cut = Instant::now();
     world.filter("drop");
     server.wait_line(&["does not trust its own sight"]);

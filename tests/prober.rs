@@ -151,6 +151,11 @@ fn assert_passed(observation: &Observation) {
     assert!(matches!(observation, Observation::Pass { connect, total } if connect <= total), "{observation}");
 }
 
+/// The server took the connection, and then the time ran out.
+fn stalled(what: &str) -> Observation {
+    Observation::Fail(FailReason::Stalled(what.into()))
+}
+
 #[track_caller]
 fn assert_tls_failure(observation: &Observation, part: &str) {
     assert!(matches!(observation, Observation::Fail(FailReason::Tls(text)) if text.contains(part)), "{observation}");
@@ -196,6 +201,15 @@ async fn a_source_from_which_nothing_can_be_reached_says_nothing_about_the_targe
     }
 }
 
+#[tokio::test]
+async fn what_was_said_instead_of_what_was_waited_for_is_told() {
+    let text = TextRule { contains: vec!["+PONG".into()], ..TextRule::NONE };
+    let check = TcpCheck { send: Some("PING\r\n\r\n".into()), text };
+    let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("-LOADING the dataset")).await;
+    let observation = Prober::new().probe(&target(addr, Check::Tcp(check)), SHORT).await;
+    assert_eq!(observation, stalled("`+PONG` is not in the 20 octets looked at: \"-LOADING the dataset\""));
+}
+
 //--- HTTP
 
 #[tokio::test]
@@ -219,17 +233,22 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_timed_out_wherever_it_hangs() {
-    for beginning in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no"] {
+    let nothing = "connected, but nothing was answered";
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no";
+    for (beginning, what) in [("", nothing), ("HTTP/1.1 200 OK\r\n", nothing), (half, "the answer did not end")] {
         let observation = probe_http(Act::SayAndHang(beginning), SHORT).await;
-        assert_eq!(observation, Observation::Fail(FailReason::Timeout), "after {beginning:?}");
+        assert_eq!(observation, stalled(what), "after {beginning:?}");
     }
+    let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
+    let handshake = Prober::new().probe(&target(addr, Check::Http(unverified())), SHORT).await;
+    assert_eq!(handshake, stalled("connected, but no TLS handshake"));
 }
 
 #[tokio::test]
 async fn a_probe_that_gave_up_leaves_no_connection_behind() {
     let (addr, mut seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
     let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(observation, stalled("connected, but nothing was answered"));
     // The server reports when the client has closed.
     let closed = tokio::time::timeout(AMPLE, seen.recv()).await.expect("the connection was closed");
     assert!(closed.is_some());
@@ -397,23 +416,42 @@ async fn a_text_that_never_comes_is_not_waited_for_beyond_the_octets_looked_at()
 }
 
 #[tokio::test]
-async fn interim_responses_without_end_cost_no_more_than_the_time_of_the_probe() {
+async fn interim_responses_without_end_are_no_answer_and_end_the_probe_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
     let addr = listener.local_addr().expect("the listener is bound");
-    let talk = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await?;
-        read_head(&mut stream).await?;
+    // On a thread of its own it is always faster than the client.
+    let flood = std::thread::spawn(move || {
+        let listener = listener.into_std()?;
+        listener.set_nonblocking(false)?;
+        let (mut stream, _) = listener.accept()?;
+        let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
         loop {
-            stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await?;
+            io::Write::write_all(&mut stream, &interim)?;
         }
         #[allow(unreachable_code, reason = "names the type of the error")]
         io::Result::Ok(())
     });
-    let observation = Prober::new().probe(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(observation, Observation::Fail(FailReason::Timeout));
+    let observation = Prober::new().probe(&target(addr, Check::Http(http())), AMPLE).await;
+    assert!(matches!(&observation, Observation::Fail(FailReason::Protocol(why)) if why.contains("far more octets")), "{observation}");
     // The client has gone, so that the server cannot go on.
-    let ended = tokio::time::timeout(AMPLE, talk).await.expect("the connection was closed").expect("no panic");
-    assert!(ended.is_err());
+    assert!(flood.join().expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_method_that_takes_a_body_says_so_when_there_is_none() {
+    for (method, said) in [(Method::Post, true), (Method::Put, true), (Method::Get, false)] {
+        let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
+        assert_passed(&Prober::new().probe(&target(addr, Check::Http(HttpCheck { method, ..http() })), AMPLE).await);
+        let request = seen.recv().await.expect("one request").request.to_lowercase();
+        assert_eq!(request.contains("content-length: 0\r\n"), said, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_with_many_headers_and_one_over_two_lines_is_read() {
+    let many: String = (0..200).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\n{many}x-long: one\r\n  two\r\ncontent-length: 2\r\n\r\nok");
+    assert_passed(&probe_http(Act::Say(answer.leak()), AMPLE).await);
 }
 
 #[tokio::test]
@@ -536,8 +574,7 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
     let check = |client| HttpCheck { tls: Some(TlsRules { client, ..TlsRules::STRICT }), ..http() };
     let prober = Prober::with_roots(authority.roots());
     assert_passed(&prober.probe(&target(addr, Check::Http(check(Some(client)))), AMPLE).await);
-    let anonymous = prober.probe(&target(addr, Check::Http(check(None))), AMPLE).await;
-    assert!(matches!(anonymous, Observation::Fail(_)), "{anonymous}");
+    assert_tls_failure(&prober.probe(&target(addr, Check::Http(check(None))), AMPLE).await, "CertificateRequired");
 }
 
 #[tokio::test]
@@ -575,7 +612,7 @@ async fn the_trail_of_a_probe_tells_when_each_step_was_done() {
 async fn a_probe_that_runs_out_of_time_tells_how_far_it_came() {
     let (addr, _seen) = serve("127.0.0.1", Act::SayAndHang("")).await;
     let examination = Prober::new().examine(&target(addr, Check::Http(http())), SHORT).await;
-    assert_eq!(examination.observation, Observation::Fail(FailReason::Timeout));
+    assert_eq!(examination.observation, stalled("connected, but nothing was answered"));
     assert_eq!(examination.trail.steps().iter().map(|step| step.phase).collect::<Vec<_>>(), [Phase::Connected]);
 }
 
@@ -635,10 +672,24 @@ async fn no_server_of_http_2_keeps_more_connections_open_than_there_are_probes()
         let target = target(addr, Check::Http(HttpCheck { version: HttpVersion::Two, body, ..http() }));
         for _ in 0..4 {
             let observations = futures_util::future::join_all((0..4).map(|_| prober.probe(&target, SHORT))).await;
-            assert!(observations.iter().all(|seen| *seen == Observation::Fail(FailReason::Timeout)), "{observations:?}");
+            assert!(observations.iter().all(|seen| *seen == stalled("connected, but nothing was answered")), "{observations:?}");
             let are_closed = tokio::time::timeout(AMPLE, open.wait_for(|open| *open == 0)).await.is_ok();
             assert!(are_closed, "all probes are over, and {} connections are open", *open.borrow());
         }
+    }
+}
+
+#[tokio::test]
+async fn http_2_over_tls_is_agreed_on_in_the_handshake_or_missed_at_once() {
+    let authority = Authority::new("ours");
+    let silent = || Arc::new(authority.server("www.example.com", 2100));
+    let speaks_two = serve_h2(Some(silent()), h2_ok).await;
+    let (speaks_one, _seen) = serve_tls("127.0.0.2", silent(), Duration::ZERO).await;
+    let prober = Prober::with_roots(authority.roots());
+    for addr in [speaks_two, speaks_one] {
+        let check = HttpCheck { version: HttpVersion::Two, ..https() };
+        let observation = prober.probe(&target(addr, Check::Http(check)), AMPLE).await;
+        assert_eq!(observation, Observation::Fail(FailReason::Content("the server does not agree on h2".into())));
     }
 }
 

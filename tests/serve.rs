@@ -282,6 +282,22 @@ fn a_killed_server_starts_from_whichever_state_is_whole_and_without_any() {
 }
 
 #[test]
+fn a_state_directory_has_one_server_until_that_has_ended() {
+    let backends = Backend::some(95, 2);
+    let [config, other] = [(); 2].map(|()| Config::new(&failover(&backends), WWW));
+    config.server("state_dir: state\n");
+    other.server(&format!("state_dir: {}\n", config.directory().join("state").display()));
+    let mut server = config.serve();
+    let refused = other.command(&["serve", "--config", "steersman.yaml"]);
+    let why = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.contains(&format!("state is in use by another steersman (process {})", server.pid())), "{why}");
+    server.signal("KILL");
+    server.wait_end();
+    other.serve().wait_answer("www.test.example", &[backends[0].ip()]);
+}
+
+#[test]
 fn a_broken_config_starts_nothing() {
     let config = Config::new("pools: {", WWW);
     let output = config.command(&["serve", "--config", "steersman.yaml"]);

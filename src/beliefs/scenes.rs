@@ -103,14 +103,34 @@ impl Scene {
 #[test]
 fn a_drain_says_that_it_is_over_when_the_answers_of_its_last_second_have_expired() {
     let mut scene = Scene::new(config(80), &[]);
+    scene.pass(40);
     scene.order("a", Wish::Drain);
     // The TTL is lowered to 10 s at once; answers of before hold for 10 s, and for a second of rounding.
-    scene.pass(20);
+    scene.pass(50);
     assert_eq!(scene.answered(), [0, 1]);
-    scene.pass(21);
+    scene.pass(51);
+    assert_eq!(scene.answered(), [1]);
+    scene.pass(70);
+    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(62), "51 s, the TTL, and a second of rounding");
+}
+
+#[test]
+fn what_an_earlier_life_may_have_handed_out_is_in_caches_for_the_longest_ttl_after_the_start() {
+    // Neither what is dead since the start, nor what was out when the state was last saved, need have been so until the end.
+    let mut scene = Scene::new(config(80), &["10.0.0.0:80"]);
+    scene.order("a", Wish::Drain);
     assert_eq!(scene.answered(), [1]);
     scene.pass(40);
-    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(32), "21 s, the TTL, and a second of rounding");
+    assert_eq!(scene.when(|event| matches!(event, Event::Gone(_))), Some(31), "30 s from the start, and a second of rounding");
+    let saved = scene.beliefs.saved();
+    // The clock was set by an hour meanwhile.
+    let now = at(40 + 3_600);
+    let mut again =
+        Scene { beliefs: Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now), now: 3_640, dead: Vec::new(), changes: Vec::new() };
+    again.order("a", Wish::Down);
+    again.order("a", Wish::Drain);
+    again.pass(3_680);
+    assert_eq!(again.when(|event| matches!(event, Event::Gone(_))), Some(3_671));
 }
 
 #[test]

@@ -36,24 +36,27 @@ impl TextRule {
     /// # Errors
     /// What was not found.
     pub fn judge(&self, octets: &[u8]) -> Result<(), FailReason> {
+        self.missing(octets).map_or(Ok(()), |what| Err(FailReason::Content(what)))
+    }
+
+    /// What is not there yet; none when all is.
+    pub fn missing(&self, octets: &[u8]) -> Option<Box<str>> {
         let seen = &octets[..octets.len().min(self.within)];
         if let Some(text) = self.contains.iter().find(|text| !holds(seen, text.as_bytes())) {
-            return Err(missing(&format!("`{text}`"), seen));
+            return Some(missing(&format!("`{text}`"), seen));
         }
-        match &self.matches {
-            Some(pattern) if !pattern.regex.is_match(seen) => Err(missing(&format!("a match of /{pattern}/"), seen)),
-            Some(_) | None => Ok(()),
-        }
+        let pattern = self.matches.as_ref().filter(|pattern| !pattern.regex.is_match(seen))?;
+        Some(missing(&format!("a match of /{pattern}/"), seen))
     }
 }
 
-fn missing(what: &str, seen: &[u8]) -> FailReason {
+fn missing(what: &str, seen: &[u8]) -> Box<str> {
     if seen.is_empty() {
-        return FailReason::Content(format!("{what} is not there: nothing came").into());
+        return format!("{what} is not there: nothing came").into();
     }
     let beginning: String = String::from_utf8_lossy(&seen[..seen.len().min(SHOWN_MAX)]).escape_debug().collect();
     let more = if seen.len() > SHOWN_MAX { "…" } else { "" };
-    FailReason::Content(format!("{what} is not in the {} octets looked at: \"{beginning}{more}\"", seen.len()).into())
+    format!("{what} is not in the {} octets looked at: \"{beginning}{more}\"", seen.len()).into()
 }
 
 /// As much of a response as tells which one it is; more does not belong into a log.

@@ -25,6 +25,8 @@ fn at(millis: u64) -> Moment {
 enum Fate {
     Answers,
     Silent,
+    /// It takes connections and never answers: its process is stopped, or waits for something that all of its kind wait for.
+    Hangs,
     Refuses,
     /// The node cannot even send.
     Unsendable,
@@ -101,6 +103,7 @@ impl World {
         let (lasts, saw) = match self.fates[order.target.index()] {
             Fate::Answers => (ROUND_TRIP, Observation::Pass { connect: ROUND_TRIP, total: ROUND_TRIP }),
             Fate::Silent => (rules.timeout, Observation::Fail(FailReason::Timeout)),
+            Fate::Hangs => (rules.timeout, Observation::Fail(FailReason::Stalled("nothing was answered".into()))),
             Fate::Refuses => (ROUND_TRIP, Observation::Fail(FailReason::Refused)),
             Fate::Praised => (ROUND_TRIP, Observation::Pass { connect: Duration::ZERO, total: ROUND_TRIP }),
             Fate::Blamed => (ROUND_TRIP, Observation::Fail(FailReason::Reported("disk".into()))),
@@ -337,6 +340,33 @@ fn a_dead_member_is_down_within_the_detection_time_whatever_else_is_dead() {
             assert_eq!(world.falls(), expected, "seed {seed}: {dead} of {places}: {:?}", world.doubts);
             assert_eq!(world.doubts, [], "seed {seed}: {dead} of {places}");
         }
+    }
+}
+
+#[test]
+fn applications_that_hang_everywhere_are_dead_and_make_no_node_doubt_its_sight() {
+    for seed in 0..20 {
+        let mut world = World::new(3, 3, 0, seed);
+        world.set(everybody, Fate::Hangs);
+        let detection = u64::try_from(RULES.detection().as_millis()).expect("seconds");
+        world.run_until(60_000 + detection + 100);
+        assert_eq!(world.falls(), (0..9).collect(), "seed {seed}: whoever takes a connection is there to be seen");
+        assert_eq!(world.doubts, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_timeout_that_is_told_late_says_nothing_however_far_the_probe_had_come() {
+    for reason in [FailReason::Timeout, FailReason::Stalled("nothing was answered".into()), FailReason::Unfinished] {
+        let mut world = World::new(1, 1, 0, 1);
+        let order = (60_001..).find_map(|millis| world.schedule.poll_order(at(millis))).expect("it is probed");
+        let told = world.schedule.handle_observation(
+            order.token,
+            Observation::Fail(reason.clone()),
+            order.deadline.after(Duration::from_millis(501)),
+        );
+        assert_eq!(told.map(|told| told.verdict.status), Some(Status::Up), "{reason}");
+        assert_eq!(world.schedule.view(TargetId::new(0)).last.map(|(_, saw)| saw.code()), Some("lag"), "{reason}");
     }
 }
 

@@ -56,6 +56,11 @@ impl Observation {
         }
     }
 
+    /// Whether the probe ended because its time did: be it that the target was slow, or that this process slept.
+    pub const fn is_out_of_time(&self) -> bool {
+        matches!(self, Observation::Fail(FailReason::Timeout | FailReason::Stalled(_) | FailReason::Unfinished))
+    }
+
     /// Whether the target's machine said at once that nobody listens, or hung up.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Observation::Fail(FailReason::Refused | FailReason::Reset))
@@ -76,8 +81,12 @@ impl fmt::Display for Observation {
 /// What was wrong with the target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FailReason {
-    /// No complete answer before the deadline.
+    /// Nothing came back before the deadline.
     Timeout,
+    /// It was connected to, and the deadline came before all of the answer did; what was waited for.
+    Stalled(Box<str>),
+    /// The program of the check did not end before the deadline.
+    Unfinished,
     /// The connection was refused.
     Refused,
     /// The connection was reset or closed in the middle.
@@ -102,13 +111,14 @@ impl FailReason {
     const fn sight(&self) -> Sight {
         match self {
             FailReason::Timeout | FailReason::Unreachable => Sight::Dark,
-            FailReason::Refused
+            FailReason::Stalled(_)
+            | FailReason::Refused
             | FailReason::Reset
             | FailReason::Tls(_)
             | FailReason::Status(_)
             | FailReason::Protocol(_)
             | FailReason::Content(_) => Sight::Seen,
-            FailReason::Reported(_) | FailReason::Silent(_) => Sight::Elsewhere,
+            FailReason::Unfinished | FailReason::Reported(_) | FailReason::Silent(_) => Sight::Elsewhere,
         }
     }
 
@@ -116,6 +126,8 @@ impl FailReason {
     pub const fn code(&self) -> &'static str {
         match self {
             FailReason::Timeout => "timeout",
+            FailReason::Stalled(_) => "stalled",
+            FailReason::Unfinished => "unfinished",
             FailReason::Refused => "refused",
             FailReason::Reset => "reset",
             FailReason::Unreachable => "unreachable",
@@ -133,6 +145,8 @@ impl fmt::Display for FailReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FailReason::Timeout => f.write_str("timed out"),
+            FailReason::Stalled(what) => write!(f, "timed out: {what}"),
+            FailReason::Unfinished => f.write_str("timed out: the program did not end"),
             FailReason::Refused => f.write_str("connection refused"),
             FailReason::Reset => f.write_str("connection closed before the answer was complete"),
             FailReason::Unreachable => f.write_str("host unreachable"),
@@ -245,7 +259,8 @@ mod tests {
     fn what_came_back_from_the_target_is_sight_and_what_should_have_is_darkness() {
         let pass = Observation::Pass { connect: Duration::from_micros(1), total: Duration::from_millis(1) };
         assert_eq!(pass.sight(), Sight::Seen);
-        for reason in [FailReason::Refused, FailReason::Reset, FailReason::Status(503), FailReason::Content("x".into())] {
+        let stalled = FailReason::Stalled("nothing was answered".into());
+        for reason in [stalled, FailReason::Refused, FailReason::Reset, FailReason::Status(503), FailReason::Content("x".into())] {
             assert_eq!(Observation::Fail(reason).sight(), Sight::Seen);
         }
         for reason in [FailReason::Timeout, FailReason::Unreachable] {
@@ -260,7 +275,7 @@ mod tests {
     fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node() {
         let told = Observation::Pass { connect: Duration::ZERO, total: Duration::from_millis(1) };
         assert_eq!(told.sight(), Sight::Elsewhere);
-        for reason in [FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
+        for reason in [FailReason::Unfinished, FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
             assert_eq!(Observation::Fail(reason).sight(), Sight::Elsewhere);
         }
         for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Crowded, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
@@ -273,6 +288,8 @@ mod tests {
         let observations = [
             Observation::Pass { connect: Duration::ZERO, total: Duration::ZERO },
             Observation::Fail(FailReason::Timeout),
+            Observation::Fail(FailReason::Stalled("x".into())),
+            Observation::Fail(FailReason::Unfinished),
             Observation::Fail(FailReason::Refused),
             Observation::Fail(FailReason::Reset),
             Observation::Fail(FailReason::Unreachable),

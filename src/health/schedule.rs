@@ -520,7 +520,7 @@ fn missed_since(observation: &Observation, begun: Moment) -> Moment {
 /// the answer: it says nothing.
 fn unless_late(observation: Observation, probe: Probe, now: Moment) -> Observation {
     let is_late = now.since(probe.deadline) > TOLD_LATE;
-    if is_late && observation == Observation::Fail(FailReason::Timeout) { Observation::Inconclusive(Doubt::Lag) } else { observation }
+    if is_late && observation.is_out_of_time() { Observation::Inconclusive(Doubt::Lag) } else { observation }
 }
 
 /// How soon after a refusal the next probe is made: from a tenth to a fifth of the fast interval, spread by the token, so
@@ -725,6 +725,17 @@ mod tests {
         assert_eq!(schedule.view(lost.target).last, Some((at(3_000), Observation::Inconclusive(Doubt::Lag))));
         let again = run(&mut schedule, at(3_000), at(20_000), Some(Duration::from_millis(1)));
         assert!(again.len() >= 3);
+    }
+
+    #[test]
+    fn a_timeout_that_is_told_long_after_its_deadline_says_nothing() {
+        for (late_ms, expected) in [(500, Status::Down), (501, Status::Unknown)] {
+            let mut schedule = schedule(1);
+            let probe = order(&mut schedule, Moment::START);
+            let told = probe.deadline.after(Duration::from_millis(late_ms));
+            schedule.handle_observation(probe.token, Observation::Fail(FailReason::Timeout), told);
+            assert_eq!(schedule.view(probe.target).verdict.status, expected, "{late_ms} ms");
+        }
     }
 
     #[test]

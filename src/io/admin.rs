@@ -60,8 +60,8 @@ pub struct Admin {
     pub counters: Arc<CounterBoard>,
     /// The one clock.
     pub clock: Clock,
-    /// What happened, where that is kept.
-    pub journal: Option<Journal>,
+    /// What happened; or why that is not kept.
+    pub journal: Result<Journal, String>,
     /// Which files the config in force consists of.
     pub read: Fingerprint,
 }
@@ -288,11 +288,13 @@ async fn explain(State(admin): State<Admin>, Query(query): Query<ExplainQuery>) 
     }
 }
 
-/// What is said where there is no journal.
-const NO_JOURNAL: &str = "this server keeps no journal: its config has no `state_dir`";
+/// The journal, or what is said where there is none.
+fn journal(admin: &Admin) -> Result<&Journal, String> {
+    admin.journal.as_ref().map_err(|why| format!("this server keeps no journal: {why}"))
+}
 
 async fn explain_past(admin: &Admin, case: Case, at_unix_ms: u64) -> Result<String, String> {
-    let directory = admin.journal.as_ref().ok_or(NO_JOURNAL)?.directory().to_owned();
+    let directory = journal(admin)?.directory().to_owned();
     let generation = admin.control.status().await.map(|status| status.generation);
     let snapshot = Arc::clone(&admin.control.live().load().snapshot);
     let lens = Lens { snapshot, generation, fingerprint: admin.read.manifest().fingerprint() };
@@ -315,7 +317,10 @@ struct HistoryQuery {
 }
 
 async fn history(State(admin): State<Admin>, Query(query): Query<HistoryQuery>) -> Response {
-    let Some(journal) = admin.journal else { return problem(StatusCode::CONFLICT, NO_JOURNAL) };
+    let journal = match journal(&admin) {
+        Ok(journal) => journal.clone(),
+        Err(why) => return problem(StatusCode::CONFLICT, &why),
+    };
     let HistoryQuery { selector, since_unix_ms, until_unix_ms } = query;
     let about = match selector.map(|selector| selector.parse::<Selector>()).transpose() {
         Ok(about) => about,

@@ -8,6 +8,7 @@ use super::chronicle::Chronicle;
 use super::clock::{Clock, wall};
 use super::exposure::{Death, Exposure, LOOK_EVERY, Lingering};
 use super::handed_out::AnswerBoard;
+use super::keeper::Keeper;
 use super::memory;
 use super::order::{OrderReport, OverrideStatus};
 use super::prober::Prober;
@@ -15,9 +16,7 @@ use super::pulse::Pulse;
 use super::reload::{self, Attempt, Findings, Loader, ReloadReport, ReloadResult};
 use super::state::StateFile;
 use super::status::{Circumstances, JournalStatus, Picture, StatusView};
-use crate::beliefs::Beliefs;
-use crate::beliefs::Saved;
-use crate::beliefs::{Change, MemberChange, OverrideChange};
+use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange, Saved};
 use crate::clock::Moment;
 use crate::health::{Doubt, Observation, ProbeOrder, Status, Token};
 use crate::judge::{Order, Selector};
@@ -26,7 +25,6 @@ use crate::prefix::Family;
 use crate::snapshot::{Settings, Snapshot};
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +56,8 @@ pub struct Setup {
     pub loader: Option<Loader>,
     /// Follows a change of the listeners.
     pub reconcile: Reconcile,
-    /// Where verdicts survive a restart.
-    pub state: Option<StateFile>,
+    /// Where verdicts survive a restart; or why they do not, in words that follow "this server keeps nothing:".
+    pub state: Result<StateFile, String>,
     /// Writes the journal.
     pub chronicle: Option<Chronicle>,
     /// Hears of changes.
@@ -110,13 +108,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(2);
 /// The task says at least this often that it is alive.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// What was learned is written at most this often, and so soon after a verdict has changed, or who takes part.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts that are not written by then, at the end, will not be: the disk hangs, and the program must not.
 const LAST_SAVE: Duration = Duration::from_secs(3);
-/// It is written at least this often, so that the file's age is that of the belief; streaks, windows and latencies, which change with
-/// every probe, are never older in it.
-const SAVE_AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Starts the task on the current runtime. The handle's view is there at once; all is unknown in it but what was restored.
@@ -140,15 +133,7 @@ impl Control {
             under_way: None,
             waiting: VecDeque::new(),
             exposure: Exposure::new(now),
-            keeper: Keeper {
-                file: setup.state.clone(),
-                written: None,
-                at: now,
-                busy: false,
-                complained: false,
-                failures: 0,
-                owed: [Vec::new(), Vec::new()],
-            },
+            keeper: Keeper::new(setup.state.clone(), now),
             setup,
         };
         let join = tokio::spawn(task.run(events));
@@ -301,9 +286,22 @@ impl Task {
         if let Some(chronicle) = self.setup.chronicle.take() {
             let _ = tokio::task::spawn_blocking(move || chronicle.end(LAST_SAVE)).await;
         }
-        let (saved, now) = (self.setup.beliefs.saved(), self.setup.clock.now());
-        if tokio::time::timeout(LAST_SAVE, self.keeper.save_last(saved, now, events)).await.is_err() {
+        if tokio::time::timeout(LAST_SAVE, self.save_last(events)).await.is_err() {
             tracing::warn!("the disk takes too long; verdicts since the last save are lost");
+        }
+        self.keeper.give_up();
+    }
+
+    /// Saves after any save under way.
+    async fn save_last(&mut self, mut events: mpsc::Receiver<Event>) {
+        let (saved, now) = (Arc::new(self.setup.beliefs.saved()), self.setup.clock.now());
+        while self.keeper.is_busy() {
+            if let Some(Event::Saved(result)) = events.recv().await {
+                self.keeper.handle_result(result);
+            }
+        }
+        if let Some(file) = self.keeper.begin_last(&saved, now) {
+            self.keeper.handle_result(save(file, saved, now).await);
         }
     }
 
@@ -313,7 +311,7 @@ impl Task {
         let probe = self.setup.beliefs.next_due().map(|due| due.max(now.after(PUBLISH_EVERY)));
         let publish = self.setup.beliefs.is_stale().then(|| self.published.after(PUBLISH_EVERY));
         let look = Some(now.after(LOOK_EVERY));
-        [probe, publish, look].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
+        [probe, publish, look, self.keeper.next_due()].into_iter().flatten().fold(now.after(BEAT_EVERY), Moment::min)
     }
 
     //--- Probes and views
@@ -355,8 +353,9 @@ impl Task {
         }
     }
 
-    /// Tells the log and the journal.
+    /// Tells the log and the journal, and sees to it that a start will know.
     fn tell(&mut self, change: &Change) {
+        self.keeper.handle_news();
         (self.setup.announce)(change);
         if let Some(chronicle) = &mut self.setup.chronicle {
             chronicle.handle_change(change, &self.setup.beliefs);
@@ -399,7 +398,7 @@ impl Task {
             prober: Arc::clone(&self.setup.prober),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
-                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures }
+                JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures() }
             }),
         };
         Picture { beliefs: self.setup.beliefs.clone(), exposure: self.exposure.clone(), around, now: self.setup.clock.now() }
@@ -532,111 +531,24 @@ impl Task {
 
     fn save_when_due(&mut self) {
         let now = self.setup.clock.now();
-        if !self.keeper.is_due(now) {
+        self.keeper.handle_time(now);
+        if self.keeper.next_due().is_none_or(|due| due > now) {
             return;
         }
-        let saved = self.setup.beliefs.saved();
+        let saved = Arc::new(self.setup.beliefs.saved());
         let max_age = self.setup.beliefs.snapshot().settings.state_max_age;
         let Some(file) = self.keeper.begin(&saved, max_age, now) else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
-            let result = work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-            let _ = inbox.send(Event::Saved(result)).await;
+            let _ = inbox.send(Event::Saved(save(file, saved, now).await)).await;
         });
     }
 }
 
-/// Knows when verdicts are to be written down.
-struct Keeper {
-    file: Option<StateFile>,
-    /// What was written last.
-    written: Option<(Moment, Saved)>,
-    /// When it was last looked at.
-    at: Moment,
-    busy: bool,
-    /// Whether a failure was logged since the last success: once is enough.
-    complained: bool,
-    /// Saves that failed.
-    failures: u64,
-    /// Operators who wait until their orders are on disk: those that the next save holds, and those that the one under way does.
-    owed: [Vec<Owed>; 2],
-}
-
-/// An answer that is due when what it says is on disk.
-type Owed = (oneshot::Sender<OrderReport>, OrderReport);
-
-impl Keeper {
-    fn is_due(&self, now: Moment) -> bool {
-        self.file.is_some() && !self.busy && (!self.owed[0].is_empty() || now.since(self.at) >= SAVE_EVERY)
-    }
-
-    /// Answers when what it answers is on disk; at once when there is no place for it.
-    fn owe(&mut self, reply: oneshot::Sender<OrderReport>, mut report: OrderReport) {
-        if self.file.is_some() {
-            self.owed[0].push((reply, report));
-            return;
-        }
-        report.message.push_str("; there is no state_dir, so that a restart forgets it");
-        // Whoever asked may have given up waiting.
-        let _ = reply.send(report);
-    }
-
-    fn pay(owed: Vec<Owed>, trouble: Option<&std::io::Error>) {
-        for (reply, mut report) in owed {
-            if let Some(error) = trouble {
-                let _ = write!(report.message, "; it could not be saved, so that a restart forgets it: {error}");
-            }
-            let _ = reply.send(report);
-        }
-    }
-
-    /// The file to write to, when there is something to write.
-    fn begin(&mut self, saved: &Saved, max_age: Duration, now: Moment) -> Option<StateFile> {
-        self.at = now;
-        let at_least_every = SAVE_AT_LEAST_EVERY.min(max_age / 2);
-        if self.written.as_ref().is_some_and(|(at, written)| written.is_much_like(saved) && now.since(*at) < at_least_every) {
-            Keeper::pay(std::mem::take(&mut self.owed[0]), None);
-            return None;
-        }
-        self.owed.swap(0, 1);
-        self.written = Some((now, saved.clone()));
-        self.busy = true;
-        self.file.clone()
-    }
-
-    fn handle_result(&mut self, result: std::io::Result<()>) {
-        self.busy = false;
-        Keeper::pay(std::mem::take(&mut self.owed[1]), result.as_ref().err());
-        match result {
-            Ok(()) => self.complained = false,
-            Err(error) => {
-                self.written = None;
-                self.failures += 1;
-                self.complain(&error);
-            }
-        }
-    }
-
-    /// Saves after any save under way: two at once would write into one draft.
-    async fn save_last(&mut self, saved: Saved, now: Moment, mut events: mpsc::Receiver<Event>) {
-        let Some(file) = self.file.clone() else { return };
-        while self.busy {
-            if let Some(Event::Saved(result)) = events.recv().await {
-                self.handle_result(result);
-            }
-        }
-        let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
-        self.handle_result(work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string()))));
-    }
-
-    fn complain(&mut self, error: &std::io::Error) {
-        if let Some(file) = &self.file
-            && !std::mem::replace(&mut self.complained, true)
-        {
-            tracing::warn!("verdicts cannot be saved to {}: {error}", file.path().display());
-        }
-    }
+/// Writes a file on a thread that may wait for the disk.
+async fn save(file: StateFile, saved: Arc<Saved>, now: Moment) -> std::io::Result<()> {
+    let work = tokio::task::spawn_blocking(move || file.save(&saved, now));
+    work.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())))
 }
 
 /// Loads, judges, and follows with the listeners; the last step is the only one that can still fail.
@@ -680,6 +592,7 @@ mod tests {
     use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
     use crate::health::Rules;
     use crate::io::testing::snapshot_at;
+    use crate::judge::Wish;
     use crate::policy::Grade;
     use std::net::{SocketAddr, TcpListener};
     use std::sync::Mutex;
@@ -709,10 +622,10 @@ mod tests {
 
     /// A control task over one living backend, with a loader that waits for the test.
     fn stage() -> Stage {
-        stage_with(None)
+        stage_with(Err("its config has no `state_dir`".to_owned()))
     }
 
-    fn stage_with(state: Option<StateFile>) -> Stage {
+    fn stage_with(state: Result<StateFile, String>) -> Stage {
         let backend = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = backend.local_addr().expect("bound");
         let (loads, waiting) = std::sync::mpsc::channel();
@@ -749,6 +662,18 @@ mod tests {
         let mut diagnostics = Diagnostics::new();
         diagnostics.push(Diagnostic::error("bad-name", &Span::start_of(&source), "no name"));
         diagnostics
+    }
+
+    /// An order to take the one member out.
+    fn down() -> Request {
+        Request::Set(Order {
+            selector: "web/a".parse().expect("a selector"),
+            wish: Wish::Down,
+            owner: "alice".into(),
+            reason: "test".into(),
+            lasts: None,
+            break_glass: false,
+        })
     }
 
     fn grade(control: &Control) -> Grade {
@@ -852,17 +777,48 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_told_is_on_the_disk_before_anybody_would_have_looked_for_it() {
+        let directory = crate::io::testing::scratch_directory();
+        let file = StateFile::open(directory.path()).expect("writable");
+        let began = crate::io::clock::wall_unix_ms();
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
+        control.first_round().await;
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(file.path()) {
+                break text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(text.contains("\"up\""), "{text}");
+        let saved: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let after_ms = saved["saved_at_unix_ms"].as_u64().expect("a number") - began;
+        assert!((1_000..4_500).contains(&after_ms), "{after_ms} ms");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_disk_that_hangs_delays_the_end_but_does_not_prevent_it() {
         let directory = crate::io::testing::scratch_directory();
         // Opening a pipe that nobody reads from blocks, as a file on a dead network file system does.
         let draft = directory.path().join("verdicts.json.new");
         assert!(std::process::Command::new("mkfifo").arg(&draft).status().expect("coreutils").success());
-        let Stage { control, backend: _backend, .. } = stage_with(Some(StateFile::open(directory.path()).expect("it is there")));
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(StateFile::open(directory.path()).expect("it is there")));
         control.first_round().await;
-        let ended = tokio::time::timeout(LAST_SAVE * 3, control.stop()).await;
+        let (report, ended) = tokio::join!(control.order(down()), tokio::time::timeout(LAST_SAVE * 3, control.stop()));
         // Frees the thread that writes.
         drop(std::fs::File::open(&draft).expect("a writer waits"));
         ended.expect("the task ends all the same");
+        assert!(report.obeyed && report.message.contains("not on the disk yet"), "{report:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_order_just_before_the_end_is_saved_and_its_operator_told_so() {
+        let directory = crate::io::testing::scratch_directory();
+        let file = StateFile::open(directory.path()).expect("writable");
+        let Stage { control, backend: _backend, .. } = stage_with(Ok(file.clone()));
+        control.first_round().await;
+        let (report, ()) = tokio::join!(control.order(down()), control.stop());
+        assert!(report.obeyed && !report.message.contains("; it "), "{report:?}");
+        assert!(std::fs::read_to_string(file.path()).expect("saved").contains("web/a"));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 use super::admin::{self, Admin, Bound};
 use super::chronicle::Chronicle;
+use super::claim::{Claim, NoClaim};
 use super::clock::Clock;
 use super::control::{Announce, Control, Reconcile, Setup};
 use super::counters::CounterBoard;
@@ -82,14 +83,15 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let listeners: Shared = Arc::new(Mutex::new(Some(listeners)));
 
     let now = clock.now();
-    let (state, saved) = remember(&settings, now);
+    let (_claim, state) = claim(&settings)?;
+    let saved = state.as_ref().map(|file| remember(file, &settings, now)).unwrap_or_default();
     let beliefs = Beliefs::new(Arc::new(plan.snapshot), &saved, RandomState::new().hash_one(0), clock.unix_s(Moment::START), now);
     let pulse = Arc::new(Pulse::new(clock));
     let probe_threads = ProbeThreads::start()?;
     let prober = Arc::new(Prober::new());
     let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
-    let journal = journal(state.as_ref(), &settings);
-    if journal.is_none() {
+    let journal = state.as_ref().map_err(String::clone).and_then(|file| journal(file, &settings));
+    if journal.is_err() {
         // Nobody keeps them.
         read.drop_texts();
     }
@@ -102,7 +104,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         handed_out: Arc::clone(&handed_out),
         loader: plan.reload.as_ref().map(|reload| Arc::clone(&reload.loader)),
         reconcile: reconcile(&listeners),
-        chronicle: journal.clone().map(|journal| Chronicle::new(journal, read.clone())),
+        chronicle: journal.clone().ok().map(|journal| Chronicle::new(journal, read.clone())),
         state,
         announce: plan.announce,
     });
@@ -207,28 +209,45 @@ fn log_changes(changes: &Changes) {
 
 //--- State
 
-/// Where verdicts survive a restart, and those that did.
-fn remember(settings: &Settings, now: Moment) -> (Option<StateFile>, Saved) {
-    let Some(directory) = &settings.state_dir else { return (None, Saved::default()) };
-    let file = match StateFile::open(directory) {
-        Ok(file) => file,
-        Err(error) => {
-            tracing::warn!("state_dir {} cannot be used, verdicts will not survive a restart: {error}", directory.display());
-            return (None, Saved::default());
+/// The state directory, and the right to it; or why there is none.
+///
+/// # Errors
+/// When it is another server's.
+fn claim(settings: &Settings) -> Result<(Option<Claim>, Result<StateFile, String>), String> {
+    let Some(directory) = &settings.state_dir else { return Ok((None, Err("its config has no `state_dir`".to_owned()))) };
+    let shown = directory.display();
+    let opened = match Claim::lay(directory) {
+        Ok(claim) => StateFile::open(directory).map(|file| (claim, file)),
+        Err(NoClaim::Unusable(error)) => Err(error),
+        Err(NoClaim::Taken(process)) => {
+            let who = process.map(|id| format!(" (process {id})")).unwrap_or_default();
+            return Err(format!(
+                "state_dir {shown} is in use by another steersman{who}: they would erase each other's state; give each its own"
+            ));
         }
     };
+    Ok(match opened {
+        Ok((claim, file)) => (Some(claim), Ok(file)),
+        Err(error) => {
+            tracing::warn!("state_dir {shown} cannot be used, verdicts will not survive a restart: {error}");
+            (None, Err(format!("its state_dir, {shown}, cannot be used: {error}")))
+        }
+    })
+}
+
+/// The verdicts that survived a restart.
+fn remember(file: &StateFile, settings: &Settings, now: Moment) -> Saved {
     let recall = file.load(settings.state_max_age, now);
     for (path, why) in &recall.useless {
         tracing::warn!("starting without {}: {why}", path.display());
     }
-    let saved = recall.found.map(|(path, remembered)| told(&path, remembered)).unwrap_or_default();
-    (Some(file), saved)
+    recall.found.map(|(path, remembered)| told(&path, remembered)).unwrap_or_default()
 }
 
-/// The journal, where there is a place for it.
-fn journal(state: Option<&StateFile>, settings: &Settings) -> Option<Journal> {
-    let opened = Journal::open(state?.directory(), settings.journal_max_octets);
-    opened.inspect_err(|error| tracing::warn!("there will be no journal: {error}")).ok()
+/// The journal, or why there is none.
+fn journal(state: &StateFile, settings: &Settings) -> Result<Journal, String> {
+    let opened = Journal::open(state.directory(), settings.journal_max_octets);
+    opened.map_err(|error| error.to_string()).inspect_err(|why| tracing::warn!("there will be no journal: {why}"))
 }
 
 /// Says what is remembered.

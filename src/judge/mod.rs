@@ -470,12 +470,20 @@ impl Judge {
         Judge::places(graph).map(|place| (place, self.seat(place).past()))
     }
 
-    /// Takes up what an earlier life of the program left of an address. What stood then may have been handed out until just now, with
-    /// the longest TTL there is.
+    /// Takes account of what was handed out before the program started: nobody knows what, since an earlier life may have ended after it
+    /// last saved, and a wall clock that was set says nothing of how long ago that was. So it may be anybody until just now, with the
+    /// longest TTL there is.
+    pub fn begin(&mut self, now: Moment) {
+        for (seats, range) in self.seats.iter_mut().zip(self.reach.rows()) {
+            let just_now = now.after(Duration::from_secs(range.map_or(0, |range| range.max_s).into()));
+            seats.iter_mut().flatten().for_each(|seat| seat.cached_until = just_now);
+        }
+    }
+
+    /// Takes up what an earlier life of the program left of an address.
     pub fn recall(&mut self, place: Place, past: &Past, now: Moment) {
-        let longest = self.reach[place.pool].map_or(0, |range| range.max_s);
-        let just_now = if past.standing { now.after(Duration::from_secs(u64::from(longest))) } else { Moment::START };
         let seat = self.seat_mut(place);
+        let just_now = seat.cached_until;
         seat.recall(past, now);
         seat.cached_until = seat.cached_until.max(just_now);
     }

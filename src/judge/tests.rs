@@ -3,7 +3,7 @@
 use super::*;
 use crate::ids::NodeId;
 use crate::policy::testing::World;
-use crate::policy::{Conduct, Failback, Grade, LastResort, Node, Protection, Rank, Steer};
+use crate::policy::{Choose, Conduct, Failback, Grade, LastResort, Node, Protection, Rank, Steer};
 use proptest::prelude::*;
 
 const fn at(seconds: u64) -> Moment {
@@ -444,6 +444,29 @@ fn a_config_that_leaves_too_few_is_told_though_it_is_put_in_force() {
 }
 
 //--- Coming back
+
+#[test]
+fn who_comes_back_begins_with_a_tenth_of_its_share_and_an_operator_may_force_all_of_it() {
+    let mut stage = Stage::new(2, Conduct { slow_start: Duration::from_secs(100), ..Conduct::default() }, Vec::new());
+    let share = |stage: &Stage| {
+        let view = stage.view.as_ref().expect("prepared");
+        let usable = &view.family(Family::V4).usable;
+        usable.iter().position(|usable| usable.member == 0).map(|at| usable.chance_ppm(Choose::Weighted, 1, at) / 1_000)
+    };
+    assert_eq!(share(&stage), Some(500));
+    stage.see(0, Status::Down);
+    stage.look(1);
+    stage.see(0, Status::Up);
+    stage.look(2);
+    assert_eq!(share(&stage), Some(90), "a tenth to ten tenths");
+    stage.pass(52);
+    assert_eq!(share(&stage), Some(354), "550 to 1000");
+    stage.order_with("m0", Wish::Up, Some(10), false).expect("nothing forbids it");
+    stage.look(53);
+    assert_eq!(share(&stage), Some(500));
+    stage.pass(110);
+    assert_eq!(share(&stage), Some(500));
+}
 
 #[test]
 fn who_waits_to_be_let_back_goes_on_waiting_when_an_operator_took_it_out_meanwhile() {

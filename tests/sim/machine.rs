@@ -25,7 +25,10 @@ pub struct Spot {
 pub enum Fate {
     Refuses,
     Errors,
+    /// Not a word comes back.
     Hangs,
+    /// Takes connections and never answers.
+    Stalls,
     Unreachable,
     Slow(Duration),
     /// So many percent of the packets.
@@ -119,7 +122,7 @@ impl Machines {
             Some(Fate::Loses(_) | Fate::Flaps(_)) => Truth::Shaky,
             // An agent that is not there, or not well, is reported as such.
             Some(_) if !spot.is_sent => Truth::DeadLoud,
-            Some(Fate::Refuses | Fate::Errors) => Truth::DeadLoud,
+            Some(Fate::Refuses | Fate::Errors | Fate::Stalls) => Truth::DeadLoud,
             Some(Fate::Hangs | Fate::Unreachable | Fate::Slow(_)) => Truth::DeadMute,
         }
     }
@@ -127,7 +130,8 @@ impl Machines {
     /// What a probe that begins now will see, and after how long.
     pub fn probe(&self, spot: Spot, timeout: Duration, now: Moment, chance: &mut Chance) -> (Duration, Observation) {
         let trip = Duration::from_micros(500 + u64::from(spot.host.unwrap_or(9)) * 1_700 % 40_000 + chance.between(0, 900));
-        let timed_out = (timeout + Duration::from_millis(chance.between(0, 20)), Observation::Fail(FailReason::Timeout));
+        let out_of_time = timeout + Duration::from_millis(chance.between(0, 20));
+        let timed_out = (out_of_time, Observation::Fail(FailReason::Timeout));
         if !spot.is_sent {
             return (Duration::from_micros(50), self.report(spot, now));
         }
@@ -142,6 +146,7 @@ impl Machines {
         match self.fate(spot) {
             Some(Fate::Refuses) => refused,
             Some(Fate::Errors) => (trip * 2, Observation::Fail(FailReason::Status(503))),
+            Some(Fate::Stalls) => (out_of_time, Observation::Fail(FailReason::Stalled("nothing was answered".into()))),
             Some(Fate::Unreachable) => (trip, Observation::Fail(FailReason::Unreachable)),
             Some(Fate::Slow(latency)) if latency < timeout => (latency, Observation::Pass { connect: latency / 2, total: latency }),
             Some(Fate::Hangs | Fate::Slow(_)) => timed_out,
@@ -156,7 +161,7 @@ impl Machines {
         let down = match self.fate(spot) {
             None | Some(Fate::Slow(_) | Fate::Loses(_)) => false,
             Some(Fate::Flaps(turn)) => is_odd_turn(now, turn),
-            Some(Fate::Refuses | Fate::Errors | Fate::Hangs | Fate::Unreachable) => true,
+            Some(Fate::Refuses | Fate::Errors | Fate::Hangs | Fate::Stalls | Fate::Unreachable) => true,
         };
         if down {
             Observation::Fail(FailReason::Reported("disk".into()))
@@ -176,7 +181,8 @@ impl Fate {
         match chance.index(10) {
             0 | 1 => Fate::Refuses,
             2 => Fate::Errors,
-            3..=5 => Fate::Hangs,
+            3 | 4 => Fate::Hangs,
+            5 => Fate::Stalls,
             6 => Fate::Unreachable,
             7 => Fate::Slow(Duration::from_millis(chance.between(20, 6_000))),
             8 => Fate::Loses(chance.between(10, 90)),

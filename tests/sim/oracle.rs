@@ -24,6 +24,8 @@ pub struct Record {
     seen: VecDeque<Seen>,
     /// How many of the newest surely count under the rules in force, one by one: of one kind, and never silence or hearsay.
     sure: u32,
+    /// The same, of whatever kind: none of them may be withheld or forgiven.
+    certain: usize,
     /// When it fell from up, while that was held against it.
     falls: Vec<Moment>,
     held_until: Moment,
@@ -69,6 +71,7 @@ impl Oracle {
             status: Status::Unknown,
             seen: VecDeque::new(),
             sure: 0,
+            certain: 0,
             falls: Vec::new(),
             held_until: Moment::START,
             perhaps_held_until: Moment::START,
@@ -82,7 +85,7 @@ impl Oracle {
     pub fn adopt(&mut self, wanted: &BTreeMap<Arc<str>, Rules>) {
         self.records.retain(|identity, _| wanted.contains_key(identity));
         for (identity, record) in &mut self.records {
-            record.sure = 0;
+            (record.sure, record.certain) = (0, 0);
             record.let_go(wanted[identity].damping);
         }
     }
@@ -139,7 +142,7 @@ impl Record {
         };
         // What others tell of it counts for as much as silence: a node that doubts its sight believes neither.
         let is_silent = look.observation.sight() != Sight::Seen && !passed;
-        if is_silent && (look.doubted || look.late) {
+        if look.late || (is_silent && look.doubted) {
             return if was == now_is { Ok(()) } else { Err(format!("{was} became {now_is} by silence or hearsay that must not count")) };
         }
         self.counted = look.now;
@@ -164,6 +167,7 @@ impl Record {
         } else {
             1
         };
+        self.certain = if is_silent { 0 } else { self.certain + 1 };
         self.seen.push_back(Seen { passed, blind, anew });
         if self.seen.len() > SEEN_MAX {
             self.seen.pop_front();
@@ -203,6 +207,10 @@ impl Record {
         if self.in_a_row(true) < rules.rise as usize {
             return Err(format!("it rose after {} passes in a row; rise is {}", self.in_a_row(true), rules.rise));
         }
+        let lost = rules.window.map(|rule| (self.certain_loss(rule.of, rules.fall), rule.limit as usize / 2));
+        if lost.is_some_and(|(lost, forgiven)| lost > forgiven) {
+            return Err(format!("it rose, and lost {lost:?} of the newest {:?}", rules.window));
+        }
         if now.after(ROUNDED) < self.held_until {
             return Err(format!("it rose {:?} before its hold-down ended", self.held_until.since(now)));
         }
@@ -217,12 +225,23 @@ impl Record {
             Status::Up if !is_silent && !passed && self.sure >= rules.fall => {
                 Err(format!("it is up after {} failures in a row that cannot be doubted; fall is {}", self.sure, rules.fall))
             }
+            Status::Up if !passed && rules.window.is_some_and(|rule| self.certain_loss(rule.of, rules.fall) >= rule.limit as usize) => {
+                Err(format!("it is up, and {} of the newest {:?} failed", self.certain_loss(100, rules.fall), rules.window))
+            }
             Status::Down if passed && self.sure >= rules.rise && is_clean() && look.now >= self.perhaps_held_until => {
                 Err(format!("it is down after {} passes in a row; rise is {}", self.sure, rules.rise))
             }
             Status::Unknown if !is_silent => Err("it is unknown after a conclusive probe".to_owned()),
             Status::Up | Status::Down | Status::Unknown => Ok(()),
         }
+    }
+
+    /// Failures among the newest so many, of which nobody can doubt that they count; outages are none, whatever their part in it is.
+    fn certain_loss(&self, of: u32, fall: u32) -> usize {
+        let newest: Vec<bool> = self.seen.iter().rev().map(|seen| seen.passed).collect();
+        let runs = newest.chunk_by(|one, other| one == other);
+        let is_loss = runs.flat_map(|run| run.iter().map(|passed| !passed && run.len() < fall as usize));
+        is_loss.take(self.certain.min(of as usize)).filter(|is_loss| *is_loss).count()
     }
 
     fn newest(&self, count: u32) -> impl Iterator<Item = &Seen> {

@@ -120,7 +120,9 @@ enum Event {
         right: bool,
         again: bool,
     },
-    Orders,
+    Orders {
+        again: bool,
+    },
     Reloads,
     Restarts {
         again: bool,
@@ -133,7 +135,7 @@ impl Event {
     /// Whether the control side hears of it.
     const fn wakes(&self) -> bool {
         match self {
-            Event::Returns(..) | Event::Orders | Event::Reloads | Event::Restarts { .. } | Event::Saves => true,
+            Event::Returns(..) | Event::Orders { .. } | Event::Reloads | Event::Restarts { .. } | Event::Saves => true,
             Event::Breaks | Event::Mends(_) | Event::Cuts | Event::Stalls | Event::Sleeps | Event::Sets { .. } | Event::Asks => false,
         }
     }
@@ -205,7 +207,7 @@ impl World {
             (Event::Stalls, self.tempo * 1_500),
             (Event::Sleeps, self.tempo * 4_000),
             (Event::Sets { right: false, again: true }, self.tempo * 900),
-            (Event::Orders, self.tempo * 400),
+            (Event::Orders { again: true }, self.tempo * 400),
             (Event::Reloads, self.tempo * 700),
             (Event::Restarts { again: true }, self.tempo * 2_000),
             (Event::Saves, self.tempo * 20),
@@ -251,11 +253,12 @@ impl World {
                 return Ok(());
             }
             self.now = now;
-            self.awake_when_due();
-            if now >= wake {
+            // Whoever wakes up may hear first what came meanwhile, or look first at what is due.
+            let is_heard_first = self.awake_when_due() && self.chance.prober.percent(50);
+            if now >= wake && !is_heard_first {
                 self.turn()?;
             }
-            let mut is_heard = false;
+            let mut is_heard = is_heard_first;
             while let Some((&key, _)) = self.queue.first_key_value().filter(|((at, _), _)| *at <= self.now) {
                 let event = self.queue.remove(&key).expect("it is the first");
                 is_heard |= event.wakes();
@@ -267,13 +270,15 @@ impl World {
         }
     }
 
-    fn awake_when_due(&mut self) {
-        let Some(Stall { asleep_since, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return };
+    /// Wakes the node up when it is time to. Says whether it is.
+    fn awake_when_due(&mut self) -> bool {
+        let Some(Stall { asleep_since, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return false };
         if let Some(since) = asleep_since {
             self.node.sleep(self.now.since(since));
         }
         (self.awake_since, self.calm_since) = (self.now, self.now);
         self.say("the node is awake again".to_owned());
+        true
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Broken> {
@@ -302,9 +307,11 @@ impl World {
                 }
                 self.set_clock(right);
             }
-            Event::Orders => {
-                let again = self.chance.operators.around(tempo * 400);
-                self.schedule(again, Event::Orders);
+            Event::Orders { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 400);
+                    self.schedule(next, Event::Orders { again });
+                }
                 if awake {
                     self.operate()?;
                 }
@@ -555,7 +562,7 @@ impl World {
         let status = self.node.status(flight.target);
         self.trace.push(self.now, Entry::Observed(flight.target, code, status));
         let at = self.node.moment(self.now);
-        let late = observation == Observation::Fail(FailReason::Timeout) && at.since(flight.deadline) > TOLD_LATE;
+        let late = observation.is_out_of_time() && at.since(flight.deadline) > TOLD_LATE;
         self.flips_by_the_rules(&flight, &Look { observation: &observation, now: at, blind: flight.blind, doubted, late }, status)
     }
 
@@ -677,6 +684,8 @@ impl World {
         let (wall, now) = (self.wall(), Moment::START.after(self.wall()));
         let reading = Reading { now, now_unix_ms: ms(wall), max_age: STATE_AGE_MAX };
         let found = self.finds_what_was_saved(reading)?;
+        let soon = self.chance.operators.around(Duration::from_secs(5));
+        self.schedule(soon, Event::Orders { again: false });
         let snapshot = Arc::clone(self.node.beliefs.snapshot());
         self.node = Node::start(Arc::clone(&snapshot), &found, self.seed, wall, self.now);
         let save = self.disk.counts().map(|(_, save)| save.clone()).unwrap_or_default();

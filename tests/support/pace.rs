@@ -15,6 +15,10 @@ pub const USUAL: Pace = Pace { interval: Duration::from_secs(1), timeout: Durati
 /// Where there are many deaths to die.
 pub const BRISK: Pace = Pace { interval: Duration::from_millis(400), timeout: Duration::from_millis(300) };
 
+/// Long enough for the second packet of a connection, a second after the first: over IPv6 Linux takes no router's word on a first one
+/// that comes back while it is still being sent, as it does from the other end of a cable.
+pub const PATIENT: Pace = Pace { interval: Duration::from_millis(1_500), timeout: Duration::from_millis(1_400) };
+
 pub const FALL: u32 = 2;
 pub const RISE: u32 = 2;
 pub const TTL_MIN_S: u32 = 1;
@@ -54,7 +58,8 @@ impl Pace {
             self.timeout.as_millis()
         );
         let pool = |(index, addr): (usize, &SocketAddr)| {
-            (format!("  p{index}: {{monitor: m, members: [{{name: m{index}, a: {}}}]}}\n", addr.ip()), format!("p{index}"))
+            let key = if addr.is_ipv4() { "a" } else { "aaaa" };
+            (format!("  p{index}: {{monitor: m, members: [{{name: m{index}, {key}: \"{}\"}}]}}\n", addr.ip()), format!("p{index}"))
         };
         let (pools, names): (Vec<_>, Vec<_>) = members.iter().enumerate().map(pool).unzip();
         format!(

@@ -33,12 +33,17 @@ const EVERY: Duration = Duration::from_millis(20);
 impl Watch {
     /// Begins to ask `127.0.0.1` for the A records of `name`.
     pub fn start(port: u16, name: &'static str) -> Watch {
+        Watch::start_for(port, name, RecordType::A)
+    }
+
+    /// The same for A or AAAA records.
+    pub fn start_for(port: u16, name: &'static str, rtype: RecordType) -> Watch {
         let (seen, end) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (noted, ends) = (Arc::clone(&seen), Arc::clone(&end));
         let thread = std::thread::spawn(move || {
             while !ends.load(Ordering::SeqCst) {
                 // An answer that is lost on a loaded machine is asked for again.
-                if let Some(answer) = ask(port, name) {
+                if let Some(answer) = ask_for(port, name, rtype) {
                     noted.lock().expect("nobody panics with it").push(answer);
                 }
                 std::thread::park_timeout(EVERY);
@@ -94,10 +99,14 @@ pub fn rest_until(moment: Instant) {
     }
 }
 
-/// Asks once; none when no sound answer comes within a second.
+/// Asks once for A records; none when no sound answer comes within a second.
 pub fn ask(port: u16, name: &str) -> Option<Seen> {
+    ask_for(port, name, RecordType::A)
+}
+
+fn ask_for(port: u16, name: &str, rtype: RecordType) -> Option<Seen> {
     let mut message = Message::query();
-    message.add_query(Query::query(Name::from_str(name).ok()?, RecordType::A));
+    message.add_query(Query::query(Name::from_str(name).ok()?, rtype));
     let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
     socket.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     let asked = Instant::now();
@@ -107,6 +116,7 @@ pub fn ask(port: u16, name: &str) -> Option<Seen> {
     let answer = Message::from_vec(&octets[..length]).ok()?;
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::from(address.0)),
+        RData::AAAA(address) => Some(IpAddr::from(address.0)),
         _ => None,
     };
     let addresses = answer.answers.iter().filter_map(|record| address(&record.data)).collect();

@@ -16,6 +16,7 @@ mod grpc;
 mod http;
 mod icmp;
 mod push;
+mod ration;
 mod tcp;
 mod threads;
 mod tls;
@@ -132,7 +133,7 @@ impl Prober {
             Ok(Err(fault)) => fault.into(),
             // A disk that is slower than the time of a probe tells nothing of the member either.
             Err(_) if matches!(target.check, Check::File(_)) => Observation::Inconclusive(Doubt::Unreadable),
-            Err(_) => out_of_time(trail.elapsed(), timeout),
+            Err(_) => out_of_time(target, &trail, timeout),
         };
         self.certificates.note(target, &trail, unix_s());
         Examination { observation, trail }
@@ -228,12 +229,17 @@ fn unix_s() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What it means that no complete answer came in time: the target is slow, unless it was this process that slept.
-fn out_of_time(elapsed: Duration, timeout: Duration) -> Observation {
-    if elapsed.saturating_sub(timeout) > LAG_MAX {
+/// What it means that no complete answer came in time: the target is slow, unless it was this process that slept. Where nothing
+/// came back at all, nobody knows which of both ways it was lost on.
+fn out_of_time(target: &Target, trail: &Trail, timeout: Duration) -> Observation {
+    if trail.elapsed().saturating_sub(timeout) > LAG_MAX {
         return Observation::Inconclusive(Doubt::Lag);
     }
-    Observation::Fail(FailReason::Timeout)
+    Observation::Fail(match (&target.check, trail.awaited(target.check.tls().is_some())) {
+        (Check::Exec(_), _) => FailReason::Unfinished,
+        (_, Some(what)) => FailReason::Stalled(what),
+        (_, None) => FailReason::Timeout,
+    })
 }
 
 /// A timer that fires later than this tells of a machine that could not have seen the answer either. Timers of a busy but
@@ -296,10 +302,11 @@ mod tests {
 
     #[test]
     fn a_time_limit_that_was_noticed_late_says_nothing_about_the_target() {
-        let timeout = Duration::from_secs(2);
-        assert_eq!(out_of_time(timeout, timeout), Observation::Fail(FailReason::Timeout));
-        assert_eq!(out_of_time(timeout + LAG_MAX, timeout), Observation::Fail(FailReason::Timeout));
-        let late = timeout + LAG_MAX + Duration::from_nanos(1);
-        assert_eq!(out_of_time(late, timeout), Observation::Inconclusive(Doubt::Lag));
+        let (target, trail) = (target("late", HttpCheck::get("/")), Trail::start());
+        assert_eq!(out_of_time(&target, &trail, Duration::from_secs(2)), Observation::Fail(FailReason::Timeout));
+        // The trail began before that by more than anybody may be late.
+        let begun = std::time::Instant::now().checked_sub(LAG_MAX * 2).expect("this machine runs for longer than a second");
+        let late = Trail::since(begun);
+        assert_eq!(out_of_time(&target, &late, LAG_MAX / 2), Observation::Inconclusive(Doubt::Lag));
     }
 }

@@ -18,7 +18,8 @@ pub async fn look(addr: SocketAddr, source: Option<IpAddr>, check: &TcpCheck, tr
     if check.text.is_empty() {
         return Ok(());
     }
-    let heard = hear(&mut stream, check.text.within, trail, |heard| check.text.judge(heard).is_ok(), tokio::time::sleep).await?;
+    let is_enough = |heard: &[u8]| check.text.missing(heard).map(|what| trail.miss(what)).is_none();
+    let heard = hear(&mut stream, check.text.within, trail, is_enough, tokio::time::sleep).await?;
     trail.mark(Phase::Read, format!("{} octets", heard.len()));
     Ok(check.text.judge(&heard)?)
 }

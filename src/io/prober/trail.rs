@@ -19,6 +19,7 @@ pub struct Trail {
 struct Marks {
     steps: Vec<Step>,
     certificate: Option<Certificate>,
+    missed: Option<Box<str>>,
 }
 
 /// A point that a probe reached.
@@ -63,7 +64,12 @@ impl Phase {
 impl Trail {
     /// Begins now.
     pub fn start() -> Trail {
-        Trail { start: Instant::now(), marks: Mutex::default() }
+        Trail::since(Instant::now())
+    }
+
+    /// Began at `start`.
+    pub fn since(start: Instant) -> Trail {
+        Trail { start, marks: Mutex::default() }
     }
 
     /// Notes that a point was reached. The first time counts.
@@ -78,6 +84,23 @@ impl Trail {
     /// Notes what the server presented.
     pub fn present(&self, certificate: Option<Certificate>) {
         self.lock().certificate = certificate;
+    }
+
+    /// Notes what is still missing in what came; the last word counts.
+    pub fn miss(&self, what: Box<str>) {
+        self.lock().missed = Some(what);
+    }
+
+    /// What was waited for, if the probe ended now; none when nothing came back yet.
+    pub fn awaited(&self, over_tls: bool) -> Option<Box<str>> {
+        let marks = self.lock();
+        let reached = marks.steps.iter().map(|step| step.phase).max().filter(|phase| *phase >= Phase::Connected)?;
+        Some(match (&marks.missed, reached) {
+            (Some(missed), _) => missed.clone(),
+            (None, Phase::Answered | Phase::Read) => "the answer did not end".into(),
+            (None, Phase::Started | Phase::Connected) if over_tls => "connected, but no TLS handshake".into(),
+            (None, Phase::Started | Phase::Connected | Phase::Secured) => "connected, but nothing was answered".into(),
+        })
     }
 
     /// When a point was reached, from the start of the probe.
@@ -128,5 +151,24 @@ mod tests {
         let phases: Vec<_> = trail.steps().iter().map(|step| step.phase).collect();
         assert_eq!(phases, [Phase::Connected, Phase::Answered]);
         assert_eq!(trail.reached(Phase::Secured), None);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_the_next_step_or_what_was_missed_in_the_last() {
+        let trail = Trail::start();
+        let awaited = |over_tls| trail.awaited(over_tls).unwrap_or_default().into_string();
+        trail.mark(Phase::Started, "");
+        assert_eq!(trail.awaited(true), None);
+        trail.mark(Phase::Connected, "");
+        assert_eq!(
+            (awaited(true), awaited(false)),
+            ("connected, but no TLS handshake".into(), "connected, but nothing was answered".into())
+        );
+        trail.mark(Phase::Secured, "");
+        assert_eq!(awaited(true), "connected, but nothing was answered");
+        trail.mark(Phase::Answered, "");
+        assert_eq!(awaited(true), "the answer did not end");
+        trail.miss("no `ready`".into());
+        assert_eq!(awaited(true), "no `ready`");
     }
 }

@@ -6,14 +6,15 @@
 
 use super::connect::connect;
 use super::fault::Fault;
+use super::ration::Ration;
 use super::tls::server_name;
 use super::trail::{Phase, Trail};
 use super::trust::Trust;
 use super::witness::Witness;
 use crate::check::{HttpVersion, TlsRules};
-use crate::health::Doubt;
+use crate::health::{Doubt, FailReason};
 use crate::snapshot::Target;
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
@@ -28,7 +29,7 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -93,9 +94,13 @@ impl WebClient {
         let stream = connect(self.addr, self.source, trail).await?;
         // The request follows the last message of the handshake, and must not wait until that has been acknowledged.
         stream.set_nodelay(true)?;
+        let stream = Ration::of(stream, enough + BESIDE);
         let Some(tls) = &self.tls else { return self.speak(stream, trail, enough, judge).await };
         let stream = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), stream).await?;
         trail.mark(Phase::Secured, "");
+        if self.version == HttpVersion::Two && stream.get_ref().1.alpn_protocol() != Some(H2) {
+            return Err(FailReason::Content("the server does not agree on h2".into()).into());
+        }
         self.speak(stream, trail, enough, judge).await
     }
 
@@ -109,13 +114,17 @@ impl WebClient {
         let (stream, request) = (TokioIo::new(stream), self.request.clone());
         match self.version {
             HttpVersion::One => {
-                let (mut sender, connection) = http1::handshake(stream).await?;
+                let mut library = http1::Builder::new();
+                library.max_headers(HEADERS_MAX).allow_obsolete_multiline_headers_in_responses(true);
+                let (mut sender, connection) = library.handshake(stream).await?;
                 let work = async move { receive(sender.send_request(request).await?, trail, enough, judge).await };
                 drive(connection, work).await
             }
             HttpVersion::Two => {
                 let helpers = Helpers::default();
-                let (mut sender, connection) = http2::handshake(helpers.hands(), stream).await?;
+                let mut library = http2::Builder::new(helpers.hands());
+                library.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+                let (mut sender, connection) = library.handshake(stream).await?;
                 let work = async move { receive(sender.send_request(request).await?, trail, enough, judge).await };
                 let answer = drive(connection, work).await;
                 // Those who would say goodbye get one turn for it.
@@ -131,33 +140,49 @@ impl Tls {
         let name = server_name(way.host, addr)?;
         let mut config = trust.config(rules, witness)?;
         if way.version == HttpVersion::Two {
-            config.alpn_protocols = vec![b"h2".to_vec()];
+            config.alpn_protocols = vec![H2.to_vec()];
         }
         Ok(Tls { config: Arc::new(config), name })
     }
 }
 
+/// HTTP/2 as handshakes name it (RFC 9113 section 3.2).
+const H2: &[u8] = b"h2";
+
+/// What may come beside the part of the body that is looked at: a handshake, the heads of all responses, what frames and chunks take,
+/// and the 400 KiB that the library reads ahead.
+const BESIDE: usize = 512 * 1024;
+
+/// How much body an HTTP/2 server may send unasked: not as much as would be counted against it.
+const WINDOW: u32 = 256 * 1024;
+
+/// The library's own limit of a hundred is what some applications behind two proxies come to.
+const HEADERS_MAX: usize = 256;
+
 //--- Connections
 
 /// Does `work` on a connection that is driven meanwhile, and then lets the connection say goodbye.
-async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
-    let (mut connection, mut work) = (pin!(connection), pin!(work));
-    let mut ended = false;
+async fn drive<T>(connection: impl Future<Output = hyper::Result<()>>, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let (mut connection, mut work) = (Some(Box::pin(connection)), pin!(work));
+    let mut end = Ok(());
+    let mut go_on = |context: &mut Context<'_>| {
+        if let Some(Poll::Ready(ended)) = connection.as_mut().map(|connection| connection.as_mut().poll(context)) {
+            // Nothing that waits for a connection hears that it is over before the connection is gone.
+            (end, connection) = (ended, None);
+        }
+    };
     let done = poll_fn(|context| {
-        // What ends a connection is told to whoever works on it as well.
-        ended = ended || connection.as_mut().poll(context).is_ready();
+        go_on(context);
         work.as_mut().poll(context)
     });
     let done = done.await;
-    poll_fn(|context| {
-        if !ended {
-            // A goodbye that cannot be said at once is not waited for.
-            let _ = connection.as_mut().poll(context);
-        }
-        Poll::Ready(())
-    })
-    .await;
-    done
+    // A goodbye that cannot be said at once is not waited for.
+    poll_fn(|context| Poll::Ready(go_on(context))).await;
+    match (done, end) {
+        // Whoever waited hears only that it is over. The connection knows why.
+        (Err(Fault::OfTarget(FailReason::Reset)), Err(why)) => Err(why.into()),
+        (done, _) => done,
+    }
 }
 
 /// What hyper starts beside a connection over HTTP/2. It ends with the probe: a server that keeps a connection busy cannot keep it open.
@@ -223,12 +248,17 @@ pub struct What<'a> {
 fn request(addr: SocketAddr, way: Way<'_>, what: What<'_>) -> Result<Request<Full<Bytes>>, Doubt> {
     let authority = authority(addr, way);
     let path = what.path.parse::<PathAndQuery>().map_err(|_| Doubt::Unaskable)?;
+    // A method that takes a body says so when there is none (RFC 9110 section 8.6). Where there is one, the library counts it.
+    let wants_length = what.body.is_empty() && matches!(what.method, Method::POST | Method::PUT);
     let mut request = Request::new(Full::new(what.body));
     *request.method_mut() = what.method;
     *request.headers_mut() = what.headers;
     let headers = request.headers_mut();
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+    if wants_length {
+        headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    }
     match way.version {
         HttpVersion::One => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -271,6 +301,26 @@ mod tests {
     fn asked(addr: &str, way: Way<'_>, path: &str) -> Result<Request<Full<Bytes>>, Doubt> {
         let what = What { method: Method::GET, path, headers: HeaderMap::new(), body: Bytes::new() };
         request(addr.parse().expect("the test's own address"), way, what)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_dies_before_it_takes_the_request_ends_the_probe() {
+        let check = crate::check::Check::Http(crate::check::HttpCheck::get("/"));
+        let rules = crate::health::Rules::plain(std::time::Duration::from_secs(5), std::time::Duration::from_secs(2), 1, 1);
+        let target = Target::new("here", rules, ([192, 0, 2, 1], 80).into(), check);
+        let what = What { method: Method::GET, path: "/", headers: HeaderMap::new(), body: Bytes::new() };
+        let way = Way { version: HttpVersion::Two, ..PLAIN };
+        let client = WebClient::new(&target, way, what, &Trust::of_system()).expect("sound");
+        // It says at once that it speaks no HTTP/2, or that it has enough (GOAWAY, RFC 9113 section 6.8).
+        let goaway = [[0, 0, 0, 4, 0, 0, 0, 0, 0].as_slice(), &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]].concat();
+        for said in [b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), goaway] {
+            let (ours, mut theirs) = tokio::io::duplex(1024);
+            tokio::io::AsyncWriteExt::write_all(&mut theirs, &said).await.expect("there is room");
+            let trail = Trail::start();
+            let asked = client.speak(ours, &trail, 1024, |_| Ok(()));
+            let answer = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await.expect("it ends by itself");
+            assert!(matches!(answer, Err(Fault::OfTarget(_))), "{answer:?}");
+        }
     }
 
     #[test]

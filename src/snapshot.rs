@@ -1,6 +1,6 @@
 //! The compiled whole: everything a config means, immutable and complete.
 
-use crate::check::Check;
+use crate::check::{Check, ExpiryWarning};
 use crate::diagnostic::Spanned;
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
@@ -42,10 +42,8 @@ pub struct Target {
     pub source: Option<IpAddr>,
     /// What the probe says and expects.
     pub check: Check,
-    /// How long before its certificate expires somebody is told, where that was written; see [`Certificate::expires_soon`].
-    ///
-    /// [`Certificate::expires_soon`]: crate::check::Certificate::expires_soon
-    pub expiry_warning: Option<Duration>,
+    /// How long before its certificate expires somebody is told.
+    pub expiry_warning: ExpiryWarning,
     /// The names of the monitors that want it.
     pub asked_by: Vec<Arc<str>>,
 }
@@ -53,7 +51,15 @@ pub struct Target {
 impl Target {
     /// A target that nothing special was written about.
     pub fn new(identity: impl Into<Arc<str>>, rules: Rules, addr: SocketAddr, check: Check) -> Target {
-        Target { identity: identity.into(), rules, addr, source: None, check, expiry_warning: None, asked_by: Vec::new() }
+        Target {
+            identity: identity.into(),
+            rules,
+            addr,
+            source: None,
+            check,
+            expiry_warning: ExpiryWarning::new(None),
+            asked_by: Vec::new(),
+        }
     }
 }
 

@@ -91,9 +91,7 @@ fn agents_report_from_outside_with_the_token_of_their_monitor_and_can_do_nothing
     let addr = line.rsplit(' ').next().expect("an address");
     let ask = |request: &str, token: &str, json: &str| {
         let mut stream = TcpStream::connect(addr).expect("it listens");
-        let head = format!(
-            "{request} HTTP/1.1\r\nHost: ns1.example.com\r\nConnection: close\r\nX-Steersman: 1\r\nContent-Type: application/json\r\n"
-        );
+        let head = format!("{request} HTTP/1.1\r\nHost: ns1.example.com\r\nX-Steersman: 1\r\nContent-Type: application/json\r\n");
         write!(stream, "{head}{token}Content-Length: {}\r\n\r\n{json}", json.len()).expect("it reads");
         let mut response = String::new();
         stream.read_to_string(&mut response).expect("it answers");
@@ -114,7 +112,12 @@ fn agents_report_from_outside_with_the_token_of_their_monitor_and_can_do_nothing
     }
     assert!(report(&config, &ours).starts_with("HTTP/1.1 401"), "inside as well, where a token was written");
     assert!(report(&config, &open).starts_with("HTTP/1.1 204"));
+    // Whoever connects and says nothing keeps nobody out, nor do those who would go on talking.
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(addr).expect("it listens")).collect();
+    let start = std::time::Instant::now();
     assert_eq!(ask("POST /v1/report", right, &ours), "204");
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
+    drop(idle);
     server.wait_line(&["member m0", "is up"]);
 }
 
@@ -262,7 +265,24 @@ fn a_probe_by_hand_shows_each_step_and_says_by_its_exit_code_what_came_of_it() {
     let (code, shown) = probe(&config, "web", "p1/m1");
     assert!(code == Some(1) && shown.contains("verdict: failed: connection refused") && !shown.contains("first byte"), "{shown}");
     let (code, shown) = probe(&config, "agent", "m0");
-    assert!(code == Some(2) && shown.contains("inconclusive: nobody has reported on it"), "{shown}");
+    assert!(code == Some(2) && shown.contains("heard by the server only: see `steersman status`"), "{shown}");
+}
+
+#[test]
+fn a_probe_by_hand_of_a_calculation_says_what_it_comes_to() {
+    let backends = Backend::some(66, 1);
+    let monitors = format!(
+        "{}  dead: {{type: tcp, port: 9}}\n  well: {{type: calculated, any: [{{not: web}}, {{not: dead}}]}}\n  ill: {{type: calculated, all: [web, dead]}}\n",
+        web(&backends[0])
+    );
+    let ip = backends[0].ip();
+    let pools =
+        format!("  p0: {{monitors: [well, ill], members: [{{name: m0, a: {ip}}}]}}\n  p1: {{members: [{{name: m1, a: 192.0.2.2}}]}}\n");
+    let config = Config::new(&policies(&monitors, &pools), WWW);
+    let (code, shown) = probe(&config, "well", "m0");
+    assert!(code == Some(0) && shown.contains("failed: connection refused") && shown.ends_with("well (IPv4): up\n"), "{shown}");
+    let (code, shown) = probe(&config, "ill", "m0");
+    assert!(code == Some(1) && shown.ends_with("ill (IPv4): down\n"), "{shown}");
 }
 
 #[test]

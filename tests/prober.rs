@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use steersman::check::{Check, ClientFiles, HttpCheck, HttpVersion, Method, Pattern, TcpCheck, TextRule, TlsRules};
+use steersman::check::{Check, ClientFiles, ExpiryWarning, HttpCheck, HttpVersion, Method, Pattern, TcpCheck, TextRule, TlsRules};
 use steersman::health::{Doubt, FailReason, Observation, Rules};
 use steersman::io::prober::{Phase, Prober};
 use steersman::snapshot::Target;
@@ -550,6 +550,20 @@ async fn the_time_to_connect_leaves_out_the_handshake() {
 }
 
 #[tokio::test]
+async fn the_certificate_of_an_authority_is_no_certificate_of_a_server_and_is_told_so() {
+    let mut params = rcgen::CertificateParams::new(["www.example.com".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().expect("aws-lc-rs makes keys");
+    let itself = params.self_signed(&key).expect("the parameters are sound");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(itself.der().clone()).expect("it is a certificate");
+    let config = probed::presenting((itself, key), rustls::server::WebPkiClientVerifier::no_client_auth());
+    let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(config), Duration::ZERO).await;
+    let observation = Prober::with_roots(roots).probe(&target(addr, Check::Http(https())), AMPLE).await;
+    assert_tls_failure(&observation, "the certificate is that of an authority");
+}
+
+#[tokio::test]
 async fn an_authority_of_its_own_is_believed_and_no_other() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let scratch = Scratch::new();
@@ -582,7 +596,7 @@ async fn a_certificate_that_expires_soon_is_noted_and_fails_only_where_that_was_
     let authority = Authority::new("ours");
     let (addr, _seen) = serve_tls("127.0.0.2", Arc::new(authority.server("www.example.com", 2100)), Duration::ZERO).await;
     let century = Duration::from_hours(24 * 365 * 90);
-    let warned = Target { expiry_warning: Some(century), ..target(addr, Check::Http(https())) };
+    let warned = Target { expiry_warning: ExpiryWarning::new(Some(century)), ..target(addr, Check::Http(https())) };
     let prober = Prober::with_roots(authority.roots());
     assert_passed(&prober.probe(&warned, AMPLE).await);
     let seen = prober.certificates()[&warned.identity];

@@ -4,7 +4,7 @@ use super::words::outlook;
 use crate::clock::Moment;
 use crate::health::{DoubtChange, Observation, Status};
 use crate::human::{count, span};
-use crate::ids::PoolId;
+use crate::ids::{PoolId, TargetId};
 use crate::judge::{Event, Override, Selector};
 use crate::policy::Grade;
 use std::fmt;
@@ -17,6 +17,8 @@ use std::time::Duration;
 pub enum Change {
     /// The verdict on a member's address changed.
     Member(MemberChange),
+    /// A member's address became slow against its siblings, or stopped to be.
+    Pace(PaceChange),
     /// The grade of a pool changed.
     Pool(PoolChange),
     /// The verdict on a canary changed: this node sees better or worse whether it sees.
@@ -62,8 +64,27 @@ pub struct MemberChange {
     pub cause: Option<Cause>,
     /// Whether it was probes that did, or a config by which what they had seen already counts.
     pub origin: Origin,
+    /// Targets whose verdicts changed since this was last told with any member, whether that changed a member's or not.
+    pub turned: Vec<TargetId>,
     /// How often it fell of late, and for how long after the last time it therefore stays down at least, if so.
     pub held_down: Option<(usize, Duration)>,
+}
+
+/// A member's address became slow against its siblings, or stopped to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PaceChange {
+    /// Where it is in the snapshot: its pool, and its index there.
+    pub place: (PoolId, usize),
+    /// Its pool.
+    pub pool: Arc<str>,
+    /// Its name.
+    pub member: Arc<str>,
+    /// The address in question.
+    pub addr: IpAddr,
+    /// Whether it is slow now.
+    pub slow: bool,
+    /// How long connecting to it takes, where that is known.
+    pub latency: Option<Duration>,
 }
 
 /// The probes that changed a verdict.
@@ -132,7 +153,7 @@ impl Change {
         match self {
             Change::Member(change) => change.was == Status::Unknown && change.now == Status::Up,
             Change::Canary(change) => change.was == Status::Unknown && change.now == Status::Up,
-            Change::Pool(_) | Change::Sight(_) | Change::Override(_) | Change::Probes { .. } => false,
+            Change::Pace(_) | Change::Pool(_) | Change::Sight(_) | Change::Override(_) | Change::Probes { .. } => false,
         }
     }
 
@@ -140,6 +161,7 @@ impl Change {
     pub fn is_bad(&self) -> bool {
         match self {
             Change::Member(change) => change.now == Status::Down,
+            Change::Pace(change) => change.slow,
             Change::Pool(change) => change.now < change.was,
             Change::Canary(change) => change.now == Status::Down,
             Change::Sight(change) => matches!(change, DoubtChange::Begun(_)),
@@ -153,6 +175,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Member(change) => change.fmt(f),
+            Change::Pace(change) => change.fmt(f),
             Change::Pool(change) => change.fmt(f),
             Change::Canary(change) => change.fmt(f),
             Change::Sight(DoubtChange::Begun(evidence)) => {
@@ -198,6 +221,14 @@ impl fmt::Display for MemberChange {
             Some((falls, left)) => write!(f, "; it fell {falls} times of late, and stays down for {} at least", span(left)),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for PaceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.slow { "is slow" } else { "is slow no more" };
+        write!(f, "member {} ({}) of pool {} {how} against its siblings", self.member, self.addr, self.pool)?;
+        self.latency.map_or(Ok(()), |latency| write!(f, ": it connects in {}", span(latency)))
     }
 }
 
@@ -279,6 +310,7 @@ mod tests {
                 began: None,
             }),
             origin: Origin::Probes,
+            turned: Vec::new(),
             held_down: None,
         }
     }
@@ -316,6 +348,22 @@ mod tests {
         let ended = Change::Sight(DoubtChange::Ended(Duration::from_secs(61)));
         assert!(!ended.is_bad());
         assert_eq!(ended.to_string(), "this node sees again; it held its verdicts for 1m1s");
+    }
+
+    #[test]
+    fn a_member_that_is_slow_says_how_slow() {
+        let slow = PaceChange {
+            place: (PoolId::new(0), 0),
+            pool: "web".into(),
+            member: "fra-1".into(),
+            addr: IpAddr::from([192, 0, 2, 1]),
+            slow: true,
+            latency: Some(Duration::from_millis(120)),
+        };
+        assert_eq!(slow.to_string(), "member fra-1 (192.0.2.1) of pool web is slow against its siblings: it connects in 120ms");
+        let quick = PaceChange { slow: false, latency: None, ..slow.clone() };
+        assert_eq!(quick.to_string(), "member fra-1 (192.0.2.1) of pool web is slow no more against its siblings");
+        assert!(Change::Pace(slow).is_bad() && !Change::Pace(quick).is_bad());
     }
 
     #[test]

@@ -6,7 +6,9 @@
 mod adoption;
 mod canaries;
 mod change;
+mod inherit;
 mod notes;
+mod past;
 #[cfg(test)]
 mod restart;
 mod saved;
@@ -17,7 +19,7 @@ mod tally;
 mod tests;
 mod words;
 
-pub use change::{CanaryChange, Cause, Change, MemberChange, Origin, OverrideChange, PoolChange, result_words};
+pub use change::{CanaryChange, Cause, Change, MemberChange, Origin, OverrideChange, PaceChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
 pub use tally::Tally;
 pub use words::{note_words, outlook};
@@ -63,6 +65,10 @@ pub struct Beliefs {
     timed: Table<PoolId, bool>,
     /// Pools with a target whose verdict changed since the last [`Beliefs::refresh`].
     touched: BTreeSet<PoolId>,
+    /// Targets whose verdicts changed since a change of a member was last told.
+    turned: BTreeSet<TargetId>,
+    /// What the last change of the config brought about, and nobody was told yet.
+    untold: Vec<Change>,
     canaries: Canaries,
     /// Probes that were ordered and not yet answered, and when.
     under_way: HashMap<Token, (Arc<str>, Moment)>,
@@ -98,6 +104,10 @@ impl Beliefs {
     /// Starts to believe in `snapshot`. What `saved` says of targets and pools counts until probes say otherwise; `seed`
     /// decides the phases of probes. `epoch_unix_s` is what the wall clock said at [`Moment::START`].
     pub fn new(snapshot: Arc<Snapshot>, saved: &Saved, seed: u64, epoch_unix_s: u64, now: Moment) -> Beliefs {
+        Beliefs::begin(snapshot, saved, Judge::new(epoch_unix_s, saved.overrides.clone()), seed, now)
+    }
+
+    fn begin(snapshot: Arc<Snapshot>, saved: &Saved, judge: Judge, seed: u64, now: Moment) -> Beliefs {
         let mut schedule = Schedule::new(seed);
         schedule.adopt(&wanted(&snapshot), now);
         for (identity, memory) in &saved.targets {
@@ -105,7 +115,7 @@ impl Beliefs {
         }
         let mut beliefs = Beliefs {
             ledger: Ledger::default(),
-            judge: Judge::new(epoch_unix_s, saved.overrides.clone()),
+            judge,
             moved: now,
             remarks: Arc::default(),
             readers: Vec::new(),
@@ -114,6 +124,8 @@ impl Beliefs {
             views: Table::new(),
             dead: BTreeMap::new(),
             touched: BTreeSet::new(),
+            turned: BTreeSet::new(),
+            untold: Vec::new(),
             canaries: Canaries::default(),
             under_way: HashMap::new(),
             tallies: HashMap::new(),
@@ -131,6 +143,8 @@ impl Beliefs {
         let known = |member: &SavedMember| Some(((Arc::clone(&member.pool), Arc::clone(&member.member), member.family), member.belief?));
         beliefs.members = beliefs.believe_all(&saved.members.iter().filter_map(known).collect(), now);
         beliefs.dead = beliefs.all_answered_dead();
+        // A beginning is no change.
+        beliefs.untold.clear();
         beliefs
     }
 
@@ -162,6 +176,9 @@ impl Beliefs {
     fn handle_verdict(&mut self, verdict: &TargetVerdict) {
         let before = self.ledger.verdict(verdict.target);
         self.ledger.handle_verdict(verdict);
+        if before.status != verdict.verdict.status {
+            self.turned.insert(verdict.target);
+        }
         let is_known = Verdict { latency: before.latency, ..verdict.verdict } == before;
         let readers = self.readers[verdict.target.index()].iter();
         self.touched.extend(readers.filter(|&&pool| !is_known || self.timed[pool]));
@@ -277,12 +294,12 @@ impl Beliefs {
 
     /// Whether [`Beliefs::refresh`] has something to do.
     pub fn is_stale(&self) -> bool {
-        !self.touched.is_empty()
+        !self.touched.is_empty() || !self.untold.is_empty()
     }
 
     /// Prepares the pools that verdicts touched since the last time; returns what changed, members before their pool.
     pub fn refresh(&mut self, now: Moment) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.untold);
         for id in std::mem::take(&mut self.touched) {
             self.refresh_pool(id, now, &mut changes);
         }
@@ -299,7 +316,9 @@ impl Beliefs {
             }
         }
         let before = Arc::clone(&self.views[id]);
+        let slow = self.judge.slow(&snapshot.graph, id);
         let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+        changes.extend(self.paces(id, &slow, &verdicts));
         let view = PoolView::prepare(pool, &judgements, Some(&before));
         self.prepared += 1;
         match self.answered_dead(id, &view) {
@@ -319,6 +338,24 @@ impl Beliefs {
         let (pool, view) = (&self.snapshot.graph.pools[id], &self.views[id]);
         let (now, usable, members) = (view.grade, usable_members(view), pool.members.len());
         (now != was).then(|| Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members, origin }))
+    }
+
+    /// Who became slow, or stopped to be, since those were that `were`.
+    fn paces(&self, id: PoolId, were: &BTreeSet<Place>, verdicts: &[[Verdict; 2]]) -> Vec<Change> {
+        let are = self.judge.slow(&self.snapshot.graph, id);
+        let pool = &self.snapshot.graph.pools[id];
+        let change = |place: &Place| {
+            let member = &pool.members[place.member];
+            Some(Change::Pace(PaceChange {
+                place: (id, place.member),
+                pool: Arc::clone(&pool.name),
+                member: Arc::clone(&member.name),
+                addr: member.addresses[place.family.index()]?,
+                slow: are.contains(place),
+                latency: verdicts[place.member][place.family.index()].latency,
+            }))
+        };
+        were.symmetric_difference(&are).filter_map(change).collect()
     }
 
     /// Writes down what is now believed of one address; says so when that is news.
@@ -354,6 +391,7 @@ impl Beliefs {
             now: status,
             lasted: now.since(before.since),
             cause: self.cause(member, family, status),
+            turned: std::mem::take(&mut self.turned).into_iter().collect(),
             held_down: self.held_down(Place { pool, member: index, family }, now).map(|held| (held.falls, held.until.since(held.fell))),
         }))
     }
@@ -479,36 +517,12 @@ impl Beliefs {
         }
     }
 
-    //--- The past, told again
-
-    /// Believes of a target what was believed of it once, as if probes had settled it just now. Unknown identities are ignored.
-    pub fn impose(&mut self, identity: &str, status: Status, now: Moment) {
-        if let Some(verdict) = self.schedule.impose(identity, status, now) {
-            self.ledger.handle_verdict(&verdict);
-            self.touched.extend(&self.readers[verdict.target.index()]);
-        }
-    }
-
-    /// Puts an override in force as it was once, whatever protections would say to it now.
-    pub fn impose_override(&mut self, one: Override, now: Moment) {
-        self.touched.extend(self.judge.impose(&self.snapshot.graph, one));
-        self.remark(now);
-    }
-
-    /// Takes account of all that time alone has changed up to now, for every pool.
-    pub fn settle(&mut self, now: Moment) {
-        self.moved = now;
-        self.judge.poll(&self.snapshot.graph, now);
-        self.touched.extend(self.snapshot.graph.pools.iter().map(|(id, _)| id));
-        self.refresh(now);
-        self.remark(now);
-    }
-
     //--- Making it all anew
 
     /// Fills what follows from the snapshot and the schedule: who reads which target, and the ledger.
     fn index(&mut self) {
         self.touched.clear();
+        self.turned.clear();
         self.readers = vec![Vec::new(); self.snapshot.targets.len()];
         for (id, pool) in self.snapshot.graph.pools.iter() {
             let targets: BTreeSet<TargetId> = pool.members.iter().flat_map(|m| m.checks.iter().flatten().copied()).collect();
@@ -564,7 +578,9 @@ impl Beliefs {
     fn prepare_all(&mut self, now: Moment, was_usable: impl Fn(&str, Family, &str) -> bool) -> Table<PoolId, Arc<PoolView>> {
         let snapshot = Arc::clone(&self.snapshot);
         let prepare = |(id, pool): (PoolId, &Pool)| {
-            let judgements = self.judge.judge(&snapshot.graph, id, &self.verdicts(id, pool), now);
+            let (slow, verdicts) = (self.judge.slow(&snapshot.graph, id), self.verdicts(id, pool));
+            let judgements = self.judge.judge(&snapshot.graph, id, &verdicts, now);
+            self.untold.extend(self.paces(id, &slow, &verdicts));
             let mut view = PoolView::prepare(pool, &judgements, None);
             for family in Family::BOTH {
                 let barred = |name: &str| {

@@ -101,12 +101,13 @@ impl DnsCheck {
     }
 
     fn judge_answers(&self, message: &Message) -> Result<Sight, FailReason> {
+        let (owner, came) = self.answers_in(message);
         // A server that has lost its data may still say that all is well.
-        if message.metadata.response_code == ResponseCode::NoError && message.answers.is_empty() {
-            return Err(FailReason::Content("NOERROR without an answer".into()));
+        if message.metadata.response_code == ResponseCode::NoError && came.is_empty() {
+            let way = owner.filter(|owner| !self.is_asked_for(owner)).map(|owner| format!(": the alias leads to {owner}"));
+            let what = format!("NOERROR without an answer of type {}{}", self.rtype, way.unwrap_or_default());
+            return Err(FailReason::Content(what.into()));
         }
-        let of_type = message.answers.iter().filter(|record| record.record_type() == RecordType::from(self.rtype.0));
-        let came: Vec<Vec<u8>> = of_type.filter_map(|record| canonical(&record.data)).collect();
         match self.answers.iter().find(|wanted| !came.contains(wanted)) {
             None => Ok(Sight::Good),
             Some(wanted) => {
@@ -114,6 +115,29 @@ impl DnsCheck {
                 Err(FailReason::Content(format!("{} {wanted} is not among the {} answers", self.rtype, came.len()).into()))
             }
         }
+    }
+
+    /// Where the aliases of the answer lead to from the name that was asked for (RFC 1034 section 4.3.2), and the data that is there, or
+    /// on the way. What else stands among the answers answers another question.
+    fn answers_in<'m>(&self, message: &'m Message) -> (Option<&'m HickoryName>, Vec<Vec<u8>>) {
+        let (mut owner, mut came) = (message.queries.first().map(|query| &query.name), Vec::new());
+        // As many steps as there are records: a loop among them ends.
+        for _ in 0..=message.answers.len() {
+            let Some(name) = owner else { break };
+            let here = || message.answers.iter().filter(|record| record.dns_class == DNSClass::IN && record.name == *name);
+            let of_type = here().filter(|record| record.record_type() == RecordType::from(self.rtype.0));
+            came.extend(of_type.filter_map(|record| canonical(&record.data)));
+            let alias = here().find_map(|record| if let RData::CNAME(to) = &record.data { Some(&to.0) } else { None });
+            match alias.filter(|_| came.is_empty()) {
+                Some(to) => owner = Some(to),
+                None => break,
+            }
+        }
+        (owner, came)
+    }
+
+    fn is_asked_for(&self, name: &HickoryName) -> bool {
+        self.question().is_some_and(|question| question.name.eq_ignore_root(name))
     }
 }
 
@@ -239,8 +263,30 @@ mod tests {
         let check = check(&[]);
         assert_eq!(
             check.judge(7, &response(&check, |_| {})).expect_err("nothing").to_string(),
-            "unexpected content: NOERROR without an answer"
+            "unexpected content: NOERROR without an answer of type A"
         );
+    }
+
+    #[test]
+    fn an_answer_is_of_the_name_that_was_asked_for_or_of_what_its_aliases_lead_to() {
+        let cname = |from: &str, to: &str| {
+            let [from, to] = [from, to].map(|name| HickoryName::from_ascii(name).expect("a name"));
+            Record::from_rdata(from, 60, RData::CNAME(hickory_proto::rr::rdata::CNAME(to)))
+        };
+        let check = check(&["192.0.2.1"]);
+        let judge = |answers: &[Record]| {
+            check.judge(7, &response(&check, |message| message.answers.extend(answers.iter().cloned()))).map_err(|why| why.to_string())
+        };
+        let to_cdn = cname("www.example.com.", "cdn.example.net.");
+        assert_eq!(judge(&[to_cdn.clone(), cname("CDN.example.net.", "x.example."), a("x.example.", [192, 0, 2, 1])]), Ok(Sight::Good));
+        let lone = judge(std::slice::from_ref(&to_cdn)).expect_err("the alias alone is no address");
+        assert_eq!(lone, "unexpected content: NOERROR without an answer of type A: the alias leads to cdn.example.net.");
+        let mut chaos = a("www.example.com.", [192, 0, 2, 1]);
+        chaos.dns_class = DNSClass::CH;
+        let in_a_circle = [to_cdn, cname("cdn.example.net.", "www.example.com.")];
+        for foreign in [&[a("foo.", [192, 0, 2, 1])][..], &[chaos], &in_a_circle] {
+            assert!(judge(foreign).is_err(), "{foreign:?}");
+        }
     }
 
     #[test]

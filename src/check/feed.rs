@@ -132,8 +132,30 @@ fn split(text: &str) -> (&str, &str) {
 
 /// What is kept of the words of somebody else: as much as a line of a log takes, without signs that would make it two or paint it.
 pub fn reason(words: &str) -> Box<str> {
-    let printable = words.trim().chars().map(|sign| if sign.is_control() { ' ' } else { sign });
-    printable.take(REASON_CHARS_MAX).collect()
+    words.trim().chars().map(harmless).take(REASON_CHARS_MAX).collect()
+}
+
+/// The sign itself, or a space in its place: for one that moves the cursor, begins a line, is not seen at all, or turns the text around it
+/// (the control, format and line signs of Unicode; beyond the first plane there are only tags and musical beams).
+pub const fn harmless(sign: char) -> char {
+    match sign {
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{600}'..='\u{605}'
+        | '\u{61c}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}' => ' ',
+        harmless => harmless,
+    }
 }
 
 const REASON_CHARS_MAX: usize = 200;
@@ -172,6 +194,7 @@ mod tests {
     #[test]
     fn foreign_words_fit_into_a_line_and_paint_nothing() {
         assert_eq!(&*reason(" a\nb\u{1b}[31m\n"), "a b [31m");
+        assert_eq!(&*reason("up\u{202e}nwod\u{2066}\u{200b}."), "up nwod  .");
         assert_eq!(reason(&"ä".repeat(REASON_CHARS_MAX + 1)).chars().count(), REASON_CHARS_MAX);
     }
 

@@ -58,10 +58,22 @@ impl GrpcCheck {
             Some((OK, _)) => judge_message(octets),
             Some((NOT_FOUND, _)) => Err(content(&format!("the health service does not know the service `{}`", self.service))),
             Some((UNIMPLEMENTED, _)) => Err(content("the server has no health service")),
-            Some((code, said)) => Err(content(&format!("gRPC status {} {}", reason(code), reason(said)))),
+            Some((code, said)) => Err(content(&format!("gRPC status {} {}", reason(code), reason(&decoded(said))))),
             None => Err(FailReason::Protocol("no gRPC: the response has no grpc-status".into())),
         }
     }
+}
+
+/// A message as it was meant: what is no printable ASCII travels as `%XX` (gRPC over HTTP/2, "Responses"). What is no such thing stands as it came.
+fn decoded(message: &str) -> String {
+    let (mut octets, mut rest) = (Vec::new(), message.as_bytes());
+    while let Some((&octet, after)) = rest.split_first() {
+        let hex = after.first_chunk::<2>().filter(|_| octet == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let meant = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        octets.push(meant.unwrap_or(octet));
+        rest = if meant.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&octets).into_owned()
 }
 
 /// The states of the health service.
@@ -168,6 +180,7 @@ mod tests {
         assert_eq!(judge(200, Some(("5", ""))), "unexpected content: the health service does not know the service `db`");
         assert_eq!(judge(200, Some(("12", ""))), "unexpected content: the server has no health service");
         assert_eq!(judge(200, Some(("14", "not now"))), "unexpected content: gRPC status 14 not now");
+        assert_eq!(judge(200, Some(("14", "no%20upstream%0A100%, %zz"))), "unexpected content: gRPC status 14 no upstream 100%, %zz");
         assert!(judge(200, None).contains("no gRPC"));
     }
 

@@ -20,8 +20,9 @@ pub use self::http::{HttpCheck, HttpVersion, Method};
 pub use self::identity::identity_of;
 pub use self::reach::Reach;
 pub use self::text::{Pattern, TextRule};
-pub use self::tls::{Certificate, ClientFiles, TlsCheck, TlsRules};
+pub use self::tls::{Certificate, ClientFiles, ExpiryWarning, TlsCheck, TlsRules};
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -91,6 +92,19 @@ impl Check {
             Check::File(_) | Check::Push(_) => false,
             Check::Tcp(_) | Check::Tls(_) | Check::Http(_) | Check::Grpc(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) => true,
         }
+    }
+
+    /// The same check when it is made of `addr`: a service that is named by this very address is named by nothing.
+    #[must_use]
+    pub fn of(mut self, addr: IpAddr) -> Check {
+        let host = match &mut self {
+            Check::Tls(check) => &mut check.host,
+            Check::Http(check) => &mut check.host,
+            Check::Grpc(check) => &mut check.host,
+            Check::Tcp(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::File(_) | Check::Push(_) => return self,
+        };
+        *host = host.take().filter(|host| host.parse() != Ok(addr));
+        self
     }
 
     /// The same check with its files counted from `base`.

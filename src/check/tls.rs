@@ -42,6 +42,9 @@ impl TlsRules {
         if left >= self.expiry_failure || self.expiry_failure.is_zero() {
             return Ok(());
         }
+        if left.is_zero() {
+            return Err(FailReason::Tls("the certificate has expired".into()));
+        }
         Err(FailReason::Tls(format!("the certificate expires in {} hours, within expiry_failure", left.as_secs() / 3600).into()))
     }
 }
@@ -74,16 +77,44 @@ impl Certificate {
         Some(Certificate { not_before_unix_s: validity.not_before.timestamp(), not_after_unix_s: validity.not_after.timestamp() })
     }
 
+    /// Whether a certificate in DER is made to sign others (RFC 5280 section 4.2.1.9).
+    pub fn is_of_an_authority(der: &[u8]) -> bool {
+        X509Certificate::from_der(der).is_ok_and(|(_, certificate)| certificate.is_ca())
+    }
+
     /// For how long it is still valid; zero when it is not any more.
     pub fn left(&self, now_unix_s: i64) -> Duration {
         Duration::from_secs(u64::try_from(self.not_after_unix_s.saturating_sub(now_unix_s)).unwrap_or(0))
     }
 
-    /// Whether somebody should be told that it expires: within `warning`, or, where nothing was written, within
-    /// [`WARNING`] or the last third of its life. Certificates that live for a week are renewed in their last days.
-    pub fn expires_soon(&self, warning: Option<Duration>, now_unix_s: i64) -> bool {
+    /// Whether somebody should be told that it expires.
+    pub fn expires_soon(&self, warning: ExpiryWarning, now_unix_s: i64) -> bool {
         let life = self.left(self.not_before_unix_s);
-        self.left(now_unix_s) < warning.unwrap_or(WARNING.min(life / 3))
+        let usual = if warning.usual { WARNING.min(life / 3) } else { Duration::ZERO };
+        self.left(now_unix_s) < usual.max(warning.written)
+    }
+}
+
+/// How long before the end of a certificate somebody is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExpiryWarning {
+    /// As it is where nothing is written: within [`WARNING`], or the last third of its life. Certificates that live for a week are
+    /// renewed in their last days.
+    usual: bool,
+    /// As it is written; zero never warns.
+    written: Duration,
+}
+
+impl ExpiryWarning {
+    /// What was written; none: nothing.
+    pub fn new(written: Option<Duration>) -> ExpiryWarning {
+        ExpiryWarning { usual: written.is_none(), written: written.unwrap_or_default() }
+    }
+
+    /// Warns when one of both would.
+    #[must_use]
+    pub fn earlier(self, other: ExpiryWarning) -> ExpiryWarning {
+        ExpiryWarning { usual: self.usual || other.usual, written: self.written.max(other.written) }
     }
 }
 
@@ -102,17 +133,31 @@ mod tests {
 
     #[test]
     fn unasked_a_fortnight_or_the_last_third_of_a_short_life_is_soon() {
+        let usual = ExpiryWarning::new(None);
         let long = certificate(90);
-        assert!(!long.expires_soon(None, 76 * DAY) && long.expires_soon(None, 76 * DAY + 1));
+        assert!(!long.expires_soon(usual, 76 * DAY) && long.expires_soon(usual, 76 * DAY + 1));
         let short = certificate(6);
-        assert!(!short.expires_soon(None, 4 * DAY) && short.expires_soon(None, 4 * DAY + 1));
+        assert!(!short.expires_soon(usual, 4 * DAY) && short.expires_soon(usual, 4 * DAY + 1));
     }
 
     #[test]
     fn a_warning_that_is_written_counts_as_written() {
-        let month = Some(Duration::from_hours(30 * 24));
+        let month = ExpiryWarning::new(Some(Duration::from_hours(30 * 24)));
         assert!(!certificate(31).expires_soon(month, DAY) && certificate(31).expires_soon(month, DAY + 1));
-        assert!(!certificate(31).expires_soon(Some(Duration::ZERO), 40 * DAY), "zero never warns");
+        assert!(!certificate(31).expires_soon(ExpiryWarning::new(Some(Duration::ZERO)), 40 * DAY), "zero never warns");
+    }
+
+    #[test]
+    fn of_two_warnings_the_earlier_is_given() {
+        let written = |days: u64| ExpiryWarning::new(Some(Duration::from_hours(24 * days)));
+        let usual = ExpiryWarning::new(None);
+        let (long, short) = (certificate(90), certificate(6));
+        for (warning, last_quiet_day) in
+            [(usual.earlier(written(0)), 76_i64), (written(1).earlier(usual), 76), (usual.earlier(written(20)), 70)]
+        {
+            assert!(!long.expires_soon(warning, last_quiet_day * DAY) && long.expires_soon(warning, last_quiet_day * DAY + 1));
+        }
+        assert!(!short.expires_soon(usual.earlier(written(1)), 4 * DAY), "of a short life a third is the usual");
     }
 
     #[test]
@@ -121,6 +166,7 @@ mod tests {
         assert!(rules.judge(&certificate(10), 8 * DAY).is_ok());
         let reason = rules.judge(&certificate(10), 8 * DAY + 1).expect_err("too soon");
         assert_eq!(reason.to_string(), "TLS: the certificate expires in 47 hours, within expiry_failure");
+        assert_eq!(rules.judge(&certificate(10), 10 * DAY).expect_err("too late").to_string(), "TLS: the certificate has expired");
         assert!(TlsRules::STRICT.judge(&certificate(10), 20 * DAY).is_ok(), "without a rule it is no business of this one");
     }
 

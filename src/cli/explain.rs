@@ -3,6 +3,7 @@
 use super::{escape, fail, say};
 use crate::explain::{Case, explain};
 use crate::health::{Ledger, Status, TargetVerdict, Verdict};
+use crate::io::clock::wall_unix_ms;
 use crate::io::replay::{Lens, Replayed, replay};
 use crate::io::watch::Fingerprint;
 use crate::io::{admin_client, files};
@@ -48,7 +49,7 @@ pub fn offline_past(path: &Path, state_dir: Option<PathBuf>, case: &Case, at_uni
         return fail("the config has no `state_dir`; name the directory of the journal with --state-dir");
     };
     let lens = Lens { snapshot: Arc::new(snapshot), generation: None, fingerprint: read.manifest().fingerprint() };
-    match replay(&directory, &lens, at_unix_ms) {
+    match replay(&directory, &lens, at_unix_ms, wall_unix_ms()) {
         Ok(Replayed { live, head }) => {
             say(&(head + &explain(&live, case).render(&live, case)));
             ExitCode::SUCCESS

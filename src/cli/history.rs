@@ -4,7 +4,7 @@ use super::{complain, escape, fail, say};
 use crate::calendar;
 use crate::human::count;
 use crate::io::admin_client::{self, Response, Silence};
-use crate::io::journal::{Entry, Filter, History, HistoryPage};
+use crate::io::journal::{Entry, Filter, History};
 use crate::judge::{NotASelector, Selector};
 use crate::snapshot::AdminAddr;
 use std::fmt::Write;
@@ -55,8 +55,13 @@ pub fn run(question: &Question, sources: &Sources) -> ExitCode {
             None => Err("the config has neither `admin` nor `state_dir`; name one with --admin or --state-dir".to_owned()),
         },
     };
-    match page.and_then(|page| if question.json { lines_of_json(&page) } else { Ok(render(&page)) }) {
-        Ok(text) => {
+    let shown = page.and_then(|page| {
+        // What is missing is no line of JSON.
+        if question.json { lines_of_json(&page).map(|lines| (lines, missing(&page))) } else { Ok((render(&page), String::new())) }
+    });
+    match shown {
+        Ok((text, missing)) => {
+            complain(&missing);
             say(&text);
             ExitCode::SUCCESS
         }
@@ -70,7 +75,7 @@ enum Failure {
     Refused(String),
 }
 
-fn ask(addr: &AdminAddr, question: &Question) -> Result<HistoryPage, Failure> {
+fn ask(addr: &AdminAddr, question: &Question) -> Result<History, Failure> {
     let Response { code, body } = admin_client::request(addr, "GET", &path(question)).map_err(|why| match why {
         why @ Silence::Unreachable(_) => Failure::Silent(why),
         why @ (Silence::Broken(_) | Silence::NotHttp) => Failure::Refused(why.to_string()),
@@ -90,21 +95,21 @@ fn path(question: &Question) -> String {
     format!("/v1/history?{}", parameters.join("&"))
 }
 
-fn read(directory: &Path, question: &Question) -> Result<HistoryPage, String> {
+fn read(directory: &Path, question: &Question) -> Result<History, String> {
     let about = question.about.as_deref().map(str::parse::<Selector>).transpose().map_err(|error: NotASelector| error.to_string())?;
-    let filter = Filter { about, since_unix_ms: question.since_unix_ms, until_unix_ms: question.until_unix_ms, checkpoints: false };
+    let filter = Filter { about, since_unix_ms: question.since_unix_ms, until_unix_ms: question.until_unix_ms };
     if !directory.is_dir() {
         return Err(format!("there is no directory {}", directory.display()));
     }
-    Ok(History::read(directory, &filter).page())
+    History::read(directory, &filter)
 }
 
-fn lines_of_json(page: &HistoryPage) -> Result<String, String> {
+fn lines_of_json(page: &History) -> Result<String, String> {
     let line = |entry: &Entry| serde_json::to_string(entry).map(|line| line + "\n").map_err(|error| error.to_string());
     page.entries.iter().map(line).collect()
 }
 
-fn render(page: &HistoryPage) -> String {
+fn render(page: &History) -> String {
     let mut text = String::new();
     for Entry { at_unix_ms, text: words, .. } in &page.entries {
         let _ = writeln!(text, "{}  {words}", calendar::show(at_unix_ms / 1_000));
@@ -112,6 +117,12 @@ fn render(page: &HistoryPage) -> String {
     if page.entries.is_empty() {
         text.push_str("nothing happened that is remembered\n");
     }
+    text + &missing(page)
+}
+
+/// What is not shown, a line each.
+fn missing(page: &History) -> String {
+    let mut text = String::new();
     if page.left_out > 0 {
         let _ = writeln!(text, "({} before that; --until shows them)", count(page.left_out, "event"));
     }
@@ -125,12 +136,13 @@ fn render(page: &HistoryPage) -> String {
 mod tests {
     use super::*;
     use crate::io::journal::Event;
+    use std::collections::VecDeque;
 
     #[test]
     fn an_event_is_a_line_with_its_time() {
         let entry = |at_unix_ms, text: &str| Entry { at_unix_ms, text: text.into(), event: Event::Other };
-        let entries = vec![entry(1_709_208_000_999, "pool web is empty"), entry(1_709_208_001_000, "pool web is healthy")];
-        let page = HistoryPage { entries, left_out: 2, damaged: 1 };
+        let entries = VecDeque::from([entry(1_709_208_000_999, "pool web is empty"), entry(1_709_208_001_000, "pool web is healthy")]);
+        let page = History { entries, left_out: 2, damaged: 1 };
         assert_eq!(
             render(&page),
             "2024-02-29 12:00:00Z  pool web is empty\n\
@@ -138,7 +150,11 @@ mod tests {
              (2 events before that; --until shows them)\n\
              (1 line of the journal cannot be read: torn by a crash, or changed since)\n"
         );
-        assert_eq!(render(&HistoryPage { entries: Vec::new(), left_out: 0, damaged: 0 }), "nothing happened that is remembered\n");
+        assert_eq!(
+            missing(&page),
+            "(2 events before that; --until shows them)\n(1 line of the journal cannot be read: torn by a crash, or changed since)\n"
+        );
+        assert_eq!(render(&History::default()), "nothing happened that is remembered\n");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 
 use super::table::columns;
 use super::{block_on, complain, say};
-use crate::health::Observation;
+use crate::check::Check;
+use crate::health::{Ledger, Observation, Status, TargetVerdict, Verdict};
 use crate::human::span;
+use crate::ids::TargetId;
 use crate::io::prober::{Examination, Prober, Step};
 use crate::io::watch::Fingerprint;
 use crate::io::{clock, files};
@@ -16,7 +18,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What came of all probes; the worst counts.
+/// What came of all probes: the worst of them, or what a calculation makes of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Outcome {
     Passed = 0,
@@ -34,6 +36,23 @@ impl Outcome {
         }
     }
 
+    /// What believing it would mean.
+    const fn status(self) -> Status {
+        match self {
+            Outcome::Passed => Status::Up,
+            Outcome::Unseen => Status::Unknown,
+            Outcome::Failed => Status::Down,
+        }
+    }
+
+    const fn of_status(status: Status) -> Outcome {
+        match status {
+            Status::Up => Outcome::Passed,
+            Status::Unknown => Outcome::Unseen,
+            Status::Down => Outcome::Failed,
+        }
+    }
+
     fn worse(self, other: Outcome) -> Outcome {
         let rank = |outcome| match outcome {
             Outcome::Passed => 0,
@@ -48,7 +67,7 @@ impl Outcome {
     }
 }
 
-/// Probes; 0 when all passed, 1 when one failed, 2 when one could not be made.
+/// Probes; 0 when all passed, 1 when one failed, 2 when one could not be made. Of a calculated monitor: when it is up, down, or unknown.
 pub fn run(path: &Path, monitor: &str, member: &str) -> ExitCode {
     let (snapshot, diagnostics) = files::load_and_compile(path, &Fingerprint::default());
     let Some(snapshot) = snapshot else {
@@ -59,21 +78,50 @@ pub fn run(path: &Path, monitor: &str, member: &str) -> ExitCode {
         Ok(wanted) => wanted,
         Err(why) => return unseen(&why),
     };
-    let mut outcome = Outcome::Passed;
+    let (mut outcome, mut ledger) = (Outcome::Passed, Ledger::new(snapshot.targets.len()));
     let probed = block_on(async {
         let prober = Prober::new();
         for (index, one) in wanted.iter().enumerate() {
-            let examination = prober.examine(one.target, one.target.rules.timeout).await;
-            outcome = outcome.worse(Outcome::of(&examination.observation));
+            let (came, story) = look(&prober, one).await;
+            ledger.handle_verdict(&TargetVerdict {
+                target: one.id,
+                verdict: Verdict { status: came.status(), ..Verdict::UNKNOWN },
+                was: None,
+            });
+            outcome = outcome.worse(came);
             let gap = if index > 0 { "\n" } else { "" };
-            say(&format!("{gap}{}", story(one, &examination)));
+            say(&format!("{gap}{story}"));
         }
         Ok(())
     });
     match probed {
-        Ok(()) => outcome.code(),
+        Ok(()) => calculate(monitor, wanted[0].member, &ledger).unwrap_or(outcome).code(),
         Err(why) => unseen(&why),
     }
+}
+
+/// One probe, and how it went.
+async fn look(prober: &Prober, wanted: &Wanted<'_>) -> (Outcome, String) {
+    if matches!(wanted.target.check, Check::Push(_)) {
+        let story = format!("{}\n  reports of agents are heard by the server only: see `steersman status`\n", wanted.target.identity);
+        return (Outcome::Unseen, story);
+    }
+    let examination = prober.examine(wanted.target, wanted.target.rules.timeout).await;
+    (Outcome::of(&examination.observation), story(wanted, &examination))
+}
+
+/// What a calculated monitor makes of it, by the code that the server calculates with; none when it is not calculated.
+fn calculate(monitor: &str, member: &Member, ledger: &Ledger) -> Option<Outcome> {
+    let mut worst = None;
+    for family in Family::BOTH {
+        for (name, condition) in member.calculated[family.index()].iter().filter(|(name, _)| **name == *monitor) {
+            let status = ledger.judge(condition, &[]).status;
+            say(&format!("\n{name} ({family}): {status}\n"));
+            let outcome = Outcome::of_status(status);
+            worst = Some(worst.map_or(outcome, |worst: Outcome| worst.worse(outcome)));
+        }
+    }
+    worst
 }
 
 fn unseen(why: &str) -> ExitCode {
@@ -86,6 +134,7 @@ struct Wanted<'a> {
     pool: &'a Pool,
     member: &'a Member,
     family: Family,
+    id: TargetId,
     target: &'a Target,
 }
 
@@ -109,11 +158,11 @@ fn find<'a>(snapshot: &'a Snapshot, monitor: &str, name: &str) -> Result<Vec<Wan
     }
     let mut wanted: Vec<Wanted<'a>> = Vec::new();
     for family in Family::BOTH {
-        let targets = member.checks[family.index()].iter().map(|&id| &snapshot.targets[id]);
-        for target in targets.filter(|target| target.asked_by.iter().any(|name| **name == *monitor)) {
+        let targets = member.checks[family.index()].iter().map(|&id| (id, &snapshot.targets[id]));
+        for (id, target) in targets.filter(|(_, target)| target.asked_by.iter().any(|name| **name == *monitor)) {
             // With `family_health: joint` each family has the targets of both.
             if wanted.iter().all(|other| other.target.identity != target.identity) {
-                wanted.push(Wanted { pool, member, family, target });
+                wanted.push(Wanted { pool, member, family, id, target });
             }
         }
     }
@@ -138,7 +187,8 @@ fn story(wanted: &Wanted<'_>, examination: &Examination) -> String {
     if let Some(certificate) = examination.trail.certificate() {
         rows.push(row("certificate", &expiry(certificate.left(now()), certificate.expires_soon(target.expiry_warning, now())), ""));
     }
-    let verdict = format!("  verdict: {}\n", examination.observation);
+    let more = examination.trail.missed().filter(|_| matches!(examination.observation, Observation::Inconclusive(_)));
+    let verdict = format!("  verdict: {}{}\n", examination.observation, more.map_or_else(String::new, |what| format!(" ({what})")));
     format!("{}\n{}{verdict}", target.identity, columns(&rows))
 }
 

@@ -193,6 +193,7 @@ mod tests {
             version: "0.1.0".into(),
             state: "serving".into(),
             generation: 2,
+            fingerprint: String::new(),
             since_unix_s: 0,
             started_unix_s: 0,
             age_s: 61.0,

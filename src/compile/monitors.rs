@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::pools::rules_of;
-use crate::check::{Check, DnsCheck, FileCheck, PushCheck, ReportToken, Subject, dns, identity_of};
+use crate::check::{Check, DnsCheck, ExpiryWarning, FileCheck, PushCheck, ReportToken, Subject, dns, identity_of};
 use crate::config::check::{CheckSection, DnsSection};
 use crate::config::formula::Formula;
 use crate::config::monitor::MonitorSection;
@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::dns::Name;
 use crate::prefix::Family;
 use crate::snapshot::Target;
-use crate::zone::parse_rdata;
+use crate::zone::{RdataError, parse_rdata};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,8 +94,8 @@ impl<'a> Monitors<'a> {
             unreachable!("only monitors with a check of their own have targets");
         };
         let (port, check) = match &**plan {
-            Plan::Sent { port: 0, check } => (0, (**check).clone()),
-            Plan::Sent { port, check } => (probe_port.unwrap_or(*port), (**check).clone()),
+            Plan::Sent { port: 0, check } => (0, (**check).clone().of(addr)),
+            Plan::Sent { port, check } => (probe_port.unwrap_or(*port), (**check).clone().of(addr)),
             Plan::File { path, expires } => (0, Check::File(FileCheck { path: path.clone(), subject, expires: *expires })),
             Plan::Push { expires, token } => {
                 let monitor = section.name.value.as_str().into();
@@ -106,7 +106,12 @@ impl<'a> Monitors<'a> {
         let addr = SocketAddr::new(addr, port);
         let identity = identity_of(addr, source, &check);
         let asked_by = vec![section.name.value.as_str().into()];
-        Target { source, asked_by, expiry_warning: section.expiry_warning, ..Target::new(identity, rules_of(section), addr, check) }
+        Target {
+            source,
+            asked_by,
+            expiry_warning: ExpiryWarning::new(section.expiry_warning),
+            ..Target::new(identity, rules_of(section), addr, check)
+        }
     }
 
     /// Reports a calculation that leads back to itself, or to too many others. What is left of it is harmless.
@@ -229,7 +234,8 @@ fn dns_check(section: &DnsSection, diagnostics: &mut Diagnostics) -> Option<DnsC
         let mut wire = Vec::new();
         if let Err(error) = parse_rdata(*rtype, &text.value, &Name::root(), &mut wire) {
             let fault = Diagnostic::error("bad-record", &text.span, format!("`{}` is no {rtype} data: {error}", text.value));
-            diagnostics.push(fault.help(error.help(*rtype)));
+            let elsewhere = if let RdataError::WrongFamily(other) = &error { Some(format!("ask for it: `{name} {other}`")) } else { None };
+            diagnostics.push(fault.help(elsewhere.unwrap_or_else(|| error.help(*rtype))));
             return None;
         }
         // Data that the library cannot read back is compared as it stands.

@@ -99,7 +99,8 @@ impl<'a> PoolCompiler<'a> {
         let site = section.site.as_ref().and_then(|name| self.site_names.resolve(name, diagnostics));
         // A disabled member is never probed.
         let monitors = if section.disabled { &[] } else { monitors };
-        let mut needs: [Vec<Condition>; 2] = Family::BOTH.map(|family| self.needs(pool, section, family, monitors, diagnostics));
+        let named = Family::BOTH.map(|family| self.needs(pool, section, family, monitors, diagnostics));
+        let mut needs = named.each_ref().map(|named| named.iter().map(|(_, condition)| condition.clone()).collect::<Vec<_>>());
         if pool.family_health == FamilyHealthSection::Joint {
             let both: Vec<Condition> = needs.concat();
             needs = [both.clone(), both];
@@ -111,6 +112,7 @@ impl<'a> PoolCompiler<'a> {
             addresses: section.addresses.each_ref().map(|address| address.as_ref().map(|address| address.value)),
             checks: [Vec::new(), Vec::new()],
             conditions: [None, None],
+            calculated: named.map(|named| named.into_iter().filter(|(_, condition)| !matches!(condition, Condition::Target(_))).collect()),
             disabled: section.disabled,
         };
         for (family, needs) in Family::BOTH.into_iter().zip(needs) {
@@ -121,7 +123,7 @@ impl<'a> PoolCompiler<'a> {
         member
     }
 
-    /// What must hold for one address of a member to be up, one condition per monitor.
+    /// What must hold for one address of a member to be up, one condition per monitor, with its name.
     fn needs(
         &mut self,
         pool: &PoolSection,
@@ -129,7 +131,7 @@ impl<'a> PoolCompiler<'a> {
         family: Family,
         monitors: &[usize],
         diagnostics: &mut Diagnostics,
-    ) -> Vec<Condition> {
+    ) -> Vec<(Arc<str>, Condition)> {
         let Some(answered) = &section.addresses[family.index()] else { return Vec::new() };
         let probed = section.probe_addresses[family.index()].as_ref().unwrap_or(answered);
         let mut place = Place { pool, member: section, probed, reported: false };
@@ -144,7 +146,7 @@ impl<'a> PoolCompiler<'a> {
                     asked_by.push(name.as_str().into());
                 }
             }
-            needs.push(condition);
+            needs.push((name.as_str().into(), condition));
         }
         needs
     }
@@ -188,7 +190,7 @@ impl<'a> PoolCompiler<'a> {
         if known.monitor == monitor {
             return known.target;
         }
-        merged.expiry_warning = merged.expiry_warning.max(target.expiry_warning);
+        merged.expiry_warning = merged.expiry_warning.earlier(target.expiry_warning);
         for name in target.asked_by {
             if !merged.asked_by.contains(&name) {
                 merged.asked_by.push(name);

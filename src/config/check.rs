@@ -308,14 +308,20 @@ fn dns(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<DnsSection>
     let section = DnsSection {
         port: port(53, fields, diagnostics),
         question: (Name::root(), Rtype::A),
-        rcodes: fields.optional("rcode", rcodes, diagnostics).unwrap_or_else(|| vec![0]),
+        rcodes: fields.optional("rcode", rcodes, diagnostics).unwrap_or_else(|| vec![NOERROR]),
         answers: fields.optional("answer", reader::one_or_list(reader::text), diagnostics).unwrap_or_default(),
         udp: matches!(transport, DnsTransport::Udp),
         recursion: fields.optional("recursion", reader::truth, diagnostics).unwrap_or(false),
     };
+    if !section.rcodes.contains(&NOERROR) {
+        fields.forbid("answer", "only NOERROR brings data", diagnostics);
+    }
     let question = fields.required("question", "\"www.example.com A\"", question, diagnostics)?;
     Some(DnsSection { question, ..section })
 }
+
+/// The response code of an answer (RFC 1035 section 4.1.1).
+const NOERROR: u16 = 0;
 
 fn response_code(node: &Node, diagnostics: &mut Diagnostics) -> Option<u16> {
     let text = reader::scalar(node, "a response code such as `NOERROR`", diagnostics)?;
@@ -334,6 +340,9 @@ fn question(node: &Node, diagnostics: &mut Diagnostics) -> Option<(Name, Rtype)>
         return reader::refuse("bad-question", node, format!("`{text}` is not a name and a type"), help, diagnostics);
     };
     match (Name::parse(name, &Name::root()), Rtype::parse(rtype)) {
+        (Ok(_), Some(rtype)) if rtype.is_meta() => {
+            reader::refuse("bad-question", node, format!("`{rtype}` is no type that records have"), help, diagnostics)
+        }
         (Ok(name), Some(rtype)) => Some((name.lowercase(), rtype)),
         (Err(error), _) => reader::refuse("bad-question", node, format!("`{name}` is no domain name: {error}"), help, diagnostics),
         (Ok(_), None) => reader::refuse("bad-question", node, format!("`{rtype}` is no record type"), help, diagnostics),

@@ -234,7 +234,7 @@ impl fmt::Display for Doubt {
             Doubt::NoProgram => "the program of the check cannot be run, or was killed",
             Doubt::Crowded => "too many programs of checks run already",
             Doubt::Unreadable => "a file that the check names cannot be read",
-            Doubt::NoReport => "nobody has reported on it",
+            Doubt::NoReport => "nobody has said anything of it lately",
             Doubt::Undecided => "the program of the check could not tell",
         })
     }

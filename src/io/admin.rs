@@ -8,7 +8,7 @@
 //! | `GET /readyz` | 200 while queries are answered from current verdicts, else 503 and why |
 //! | `GET /v1/status` | [`StatusView`] as JSON |
 //! | `GET /v1/explain?name=&type=&client=&subnet=&seed=&at_unix_ms=` | why a client gets, or got, what it gets, as plain text |
-//! | `GET /v1/history?selector=&since_unix_ms=&until_unix_ms=` | what happened, [`super::journal::HistoryPage`] as JSON |
+//! | `GET /v1/history?selector=&since_unix_ms=&until_unix_ms=` | what happened, [`super::journal::History`] as JSON |
 //! | `GET /v1/overrides` | all overrides as JSON |
 //! | `POST /v1/overrides?selector=&state=&reason=&owner=&for=&break_glass=` | sets one; `OrderReport` as JSON: 200 obeyed, 409 refused |
 //! | `DELETE /v1/overrides?selector=` | ends one; likewise |
@@ -21,7 +21,7 @@
 //! `X-Steersman: 1`, which no page can send across origins unasked, and over TCP a `Host` that is an address or
 //! `localhost`, which a rebound DNS name is not.
 
-use super::clock::Clock;
+use super::clock::{Clock, wall_unix_ms};
 use super::control::{self, Control};
 use super::counters::CounterBoard;
 use super::journal::{Filter, History, Journal};
@@ -31,7 +31,6 @@ use super::reload::ReloadResult;
 use super::replay::{Lens, Replayed, replay};
 use super::report::{BODY_MAX, Inbox, Report};
 use super::status::StatusView;
-use super::watch::Fingerprint;
 use crate::explain::Case;
 use crate::judge::{NotASelector, Order, Selector, Wish};
 use crate::snapshot::AdminAddr;
@@ -46,6 +45,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -62,8 +62,8 @@ pub struct Admin {
     pub clock: Clock,
     /// What happened; or why that is not kept.
     pub journal: Result<Journal, String>,
-    /// Which files the config in force consists of.
-    pub read: Fingerprint,
+    /// The journal is read by one at a time: it may be long, and whoever reaches the socket may ask.
+    pub reader: Arc<Semaphore>,
 }
 
 /// A bound socket that nobody serves yet.
@@ -203,7 +203,7 @@ async fn hint() -> &'static str {
      GET  /livez               is the process alive\n\
      GET  /readyz              may it be sent queries\n\
      GET  /v1/status           everything it believes, as JSON (people: steersman status)\n\
-     GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX  why that client gets what it gets (people: steersman explain)\n\
+     GET  /v1/explain?name=N&type=A&client=ADDR&subnet=PREFIX&at_unix_ms=M  why that client gets what it gets (people: steersman explain)\n\
      GET  /v1/history?selector=S&since_unix_ms=M&until_unix_ms=M  what happened, as JSON (people: steersman history)\n\
      GET  /v1/overrides        what operators put in the place of verdicts (people: steersman override list)\n\
      POST /v1/overrides?selector=S&state=up|down|drain&owner=O&reason=R&for=2h  (people: steersman override set)\n\
@@ -294,13 +294,27 @@ fn journal(admin: &Admin) -> Result<&Journal, String> {
 }
 
 async fn explain_past(admin: &Admin, case: Case, at_unix_ms: u64) -> Result<String, String> {
-    let directory = journal(admin)?.directory().to_owned();
-    let generation = admin.control.status().await.map(|status| status.generation);
+    let journal = journal(admin)?.clone();
+    // A control task that does not answer knows best that the past should be looked at.
+    let (generation, fingerprint) = admin.control.status().await.map(|status| (status.generation, status.fingerprint)).unzip();
     let snapshot = Arc::clone(&admin.control.live().load().snapshot);
-    let lens = Lens { snapshot, generation, fingerprint: admin.read.manifest().fingerprint() };
-    let work = tokio::task::spawn_blocking(move || {
-        let Replayed { live, head } = replay(&directory, &lens, at_unix_ms)?;
+    let lens = Lens { snapshot, generation, fingerprint: fingerprint.unwrap_or_default() };
+    let work = move || {
+        let Replayed { live, head } = replay(journal.directory(), &lens, at_unix_ms, wall_unix_ms())?;
         Ok(head + &crate::explain::explain(&live, &case).render(&live, &case))
+    };
+    read_journal(admin, work).await
+}
+
+/// Does `work`, which reads the journal, when nobody else does and all that happened until now is written.
+async fn read_journal<T: Send + 'static>(admin: &Admin, work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    let (journal, reader) = (journal(admin)?.clone(), Arc::clone(&admin.reader));
+    let turn = reader.acquire_owned().await.map_err(|closed| closed.to_string())?;
+    let work = tokio::task::spawn_blocking(move || {
+        // Held until the end, though whoever asked may be gone by then.
+        let _turn = turn;
+        journal.finish(JOURNAL_PATIENCE);
+        work()
     });
     work.await.unwrap_or_else(|panic| Err(panic.to_string()))
 }
@@ -317,23 +331,19 @@ struct HistoryQuery {
 }
 
 async fn history(State(admin): State<Admin>, Query(query): Query<HistoryQuery>) -> Response {
-    let journal = match journal(&admin) {
-        Ok(journal) => journal.clone(),
-        Err(why) => return problem(StatusCode::CONFLICT, &why),
-    };
     let HistoryQuery { selector, since_unix_ms, until_unix_ms } = query;
     let about = match selector.map(|selector| selector.parse::<Selector>()).transpose() {
         Ok(about) => about,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why.to_string()),
     };
-    let filter = Filter { about, since_unix_ms, until_unix_ms, checkpoints: false };
-    let read = tokio::task::spawn_blocking(move || {
-        journal.finish(JOURNAL_PATIENCE);
-        History::read(journal.directory(), &filter).page()
-    });
-    match read.await {
-        Ok(page) => Json(page).into_response(),
-        Err(panic) => problem(StatusCode::INTERNAL_SERVER_ERROR, &panic.to_string()),
+    let journal = match journal(&admin) {
+        Ok(journal) => journal.clone(),
+        Err(why) => return problem(StatusCode::CONFLICT, &why),
+    };
+    let filter = Filter { about, since_unix_ms, until_unix_ms };
+    match read_journal(&admin, move || History::read(journal.directory(), &filter)).await {
+        Ok(history) => Json(history).into_response(),
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }
 }
 

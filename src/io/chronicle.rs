@@ -1,20 +1,23 @@
 //! What of all that happens is worth a line of the journal, and in which fields.
 //!
-//! The control task tells it of every [`Change`] and every config; [`Entry`](super::journal::Entry)s leave for the [`Journal`]. It keeps
-//! in mind what a reader would make of the entries so far, so that a config that is put in force says what does not follow from them.
+//! The control task tells [`Chronicle`] of every [`Change`] and every config; [`Entry`](super::journal::Entry)s leave for the [`Journal`].
+//! [`Teller`], which knows no disk, makes their fields. It keeps in mind what a reader would make of the entries so far, so that a config that
+//! is put in force says what does not follow from them.
 
 use super::clock::Clock;
 use super::journal::{ConfigNote, Event, Journal, Turn};
 use super::order::OverrideStatus;
 use super::saved_form::Word;
 use super::watch::Fingerprint;
-use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange};
+use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange, Saved};
 use crate::health::{DoubtChange, Status};
 use crate::human::count;
+use crate::ids::{PoolId, SiteId, TargetId};
 use crate::judge::{self, Override, Selector};
+use crate::policy::{Member, Pool};
 use crate::prefix::Family;
 use crate::snapshot::Snapshot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +27,7 @@ pub struct Chronicle {
     journal: Journal,
     /// What was read for the config in force.
     read: Fingerprint,
-    /// What a reader of the entries so far believes of targets, by identity.
-    told: HashMap<Arc<str>, Status>,
+    teller: Teller,
     /// The config in force.
     config: ConfigNote,
 }
@@ -33,12 +35,22 @@ pub struct Chronicle {
 impl Chronicle {
     /// A chronicle that goes on in `journal`; `read` knows which files the config in force consists of.
     pub fn new(journal: Journal, read: Fingerprint) -> Chronicle {
-        Chronicle { journal, read, told: HashMap::new(), config: ConfigNote::default() }
+        Chronicle { journal, read, teller: Teller::default(), config: ConfigNote::default() }
     }
 
     /// Where it is written to.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> &ConfigNote {
+        &self.config
+    }
+
+    /// What was read last was not put in force: its texts are of no use.
+    pub fn handle_refusal(&self) {
+        self.read.drop_texts();
     }
 
     /// The program begins, with these beliefs.
@@ -62,37 +74,15 @@ impl Chronicle {
         self.journal.set_max_octets(snapshot.settings.journal_max_octets);
         let config = self.take_config(snapshot, generation);
         let text = format!("{} is in force", config_words(&config));
-        let targets = self.news(beliefs);
-        self.journal.record(Event::Config { config, targets }, text);
+        self.journal.record(self.teller.config(config, beliefs), text);
     }
 
     /// Something changed, and is believed by now.
     pub fn handle_change(&mut self, change: &Change, beliefs: &Beliefs) {
-        let event = match change {
-            Change::Member(change) => self.member(change, beliefs),
-            Change::Pool(change) => Event::Pool {
-                pool: change.pool.to_string(),
-                was: change.was.to_string(),
-                now: change.now.to_string(),
-                usable: change.usable,
-                members: change.members,
-            },
-            Change::Canary(change) => Event::Canary {
-                target: change.target.to_string(),
-                was: change.was.to_string(),
-                now: change.now.to_string(),
-                lasted_ms: millis(change.lasted),
-                seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
-            },
-            Change::Sight(DoubtChange::Begun(evidence)) => Event::Suspect { why: evidence.to_string() },
-            Change::Sight(DoubtChange::Ended(_)) => Event::Trusting,
-            Change::Override(change) => an_override(change, beliefs.snapshot()),
-            Change::Probes { come_in } => Event::Probes { come_in: *come_in },
-        };
-        self.journal.record(event, change.to_string());
+        self.journal.record(self.teller.change(change, beliefs), change.to_string());
     }
 
-    /// Writes a checkpoint where a segment of the journal begins.
+    /// Writes a checkpoint where a segment of the journal begins, and after a gap.
     pub fn look_after(&mut self, beliefs: &Beliefs, clock: &Clock) {
         if self.journal.wants_checkpoint() {
             self.checkpoint(beliefs, clock);
@@ -100,38 +90,7 @@ impl Chronicle {
     }
 
     fn checkpoint(&mut self, beliefs: &Beliefs, clock: &Clock) {
-        self.told = statuses(beliefs).collect();
-        self.journal.record_checkpoint(beliefs.saved(), self.config.clone(), clock.now());
-    }
-
-    fn member(&mut self, change: &MemberChange, beliefs: &Beliefs) -> Event {
-        let snapshot = beliefs.snapshot();
-        let family = if change.addr.is_ipv4() { Family::V4 } else { Family::V6 };
-        let (pool, member) = change.place;
-        let checks = &snapshot.graph.pools[pool].members[member].checks[family.index()];
-        let known = checks.iter().map(|target| (Arc::clone(&snapshot.targets[*target].identity), beliefs.target(*target).verdict.status));
-        let known: Vec<(Arc<str>, Status)> = known.collect();
-        let targets = known.iter().filter_map(|(identity, status)| Some((identity.to_string(), Word::of(*status)?))).collect();
-        self.told.extend(known);
-        Event::Member {
-            pool: change.pool.to_string(),
-            member: change.member.to_string(),
-            address: change.addr,
-            was: change.was.to_string(),
-            now: change.now.to_string(),
-            lasted_ms: millis(change.lasted),
-            seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
-            targets,
-        }
-    }
-
-    /// What is believed of targets and was not told.
-    fn news(&mut self, beliefs: &Beliefs) -> BTreeMap<String, Word> {
-        let now: HashMap<Arc<str>, Status> = statuses(beliefs).collect();
-        let is_news = |(identity, status): &(&Arc<str>, &Status)| self.told.get(*identity) != Some(*status);
-        let news = now.iter().filter(is_news).filter_map(|(identity, status)| Some((identity.to_string(), Word::of(*status)?))).collect();
-        self.told.extend(now);
-        news
+        self.journal.record_checkpoint(self.teller.checkpoint(beliefs), self.config.clone(), clock.now());
     }
 
     /// Notes a config that is in force now, and keeps its text.
@@ -152,6 +111,96 @@ impl Chronicle {
         };
         self.config.clone()
     }
+}
+
+/// What happens, in the fields of the journal.
+#[derive(Debug, Default)]
+pub struct Teller {
+    /// What a reader of the entries so far believes of targets, by identity.
+    told: HashMap<Arc<str>, Status>,
+}
+
+impl Teller {
+    /// Another config is in force.
+    pub fn config(&mut self, config: ConfigNote, beliefs: &Beliefs) -> Event {
+        Event::Config { config, targets: self.news(beliefs) }
+    }
+
+    /// All that is believed.
+    pub fn checkpoint(&mut self, beliefs: &Beliefs) -> Saved {
+        self.told = statuses(beliefs).collect();
+        beliefs.saved()
+    }
+
+    /// Something changed, and is believed by now.
+    pub fn change(&mut self, change: &Change, beliefs: &Beliefs) -> Event {
+        match change {
+            Change::Member(change) => self.member(change, beliefs),
+            Change::Pace(change) => Event::Pace {
+                pool: change.pool.to_string(),
+                member: change.member.to_string(),
+                site: site(change.place, beliefs.snapshot()),
+                address: change.addr,
+                slow: change.slow,
+            },
+            Change::Pool(change) => Event::Pool {
+                pool: change.pool.to_string(),
+                was: change.was.to_string(),
+                now: change.now.to_string(),
+                usable: change.usable,
+                members: change.members,
+            },
+            Change::Canary(change) => Event::Canary {
+                target: change.target.to_string(),
+                was: change.was.to_string(),
+                now: change.now.to_string(),
+                lasted_ms: millis(change.lasted),
+                seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
+            },
+            Change::Sight(DoubtChange::Begun(evidence)) => Event::Suspect { why: evidence.to_string() },
+            Change::Sight(DoubtChange::Ended(_)) => Event::Trusting,
+            Change::Override(change) => an_override(change, beliefs.snapshot()),
+            Change::Probes { come_in } => Event::Probes { come_in: *come_in },
+        }
+    }
+
+    fn member(&mut self, change: &MemberChange, beliefs: &Beliefs) -> Event {
+        let snapshot = beliefs.snapshot();
+        let family = if change.addr.is_ipv4() { Family::V4 } else { Family::V6 };
+        let (pool, member) = change.place;
+        let checks = &snapshot.graph.pools[pool].members[member].checks[family.index()];
+        let concerned: BTreeSet<&TargetId> = checks.iter().chain(&change.turned).collect();
+        let known =
+            concerned.into_iter().map(|target| (Arc::clone(&snapshot.targets[*target].identity), beliefs.target(*target).verdict.status));
+        let known: Vec<(Arc<str>, Status)> = known.collect();
+        let targets = known.iter().filter_map(|(identity, status)| Some((identity.to_string(), Word::of(*status)?))).collect();
+        self.told.extend(known);
+        Event::Member {
+            pool: change.pool.to_string(),
+            member: change.member.to_string(),
+            site: site(change.place, snapshot),
+            address: change.addr,
+            was: change.was.to_string(),
+            now: change.now.to_string(),
+            lasted_ms: millis(change.lasted),
+            seen: change.cause.as_ref().map(|cause| cause.seen.clone()),
+            targets,
+        }
+    }
+
+    /// What is believed of targets and was not told.
+    fn news(&mut self, beliefs: &Beliefs) -> BTreeMap<String, Word> {
+        let now: HashMap<Arc<str>, Status> = statuses(beliefs).collect();
+        let is_news = |(identity, status): &(&Arc<str>, &Status)| self.told.get(*identity) != Some(*status);
+        let news = now.iter().filter(is_news).filter_map(|(identity, status)| Some((identity.to_string(), Word::of(*status)?))).collect();
+        self.told.extend(now);
+        news
+    }
+}
+
+/// Where a member stands.
+fn site((pool, member): (PoolId, usize), snapshot: &Snapshot) -> Option<String> {
+    snapshot.graph.pools[pool].members[member].site.map(|site| snapshot.graph.sites[site].to_string())
 }
 
 fn millis(span: Duration) -> u64 {
@@ -187,12 +236,14 @@ fn an_override(change: &OverrideChange, snapshot: &Snapshot) -> Event {
         selector: one.selector.to_string(),
         order: Some(OverrideStatus::from(one)),
         about: about(&one.selector, snapshot),
+        sites: sites(&one.selector, snapshot),
     };
     match change {
         OverrideChange::Set(one, _) => event(Turn::Set, one),
         OverrideChange::Cleared(one) => event(Turn::Cleared, one),
         OverrideChange::Released(selector, _) => {
-            Event::Override { turn: Turn::Released, selector: selector.to_string(), order: None, about: about(selector, snapshot) }
+            let (about, sites) = (about(selector, snapshot), sites(selector, snapshot));
+            Event::Override { turn: Turn::Released, selector: selector.to_string(), order: None, about, sites }
         }
         OverrideChange::Passed(passed, _) => match passed {
             judge::Event::AboutToExpire(one, _) => event(Turn::AboutToExpire, one),
@@ -205,9 +256,22 @@ fn an_override(change: &OverrideChange, snapshot: &Snapshot) -> Event {
 
 /// The members that a selector means; none where they are too many to list.
 fn about(selector: &Selector, snapshot: &Snapshot) -> Vec<String> {
+    let names = meant(selector, snapshot).map(|(pool, member)| format!("{}/{}", pool.name, member.name));
+    few(names.take(LISTED + 1).collect())
+}
+
+/// Where they stand; empty likewise.
+fn sites(selector: &Selector, snapshot: &Snapshot) -> Vec<String> {
+    let sites: BTreeSet<SiteId> = meant(selector, snapshot).filter_map(|(_, member)| member.site).collect();
+    few(sites.into_iter().map(|site| snapshot.graph.sites[site].to_string()).collect())
+}
+
+fn meant<'a>(selector: &'a Selector, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Pool, &'a Member)> {
     let graph = &snapshot.graph;
     let members = graph.pools.rows().iter().flat_map(|pool| pool.members.iter().map(move |member| (pool, member)));
-    let meant = members.filter(|(pool, member)| selector.selects(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site])));
-    let names: Vec<String> = meant.take(LISTED + 1).map(|(pool, member)| format!("{}/{}", pool.name, member.name)).collect();
+    members.filter(|(pool, member)| selector.selects(&pool.name, &member.name, member.site.map(|site| &*graph.sites[site])))
+}
+
+fn few(names: Vec<String>) -> Vec<String> {
     if names.len() > LISTED { Vec::new() } else { names }
 }

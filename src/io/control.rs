@@ -396,6 +396,7 @@ impl Task {
             loaded: self.loaded,
             reloads,
             prober: Arc::clone(&self.setup.prober),
+            fingerprint: self.setup.chronicle.as_ref().map(|chronicle| chronicle.config().fingerprint.clone()).unwrap_or_default(),
             journal: self.setup.chronicle.as_ref().map(|chronicle| {
                 let journal = chronicle.journal();
                 JournalStatus { written: journal.written(), lost: journal.lost(), save_failures: self.keeper.failures() }
@@ -440,6 +441,9 @@ impl Task {
                 (ReloadResult::Failed, message, findings)
             }
         };
+        if let Some(chronicle) = self.setup.chronicle.as_ref().filter(|_| result != ReloadResult::Applied) {
+            chronicle.handle_refusal();
+        }
         self.reloads[result as usize] += 1;
         log_reload(result, &message, &findings);
         if let Some(request) = self.under_way.take() {

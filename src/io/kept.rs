@@ -2,7 +2,7 @@
 //!
 //! Below `configs/`, a file for each text, named by its SHA-256, so that configs share what they have in common; and one for each config,
 //! named by its fingerprint, that lists its files. Databases are not kept: those in their place count if they are still the same.
-//! The newest configs are kept, as many as fit their room.
+//! Those are kept that were in force last, as many as fit their room.
 
 use super::files;
 use super::journal::FileNote;
@@ -10,12 +10,12 @@ use super::manifest::{Manifest, sha256};
 use super::seal;
 use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The directory, below that of the journal.
 const DIRECTORY: &str = "configs";
@@ -32,6 +32,12 @@ const DIRECTORY_MODE: u32 = 0o700;
 struct Listed {
     main: String,
     files: Vec<FileNote>,
+    /// From where their paths count.
+    #[serde(default)]
+    directory: PathBuf,
+    /// Greater than that of all that were in force before it: clocks may be set back.
+    #[serde(default)]
+    sequence: u64,
 }
 
 /// Keeps a config below `directory`, and lets the oldest go that do not fit into so many octets. One that is too long to be carried along is
@@ -43,17 +49,40 @@ pub fn store(directory: &Path, manifest: &Manifest, max_octets: u64) -> io::Resu
     let Some(texts) = manifest.texts().filter(|texts| !texts.is_empty()) else { return Ok(()) };
     let directory = directory.join(DIRECTORY);
     std::fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&directory)?;
-    for (sha256, text) in texts {
-        let path = directory.join(sha256);
-        if !path.exists() {
+    for (sha256_of_text, text) in texts {
+        let path = directory.join(sha256_of_text);
+        // What is there may have been damaged since.
+        if std::fs::read(&path).map_or(true, |there| sha256(&there) != *sha256_of_text) {
             write(&path, text.as_bytes())?;
         }
     }
-    let listed = Listed { main: manifest.main.clone(), files: manifest.files().cloned().collect() };
+    let mut lists = lists(&directory)?;
+    let listed = Listed {
+        main: manifest.main.clone(),
+        files: manifest.files().cloned().collect(),
+        directory: std::env::current_dir().unwrap_or_default(),
+        sequence: lists.first().map_or(0, |(_, newest)| newest.sequence.saturating_add(1)),
+    };
     let text = seal::seal(&serde_json::to_string_pretty(&listed).expect("a list is JSON")) + "\n";
+    let path = directory.join(format!("{}.{LIST}", manifest.fingerprint()));
     // Also when it is there already: it is the newest now.
-    write(&directory.join(format!("{}.{LIST}", manifest.fingerprint())), text.as_bytes())?;
-    prune(&directory, max_octets)
+    write(&path, text.as_bytes())?;
+    lists.retain(|(known, _)| *known != path);
+    lists.insert(0, (path, listed));
+    prune(&directory, &lists, max_octets)
+}
+
+/// The configs that are kept, the newest first.
+fn lists(directory: &Path) -> io::Result<Vec<(PathBuf, Listed)>> {
+    let mut lists = Vec::new();
+    for file in std::fs::read_dir(directory)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == LIST) {
+            lists.extend(listed(&path).map(|listed| (path, listed)));
+        }
+    }
+    lists.sort_unstable_by_key(|(_, listed)| Reverse(listed.sequence));
+    Ok(lists)
 }
 
 /// Writes a file so that it is there as a whole or not at all.
@@ -65,21 +94,12 @@ fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     std::fs::rename(draft, path)
 }
 
-/// Lets go of what no config lists that is new enough and fits.
-fn prune(directory: &Path, max_octets: u64) -> io::Result<()> {
-    let mut lists: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for file in std::fs::read_dir(directory)? {
-        let file = file?;
-        if file.path().extension().is_some_and(|extension| extension == LIST) {
-            lists.push((file.metadata()?.modified()?, file.path()));
-        }
-    }
-    lists.sort_unstable_by(|one, other| other.cmp(one));
+/// Lets go of what none of `lists`, the newest first, holds that is new enough and fits.
+fn prune(directory: &Path, lists: &[(PathBuf, Listed)], max_octets: u64) -> io::Result<()> {
     let mut wanted: BTreeSet<PathBuf> = BTreeSet::new();
     let mut octets = 0;
-    for (place, (_, list)) in lists.iter().enumerate() {
-        let paths: Vec<PathBuf> =
-            listed(list).into_iter().flat_map(|listed| listed.files).map(|file| directory.join(file.sha256)).collect();
+    for (place, (list, listed)) in lists.iter().enumerate() {
+        let paths: Vec<PathBuf> = listed.files.iter().map(|file| directory.join(&file.sha256)).collect();
         let new = paths.iter().filter(|path| !wanted.contains(*path));
         octets += new.filter_map(|path| Some(path.metadata().ok()?.len())).sum::<u64>();
         // The newest is kept whatever its size: it is in force.
@@ -114,7 +134,7 @@ pub fn load(directory: &Path, fingerprint: &str) -> Result<Snapshot, String> {
     let mut contents: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for file in &listed.files {
         let path = PathBuf::from(&file.path);
-        let found = [directory.join(&file.sha256), path.clone()]
+        let found = [directory.join(&file.sha256), listed.directory.join(&path)]
             .iter()
             .filter_map(|path| std::fs::read(path).ok())
             .find(|read| sha256(read) == file.sha256);
@@ -176,6 +196,34 @@ mod tests {
         config(&directory, "b.example");
         let error = load(directory.path(), &manifest.fingerprint()).expect_err("not all of it is there");
         assert!(error.contains("a.yaml") || error.contains("steersman.yaml") || error.contains("zones"), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_was_damaged_is_written_again() {
+        let directory = scratch_directory();
+        let (_, manifest) = config(&directory, "a.example");
+        store(directory.path(), &manifest, 1 << 20).expect("writable");
+        for file in manifest.files() {
+            directory.write(&format!("{DIRECTORY}/{}", file.sha256), "torn");
+        }
+        config(&directory, "b.example");
+        store(directory.path(), &manifest, 1 << 20).expect("writable");
+        assert_eq!(zone(&load(directory.path(), &manifest.fingerprint()).expect("kept")), "a.example.");
+    }
+
+    #[test]
+    fn the_config_that_is_put_in_force_is_the_newest_whatever_clocks_say() {
+        let directory = scratch_directory();
+        let all: Vec<Manifest> = ["a.example", "b.example", "c.example"].iter().map(|zone| config(&directory, zone).1).collect();
+        let ahead = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
+        for manifest in &all[..2] {
+            store(directory.path(), manifest, 1 << 20).expect("writable");
+            let list = directory.path().join(DIRECTORY).join(format!("{}.{LIST}", manifest.fingerprint()));
+            File::options().write(true).open(list).and_then(|list| list.set_modified(ahead)).expect("ours");
+        }
+        store(directory.path(), &all[2], all[0].octets() * 2).expect("writable");
+        let kept = |manifest: &Manifest| load(directory.path(), &manifest.fingerprint()).is_ok();
+        assert_eq!(all.iter().map(kept).collect::<Vec<_>>(), [false, true, true]);
     }
 
     #[test]

@@ -64,15 +64,17 @@ impl Manifest {
         Manifest { main: self.main.clone(), files: self.files.clone(), texts: None }
     }
 
-    /// Equal for equal contents of equal files; empty for no files.
+    /// Equal for equal contents of equal files, wherever the directory of the main file is and however it is named; empty for no files.
     pub fn fingerprint(&self) -> String {
         if self.files.is_empty() {
             return String::new();
         }
+        let base = Path::new(&self.main).parent().unwrap_or(Path::new(""));
         let mut context = Context::new(&SHA256);
         for FileNote { path, sha256, .. } in self.files.values() {
+            let path = Path::new(path);
             // No path holds a zero.
-            context.update(path.as_bytes());
+            context.update(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes());
             context.update(b"\0");
             context.update(sha256.as_bytes());
         }
@@ -123,6 +125,21 @@ mod tests {
             assert!(all[..index].iter().all(|other| other != one), "{index}");
         }
         assert_eq!(fingerprint(&[("b", "2"), ("a", "1"), ("b", "2")]), fingerprint(&[("a", "1"), ("b", "2")]), "in any order");
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_depend_on_how_the_directory_is_named() {
+        let read_as = |base: &str| {
+            let mut manifest = Manifest::new(&Path::new(base).join("main"));
+            for (path, contents) in [("main", "1"), ("zones/a", "2")] {
+                manifest.note(&Path::new(base).join(path), contents.as_bytes());
+            }
+            // Named by its whole path in the config, so that it is the same file for everybody.
+            manifest.note(Path::new("/geo/city.mmdb"), b"3");
+            manifest.fingerprint()
+        };
+        let all = ["", ".", "etc", "../etc", "/srv/etc"].map(read_as);
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
     }
 
     #[test]

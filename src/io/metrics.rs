@@ -384,6 +384,7 @@ mod tests {
             version: "0".into(),
             state: "serving".into(),
             generation: 3,
+            fingerprint: String::new(),
             since_unix_s: 7,
             started_unix_s: 6,
             age_s: 1.0,

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 
 /// What to serve, and what to do beside it.
 pub struct Plan {
@@ -92,8 +93,7 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
     let read = plan.reload.as_ref().map(|reload| reload.fingerprint.clone()).unwrap_or_default();
     let journal = state.as_ref().map_err(String::clone).and_then(|file| journal(file, &settings));
     if journal.is_err() {
-        // Nobody keeps them.
-        read.drop_texts();
+        read.want_no_texts();
     }
     let (control, mut task) = Control::start(Setup {
         beliefs,
@@ -113,7 +113,15 @@ pub async fn serve(plan: Plan) -> Result<(), String> {
         tokio::spawn(report::serve(listener, inbox.clone()));
     }
     if let Some(bound) = admin {
-        let admin = Admin { control: control.clone(), inbox, pulse: Arc::clone(&pulse), counters, clock, journal, read };
+        let admin = Admin {
+            control: control.clone(),
+            inbox,
+            pulse: Arc::clone(&pulse),
+            counters,
+            clock,
+            journal,
+            reader: Arc::new(Semaphore::new(1)),
+        };
         tokio::spawn(async move {
             if let Err(error) = admin::serve(bound, admin).await {
                 tracing::error!("the admin interface has ended: {error}");

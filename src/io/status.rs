@@ -29,6 +29,9 @@ pub struct StatusView {
     pub state: String,
     /// Counts the configs that were put in force since the start, from 1.
     pub generation: u64,
+    /// By which the journal knows the config in force: equal for equal contents of equal files; empty where there is no journal.
+    #[serde(default)]
+    pub fingerprint: String,
     /// When the config in force was loaded, in seconds since 1970.
     pub since_unix_s: u64,
     /// When the program started, in seconds since 1970.
@@ -254,6 +257,8 @@ pub struct Circumstances {
     pub state: &'static str,
     /// Configs put in force so far.
     pub generation: u64,
+    /// By which it is known; empty where there is no journal.
+    pub fingerprint: String,
     /// When the config in force was loaded.
     pub loaded: Moment,
     /// Reloads by result.
@@ -275,6 +280,7 @@ impl StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: around.state.to_owned(),
             generation: around.generation,
+            fingerprint: around.fingerprint.clone(),
             since_unix_s: around.clock.unix_s(around.loaded),
             started_unix_s: around.clock.unix_s(around.clock.started()),
             age_s: seconds(now.since(around.loaded)),

@@ -79,7 +79,16 @@ fn member(name: &str, addr: SocketAddr, rules: Rules, targets: &mut Table<Target
     let (mut addresses, mut checks): ([Option<IpAddr>; 2], _) = ([None; 2], [Vec::new(), Vec::new()]);
     addresses[usize::from(addr.is_ipv6())] = Some(addr.ip());
     checks[usize::from(addr.is_ipv6())].push(target);
-    Member { name: name.into(), site: None, weight: 1, addresses, checks, conditions: [None, None], disabled: false }
+    Member {
+        name: name.into(),
+        site: None,
+        weight: 1,
+        addresses,
+        checks,
+        conditions: [None, None],
+        calculated: [Vec::new(), Vec::new()],
+        disabled: false,
+    }
 }
 
 /// Settings that open nothing.

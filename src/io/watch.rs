@@ -8,7 +8,7 @@ use super::control::Control;
 use super::files::{self, Stamp};
 use super::manifest::Manifest;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Fingerprint(Arc<Print>);
 #[derive(Debug, Default)]
 struct Print {
     hash: AtomicU64,
+    /// Whether nobody keeps texts.
+    textless: AtomicBool,
     manifest: Mutex<Arc<Manifest>>,
 }
 
@@ -31,6 +33,7 @@ impl Fingerprint {
     /// Notes what was read: a hash of it, and the files.
     pub fn set(&self, hash: u64, manifest: Manifest) {
         self.0.hash.store(hash, Ordering::Relaxed);
+        let manifest = if self.0.textless.load(Ordering::Relaxed) { manifest.without_texts() } else { manifest };
         *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(manifest);
     }
 
@@ -39,10 +42,16 @@ impl Fingerprint {
         self.0.hash.load(Ordering::Relaxed)
     }
 
-    /// Lets go of the texts that were carried along.
+    /// Lets go of the texts that were carried along: they are put away, or nobody wants them.
     pub fn drop_texts(&self) {
         let mut manifest = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
         *manifest = Arc::new(manifest.without_texts());
+    }
+
+    /// Carries no texts along, now or later: nobody keeps them.
+    pub fn want_no_texts(&self) {
+        self.0.textless.store(true, Ordering::Relaxed);
+        self.drop_texts();
     }
 
     /// The files that were read last.
@@ -108,6 +117,22 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_carried_along_only_where_somebody_keeps_them() {
+        let read = Fingerprint::default();
+        let note = || {
+            let mut manifest = Manifest::new(Path::new("main"));
+            manifest.note_text(Path::new("main"), "text");
+            read.set(1, manifest);
+            read.manifest().texts().is_some()
+        };
+        assert!(note());
+        read.drop_texts();
+        assert!(read.manifest().texts().is_none() && note());
+        read.want_no_texts();
+        assert!(read.manifest().texts().is_none() && !note());
+    }
 
     #[test]
     fn contents_are_read_once_after_two_quiet_looks() {

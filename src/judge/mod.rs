@@ -39,6 +39,8 @@ pub struct Judge {
     removals: Vec<[VecDeque<Moment>; 2]>,
     /// The bounds of the TTLs that each pool's members are handed out with.
     reach: Table<PoolId, Option<TtlRange>>,
+    /// Whether it is told who is slow, as of the past, rather than finding out.
+    is_told: bool,
 }
 
 /// One address of a member.
@@ -130,6 +132,11 @@ impl Judge {
     pub fn new(epoch_unix_s: u64, overrides: Vec<Override>) -> Judge {
         let wall = (Duration::from_secs(epoch_unix_s), Moment::START);
         Judge { wall, overrides: Overrides::restored(overrides), ..Judge::default() }
+    }
+
+    /// A judge of the past, who is told who was slow: connect times of then are not known.
+    pub fn of_the_past(overrides: Vec<Override>) -> Judge {
+        Judge { is_told: true, ..Judge::new(0, overrides) }
     }
 
     /// Hears what the wall clock says at `now`, as the time since 1970: it may have been set, or a machine that slept woken up.
@@ -244,7 +251,12 @@ impl Judge {
 
     /// Finds out who is slow: against those of its family that are up and stand in the same site.
     fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]]) {
-        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else { return };
+        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else {
+            // The config may have asked for it once.
+            self.seats[pool.index()].iter_mut().flatten().for_each(|seat| seat.slow = false);
+            return;
+        };
+        let is_told = self.is_told;
         let members = &graph.pools[pool].members;
         for family in Family::BOTH {
             let latency = |judgement: &Judgement| judgement.verdict.latency.filter(|_| judgement.verdict.status == Status::Up);
@@ -256,13 +268,27 @@ impl Judge {
                 let judgement = &mut both[family.index()];
                 let siblings = latencies.get_mut(&members[member].site).map_or(&mut [][..], |latencies| latencies.as_mut_slice());
                 let seat = self.seat_mut(Place { pool, member, family });
-                seat.compare(latency(judgement), median(siblings), above_percent);
+                if !is_told {
+                    seat.compare(latency(judgement), median(siblings), above_percent);
+                }
                 // Held back stays held back; and who is forced up is not, whatever the seat says.
                 if matches!(judgement.rank, Rank::Usual | Rank::Late) {
                     judgement.rank = if seat.slow { Rank::Late } else { Rank::Usual };
                 }
             }
         }
+    }
+
+    /// Who of a pool is slow against their siblings; nobody where nobody asks.
+    pub fn slow(&self, graph: &Graph, pool: PoolId) -> BTreeSet<Place> {
+        if graph.pools[pool].conduct.slow_above_percent.is_none() {
+            return BTreeSet::new();
+        }
+        let places = |(member, both): (usize, &[Seat; 2])| {
+            let slow = both.map(|seat| seat.slow);
+            Family::BOTH.into_iter().filter(move |family| slow[family.index()]).map(move |family| Place { pool, member, family })
+        };
+        self.seats[pool.index()].iter().enumerate().flat_map(places).collect()
     }
 
     /// Pools that time alone changes: to be judged again, once a second.
@@ -499,6 +525,27 @@ impl Judge {
         let pools = Judge::places_of(graph, &one.selector).into_iter().map(|place| place.pool).collect();
         self.overrides.set(one);
         pools
+    }
+
+    /// Believes of an address that it was slow, or was not.
+    pub fn impose_pace(&mut self, place: Place, slow: bool) {
+        self.seat_mut(place).slow = slow;
+    }
+
+    /// The pools of those that a protection keeps, and the next moment at which time alone lets one of them go; none when only others could.
+    pub fn kept(&self, graph: &Graph, now: Moment) -> (BTreeSet<PoolId>, Option<Moment>) {
+        if graph.protections.is_empty() {
+            return (BTreeSet::new(), None);
+        }
+        let keeper = |both: &[Seat; 2]| both.iter().find_map(|seat| seat.kept_by);
+        let pools = self.seats.iter().enumerate();
+        let kept = pools.flat_map(|(pool, seats)| seats.iter().filter_map(keeper).map(move |rule| (PoolId::new(pool), rule)));
+        let (pools, rules): (BTreeSet<PoolId>, BTreeSet<usize>) = kept.unzip();
+        let ends = rules.into_iter().flat_map(|rule| {
+            let within = graph.protections[rule].max_removed.map(|(_, within)| within);
+            within.into_iter().flat_map(move |within| self.removals[rule].iter().flatten().map(move |removal| removal.after(within)))
+        });
+        (pools, ends.filter(|end| *end > now).min())
     }
 
     /// Goes on counting removals where an earlier life of the program left off.

@@ -42,6 +42,8 @@ pub struct Member {
     pub checks: [Vec<TargetId>; 2],
     /// What must hold for each address to be up, where that is something else than all of its checks.
     pub conditions: [Option<Condition>; 2],
+    /// What its calculated monitors come to at each address, by their names. All of it is in `conditions`: this is for people who ask.
+    pub calculated: [Vec<(Arc<str>, Condition)>; 2],
     /// Never answered, never probed.
     pub disabled: bool,
 }

@@ -154,6 +154,7 @@ fn member(text: &str, pool: u16, index: u16) -> (Member, [Verdict; 2]) {
         addresses: [Some(v4).filter(|_| family != Some("6")), Some(v6).filter(|_| family != Some("4"))],
         checks: [Vec::new(), Vec::new()],
         conditions: [None, None],
+        calculated: [Vec::new(), Vec::new()],
         disabled: status == "off",
     };
     let unheld = match status {

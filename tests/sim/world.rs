@@ -20,7 +20,7 @@ use steersman::answer::{Disposition, Outcome, UDP_PAYLOAD_MAX};
 use steersman::beliefs::{Change, OverrideChange, Saved};
 use steersman::check;
 use steersman::clock::Moment;
-use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
+use steersman::health::{Observation, ProbeOrder, Rules, Status, Token};
 use steersman::ids::{Id, PoolId};
 use steersman::io::state_text::Reading;
 use steersman::judge::{Event as Passed, Wish};
@@ -519,7 +519,9 @@ impl World {
             }
             Change::Override(OverrideChange::Passed(Passed::Gone(one), _)) => self.has_left_the_caches(one),
             Change::Override(OverrideChange::Passed(Passed::Expired(one), _)) => self.has_come_to_its_end(one),
-            Change::Override(_) | Change::Member(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => Ok(()),
+            Change::Override(_) | Change::Member(_) | Change::Pace(_) | Change::Pool(_) | Change::Canary(_) | Change::Probes { .. } => {
+                Ok(())
+            }
         }
     }
 

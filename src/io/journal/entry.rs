@@ -45,6 +45,9 @@ pub enum Event {
         pool: String,
         /// The member.
         member: String,
+        /// Where it stands, where that is told apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
         /// The address.
         address: IpAddr,
         /// `up`, `down` or `unknown`.
@@ -56,8 +59,22 @@ pub enum Event {
         /// What a probe saw.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<String>,
-        /// What is believed of all targets of that address.
+        /// What is believed of all targets of that address; and of those on which the verdict changed before, without any member's changing.
         targets: BTreeMap<String, Word>,
+    },
+    /// A member's address became slow against its siblings, or stopped to be.
+    Pace {
+        /// Its pool.
+        pool: String,
+        /// The member.
+        member: String,
+        /// Where it stands, where that is told apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// The address.
+        address: IpAddr,
+        /// Whether it is slow now.
+        slow: bool,
     },
     /// The grade of a pool changed.
     Pool {
@@ -110,6 +127,14 @@ pub enum Event {
         /// The members meant, as `POOL/MEMBER`; empty where they are too many to list.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         about: Vec<String>,
+        /// Where those stand.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sites: Vec<String>,
+    },
+    /// Entries before this one were lost: the disk took them not, or not fast enough.
+    Gap {
+        /// How many.
+        lost: u64,
     },
     /// All that is believed.
     Checkpoint {
@@ -180,12 +205,18 @@ pub struct FileNote {
 }
 
 impl Event {
-    /// The pools and members that it is about, as `POOL` or `POOL/MEMBER`.
-    pub fn subjects(&self) -> Vec<String> {
+    /// Those that it is about, as far as it names them.
+    pub fn subjects(&self) -> Vec<Subject<'_>> {
         match self {
-            Event::Member { pool, member, .. } => vec![format!("{pool}/{member}")],
-            Event::Pool { pool, .. } => vec![pool.clone()],
-            Event::Override { about, .. } => about.clone(),
+            Event::Member { pool, member, site, .. } | Event::Pace { pool, member, site, .. } => {
+                vec![Subject::Member { pool, member, site: site.as_deref() }]
+            }
+            Event::Pool { pool, .. } => vec![Subject::Pool(pool)],
+            Event::Override { about, sites, .. } => {
+                let members = about.iter().filter_map(|name| name.split_once('/'));
+                let members = members.map(|(pool, member)| Subject::Member { pool, member, site: None });
+                members.chain(sites.iter().map(|site| Subject::Site(site))).collect()
+            }
             Event::Started { .. }
             | Event::Stopped
             | Event::Config { .. }
@@ -193,8 +224,27 @@ impl Event {
             | Event::Suspect { .. }
             | Event::Trusting
             | Event::Probes { .. }
+            | Event::Gap { .. }
             | Event::Checkpoint { .. }
             | Event::Other => Vec::new(),
         }
     }
+}
+
+/// Somebody whom an event is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject<'a> {
+    /// A pool.
+    Pool(&'a str),
+    /// A member.
+    Member {
+        /// Of this pool.
+        pool: &'a str,
+        /// Its name.
+        member: &'a str,
+        /// Where it stands, where that is known.
+        site: Option<&'a str>,
+    },
+    /// A site.
+    Site(&'a str),
 }

@@ -1,18 +1,19 @@
-//! What the journal holds, read back: both segments, the older one first, without what is damaged.
+//! What the journal holds, read back: the newest entries that are wanted, without what is damaged.
 
-use super::entry::{Entry, Event};
-use super::writer::{NAME, PREVIOUS};
-use crate::io::seal;
+use super::entry::{Entry, Event, Subject};
+use super::segments::{Line, Segments, is_checkpoint};
 use crate::judge::Selector;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, BufReader};
+use std::collections::VecDeque;
 use std::path::Path;
 
-/// Entries, the oldest first.
-#[derive(Debug, Default)]
+/// What happened; as it travels to `steersman history`, too.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct History {
-    /// Those that were wanted.
-    pub entries: Vec<Entry>,
+    /// The newest that were wanted, the oldest of them first.
+    pub entries: VecDeque<Entry>,
+    /// How many older ones were left out.
+    pub left_out: usize,
     /// Lines that are not what was written.
     pub damaged: usize,
 }
@@ -26,71 +27,65 @@ pub struct Filter {
     pub since_unix_ms: Option<u64>,
     /// Not after this.
     pub until_unix_ms: Option<u64>,
-    /// Whether checkpoints are wanted too: they say nothing to people.
-    pub checkpoints: bool,
-}
-
-/// Entries as they travel to `steersman history`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct HistoryPage {
-    /// The newest that were wanted, the oldest of them first.
-    pub entries: Vec<Entry>,
-    /// How many older ones were left out.
-    pub left_out: usize,
-    /// Lines that are not what was written.
-    pub damaged: usize,
 }
 
 /// So many entries are shown at most: more is for programs, and they can read the files.
 const SHOWN_MAX: usize = 10_000;
+/// So many octets of them, as the journal has them: an entry about thousands of members is long.
+const OCTETS_MAX: usize = 16 << 20;
 
 impl History {
-    /// Reads the journal in `directory`. What is not there is empty.
-    pub fn read(directory: &Path, filter: &Filter) -> History {
-        let mut history = History::default();
-        // A file that cannot be opened or read to its end holds nothing that could be shown.
-        for name in [PREVIOUS, NAME] {
-            let _ = history.read_segment(&directory.join(name), filter);
-        }
-        history
+    /// Reads the journal in `directory`. What is not there is empty; checkpoints say nothing to people, and are left out.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read(directory: &Path, filter: &Filter) -> Result<History, String> {
+        let (mut history, mut room) = (History::default(), Room::default());
+        Segments::open(directory)?.each(
+            |head| !is_checkpoint(head),
+            |line| match line {
+                Line::Sound(text) => history.take(text, filter, &mut room),
+                Line::Unwanted => {}
+                Line::Damaged => history.damaged += 1,
+            },
+        )?;
+        Ok(history)
     }
 
-    fn read_segment(&mut self, path: &Path, filter: &Filter) -> io::Result<()> {
-        let mut lines = BufReader::new(std::fs::File::open(path)?);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            let text = std::str::from_utf8(&line).unwrap_or("\0").trim_ascii_end();
-            if !text.is_empty() && (filter.checkpoints || !is_checkpoint(text)) {
-                self.take(text, filter);
-            }
-            line.clear();
+    fn take(&mut self, line: &str, filter: &Filter, room: &mut Room) {
+        let Ok(entry) = serde_json::from_str::<Entry>(line) else {
+            self.damaged += 1;
+            return;
+        };
+        if filter.wants(&entry) {
+            self.entries.push_back(entry);
+            let too_many = room.lack(line.len());
+            self.entries.drain(..too_many);
+            self.left_out += too_many;
         }
-        Ok(())
-    }
-
-    fn take(&mut self, line: &str, filter: &Filter) {
-        let entry = Some(line).filter(|line| seal::is_intact(line)).and_then(|line| serde_json::from_str::<Entry>(line).ok());
-        match entry {
-            Some(entry) if filter.wants(&entry) => self.entries.push(entry),
-            Some(_) => {}
-            None => self.damaged += 1,
-        }
-    }
-
-    /// The newest entries, as many as are shown.
-    pub fn page(mut self) -> HistoryPage {
-        let left_out = self.entries.len().saturating_sub(SHOWN_MAX);
-        HistoryPage { entries: self.entries.split_off(left_out), left_out, damaged: self.damaged }
     }
 }
 
-/// Whether a line is a checkpoint, without reading all of it: the kind of an event stands near its start.
-fn is_checkpoint(line: &str) -> bool {
-    line.get(..CHECKPOINT_HEAD_MAX.min(line.len())).unwrap_or(line).contains(r#""text":"","event":"checkpoint""#)
+/// The lengths of the entries that are held.
+#[derive(Debug, Default)]
+struct Room {
+    lengths: VecDeque<usize>,
+    octets: usize,
 }
 
-/// Longer than the time and the kind of any checkpoint.
-const CHECKPOINT_HEAD_MAX: usize = 96;
+impl Room {
+    /// One more is held; says how many of the oldest have to go for it. It stays itself, whatever its length.
+    fn lack(&mut self, length: usize) -> usize {
+        self.lengths.push_back(length);
+        self.octets += length;
+        let mut gone = 0;
+        while self.lengths.len() > SHOWN_MAX || (self.octets > OCTETS_MAX && self.lengths.len() > 1) {
+            self.octets -= self.lengths.pop_front().unwrap_or(0);
+            gone += 1;
+        }
+        gone
+    }
+}
 
 impl Filter {
     fn wants(&self, Entry { at_unix_ms, event, .. }: &Entry) -> bool {
@@ -102,9 +97,10 @@ impl Filter {
 
 /// Whether an event has to do with the members that are meant: with one of them, with their pool, or with so many that nobody lists them.
 fn is_about(event: &Event, about: &Selector) -> bool {
-    let means = |subject: &String| match subject.split_once('/') {
-        Some((pool, member)) => about.selects(pool, member, None) || means_pool_by_name(about, pool),
-        None => about.selects(subject, "", None) || means_pool_by_name(about, subject) || means_some_of(about, subject),
+    let means = |subject: &Subject| match *subject {
+        Subject::Member { pool, member, site } => about.selects(pool, member, site) || means_pool_by_name(about, pool),
+        Subject::Pool(pool) => about.selects(pool, "", None) || means_pool_by_name(about, pool) || means_some_of(about, pool),
+        Subject::Site(site) => matches!(about, Selector::Site(_)) && about.selects("", "", Some(site)),
     };
     let is_order_for_many = matches!(event, Event::Override { about, .. } if about.is_empty());
     is_order_for_many || event.subjects().iter().any(means)
@@ -129,6 +125,7 @@ mod tests {
         Event::Member {
             pool: pool.into(),
             member: member.into(),
+            site: Some(member[..3].into()),
             address: [192, 0, 2, 1].into(),
             was: "up".into(),
             now: "down".into(),
@@ -142,18 +139,36 @@ mod tests {
         Event::Pool { pool: pool.into(), was: "healthy".into(), now: "empty".into(), usable: 0, members: 1 }
     }
 
+    fn order(about: &str, site: &str) -> Event {
+        let (about, sites) = (vec![about.to_owned()], vec![site.to_owned()]);
+        Event::Override { turn: super::super::Turn::Set, selector: "site:*".into(), order: None, about, sites }
+    }
+
+    #[test]
+    fn however_much_is_found_so_much_is_held() {
+        let mut room = Room::default();
+        assert_eq!((0..SHOWN_MAX).map(|_| room.lack(1)).sum::<usize>(), 0);
+        assert_eq!(room.lack(1), 1);
+        assert_eq!(room.lack(OCTETS_MAX), SHOWN_MAX, "and the long one stays");
+        assert_eq!(room.lack(OCTETS_MAX + 1), 1);
+        assert_eq!((room.lengths.len(), room.octets), (1, OCTETS_MAX + 1));
+    }
+
     #[test]
     fn events_are_found_by_pool_by_member_and_by_both() {
-        let all = [member("web", "fra-1"), member("web", "nyc-1"), member("api", "fra-1"), pool("web"), Event::Stopped];
+        let order = order("web/nyc-1", "nyc");
+        let all = [member("web", "fra-1"), member("web", "nyc-1"), member("api", "fra-1"), pool("web"), Event::Stopped, order];
         let found = |about: &str| {
             let about: Selector = about.parse().expect("a selector");
             all.iter().map(|event| u8::from(is_about(event, &about))).collect::<Vec<_>>()
         };
-        assert_eq!(found("fra-*"), [1, 0, 1, 0, 0]);
-        assert_eq!(found("web"), [1, 1, 0, 1, 0]);
-        assert_eq!(found("pool:web"), [1, 1, 0, 1, 0]);
-        assert_eq!(found("member:nyc-1"), [0, 1, 0, 0, 0]);
-        assert_eq!(found("web/fra-1"), [1, 0, 0, 1, 0]);
-        assert_eq!(found("nothing"), [0, 0, 0, 0, 0]);
+        assert_eq!(found("fra-*"), [1, 0, 1, 0, 0, 0]);
+        assert_eq!(found("web"), [1, 1, 0, 1, 0, 1]);
+        assert_eq!(found("pool:web"), [1, 1, 0, 1, 0, 1]);
+        assert_eq!(found("member:nyc-1"), [0, 1, 0, 0, 0, 1]);
+        assert_eq!(found("web/fra-1"), [1, 0, 0, 1, 0, 0]);
+        assert_eq!(found("site:fra"), [1, 0, 1, 0, 0, 0]);
+        assert_eq!(found("site:nyc"), [0, 1, 0, 0, 0, 1]);
+        assert_eq!(found("nothing"), [0, 0, 0, 0, 0, 0]);
     }
 }

@@ -1,15 +1,17 @@
 //! What happened, kept: every change of a verdict or a grade, every config, order, doubt, start and stop, as lines of JSON.
 //!
-//! [`Entry`]s go in and are written by a thread of their own, so that a slow disk delays nobody; what it cannot write is counted and
-//! lost. Each line is sealed, so that a torn one is known for what it is; two segments, of which the older one goes when the newer is full,
+//! [`Entry`]s go in and are written by a thread of their own, so that a slow disk delays nobody; what it cannot write is lost,
+//! counted, and told by the first entry after it. Each line is sealed, so that a torn one is known for what it is; two segments, of which the older one goes when the newer is full,
 //! bound the size. [`History`] reads them, from this process or another. Knows no verdict: [`super::chronicle`] says what is worth a line.
 
 mod entry;
 mod history;
+mod segments;
 mod writer;
 
-pub use entry::{ConfigNote, Entry, Event, FileNote, Turn};
-pub use history::{Filter, History, HistoryPage};
+pub use entry::{ConfigNote, Entry, Event, FileNote, Subject, Turn};
+pub use history::{Filter, History};
+pub use segments::{Line, Segments, is_checkpoint};
 
 use super::clock::wall_unix_ms;
 use super::manifest::Manifest;
@@ -126,8 +128,12 @@ mod tests {
         journal.record(Event::Probes { come_in: true }, text.to_owned());
     }
 
+    fn read(directory: &Path) -> History {
+        History::read(directory, &Filter::default()).expect("readable")
+    }
+
     fn texts(directory: &Path) -> Vec<String> {
-        History::read(directory, &Filter::default()).entries.into_iter().map(|entry| entry.text).collect()
+        read(directory).entries.into_iter().map(|entry| entry.text).collect()
     }
 
     #[test]
@@ -142,8 +148,13 @@ mod tests {
             assert_eq!((journal.written(), journal.lost()), (3, 0));
         }
         assert_eq!(texts(directory.path()), ["a", "aa", "b", "bb"]);
-        let all = History::read(directory.path(), &Filter { checkpoints: true, ..Filter::default() });
-        assert_eq!((all.entries.len(), all.damaged), (6, 0));
+        let (mut checkpoints, mut all) = (0, 0);
+        let count = |line: Line<'_>| {
+            checkpoints += u32::from(matches!(line, Line::Sound(text) if is_checkpoint(text)));
+            all += 1;
+        };
+        Segments::open(directory.path()).and_then(|mut segments| segments.each(|_| true, count)).expect("readable");
+        assert_eq!((checkpoints, all), (2, 6));
     }
 
     #[test]
@@ -164,7 +175,7 @@ mod tests {
             probes(&journal, "third");
             journal.finish(PATIENCE);
             assert_eq!(texts(directory.path()), expected, "{end} octets of {}", whole.len());
-            let history = History::read(directory.path(), &Filter::default());
+            let history = read(directory.path());
             assert_eq!(history.damaged, usize::from(end > first && end + 1 < whole.len()));
         }
     }
@@ -182,7 +193,7 @@ mod tests {
         for damaged in [whole.replace("second", "secand"), whole.replace("second", "\0\0\0\0\0\0")] {
             std::fs::write(&path, damaged).expect("writable");
             assert_eq!(texts(directory.path()), ["first", "third"]);
-            assert_eq!(History::read(directory.path(), &Filter::default()).damaged, 1);
+            assert_eq!(read(directory.path()).damaged, 1);
         }
     }
 
@@ -207,19 +218,62 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_takes_nothing_is_counted_and_a_later_one_is_written_to() {
+    fn what_a_disk_did_not_take_is_told_as_a_gap_before_what_it_takes_later_and_all_is_written_down_anew() {
+        let directory = scratch_directory();
+        let path = directory.path().join(writer::NAME);
+        std::fs::create_dir(&path).expect("writable");
+        let journal = Journal::open(directory.path(), 1 << 20).expect("a thread");
+        probes(&journal, "lost");
+        probes(&journal, "lost");
+        journal.finish(PATIENCE);
+        assert_eq!((journal.written(), journal.lost(), journal.wants_checkpoint()), (0, 2, false));
+        std::fs::remove_dir(&path).expect("empty");
+        probes(&journal, "kept");
+        journal.finish(PATIENCE);
+        assert_eq!((journal.written(), journal.lost(), journal.wants_checkpoint()), (2, 2, true));
+        assert_eq!(texts(directory.path()), ["2 entries of the journal were lost here: the disk did not take them", "kept"]);
+        probes(&journal, "more");
+        journal.finish(PATIENCE);
+        assert_eq!(texts(directory.path()).len(), 3, "a gap is told once");
+    }
+
+    #[test]
+    fn a_gap_is_told_though_nothing_more_happens() {
         let directory = scratch_directory();
         let path = directory.path().join(writer::NAME);
         std::fs::create_dir(&path).expect("writable");
         let journal = Journal::open(directory.path(), 1 << 20).expect("a thread");
         probes(&journal, "lost");
         journal.finish(PATIENCE);
-        assert_eq!((journal.written(), journal.lost()), (0, 1));
         std::fs::remove_dir(&path).expect("empty");
-        probes(&journal, "kept");
         journal.finish(PATIENCE);
-        assert_eq!((journal.written(), journal.lost()), (1, 1));
-        assert_eq!(texts(directory.path()), ["kept"]);
+        assert_eq!(texts(directory.path()), ["1 entry of the journal was lost here: the disk did not take it"]);
+        assert!(journal.wants_checkpoint());
+    }
+
+    #[test]
+    fn what_was_too_much_at_once_is_a_gap_too() {
+        let directory = scratch_directory();
+        let journal = Journal::open(directory.path(), 64 << 20).expect("a thread");
+        // No thread takes entries away as fast as they are made from nothing; if this one does, there is nothing to tell.
+        for _ in 0..INBOX * 8 {
+            probes(&journal, "much");
+        }
+        let told = || {
+            journal.finish(PATIENCE);
+            let mut told = 0;
+            let count = |line: Line<'_>| {
+                let Line::Sound(text) = line else { return };
+                let entry: Entry = serde_json::from_str(text).expect("an entry");
+                told += if let Event::Gap { lost } = entry.event { lost } else { 0 };
+            };
+            Segments::open(directory.path()).and_then(|mut segments| segments.each(|_| true, count)).expect("readable");
+            told
+        };
+        let deadline = std::time::Instant::now() + PATIENCE;
+        // An inbox that is full does not take the question either.
+        while told() != journal.lost() && std::time::Instant::now() < deadline {}
+        assert_eq!(told(), journal.lost());
     }
 
     #[test]
@@ -227,7 +281,7 @@ mod tests {
         let directory = scratch_directory();
         let line = crate::io::seal::seal(r#"{"at_unix_ms":5,"text":"the moon rose","event":"moon","phase":"full"}"#);
         directory.write(writer::NAME, &(line + "\n"));
-        let history = History::read(directory.path(), &Filter::default());
+        let history = read(directory.path());
         assert_eq!((history.entries[0].text.as_str(), &history.entries[0].event), ("the moon rose", &Event::Other));
     }
 }

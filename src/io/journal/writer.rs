@@ -2,8 +2,10 @@
 
 use super::Shared;
 use super::entry::{ConfigNote, Entry, Event};
+use super::segments::LINE_MAX;
 use crate::beliefs::Saved;
 use crate::clock::Moment;
+use crate::io::clock::wall_unix_ms;
 use crate::io::kept;
 use crate::io::manifest::Manifest;
 use crate::io::saved_form::SavedForm;
@@ -57,22 +59,25 @@ pub struct Writer {
     unsynced_since: Option<Instant>,
     /// Whether a failure was logged since the last success: once is enough.
     complained: bool,
+    /// Lost entries that the journal tells of.
+    gaps_told: u64,
 }
 
 impl Writer {
     /// A writer that has opened nothing yet.
     pub fn new(directory: &Path, shared: Arc<Shared>) -> Writer {
-        Writer { directory: directory.to_owned(), shared, segment: None, unsynced_since: None, complained: false }
+        Writer { directory: directory.to_owned(), shared, segment: None, unsynced_since: None, complained: false, gaps_told: 0 }
     }
 
     /// Writes until the last handle is gone.
     pub fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let wait = self.unsynced_since.map(|since| SYNC_EVERY.saturating_sub(since.elapsed()));
+            let sync = self.unsynced_since.map(|since| SYNC_EVERY.saturating_sub(since.elapsed()));
+            let wait = sync.or_else(|| self.has_gap().then_some(SYNC_EVERY));
             let received = wait.map_or_else(|| messages.recv().map_err(RecvTimeoutError::from), |wait| messages.recv_timeout(wait));
             match received {
                 Ok(message) => self.handle(message),
-                Err(RecvTimeoutError::Timeout) => self.sync(),
+                Err(RecvTimeoutError::Timeout) => self.sync_all(),
                 Err(RecvTimeoutError::Disconnected) => return self.sync(),
             }
             if self.unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
@@ -95,7 +100,7 @@ impl Writer {
                 }
             }
             Message::Sync(done) => {
-                self.sync();
+                self.sync_all();
                 // Whoever asked may have given up waiting.
                 let _ = done.send(());
             }
@@ -103,23 +108,56 @@ impl Writer {
     }
 
     fn write(&mut self, entry: &Entry) {
-        let line = seal::seal(&serde_json::to_string(entry).expect("maps with text keys are JSON")) + "\n";
-        if matches!(entry.event, Event::Checkpoint { .. }) && line.len() as u64 > self.segment_max() / CHECKPOINT_SHARE {
+        let line = sealed(entry);
+        let checkpoint_max = (self.segment_max() / CHECKPOINT_SHARE).min(LINE_MAX as u64);
+        if matches!(entry.event, Event::Checkpoint { .. }) && line.len() as u64 > checkpoint_max {
             tracing::warn!(
                 "all that is believed takes {} KiB in the journal, too much for its max_size; `explain --at` cannot go back then",
                 line.len() / 1024
             );
             return;
         }
+        if !self.tell_gap(entry.at_unix_ms) || !self.try_append(&line) {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether entries were lost that the journal does not tell of.
+    fn has_gap(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed) > self.gaps_told
+    }
+
+    /// Tells of entries that were lost, and wants all that is believed to be written down anew: what was lost does not follow from what
+    /// is there. Says whether there is no gap any more.
+    fn tell_gap(&mut self, at_unix_ms: u64) -> bool {
+        let lost = self.shared.lost.load(Ordering::Relaxed);
+        let new = lost - self.gaps_told;
+        if new == 0 {
+            return true;
+        }
+        let (were, them) = if new == 1 { ("was", "it") } else { ("were", "them") };
+        let text = format!("{} of the journal {were} lost here: the disk did not take {them}", entries(new));
+        let entry = Entry { at_unix_ms, text, event: Event::Gap { lost: new } };
+        let is_told = self.try_append(&sealed(&entry));
+        if is_told {
+            self.gaps_told = lost;
+            self.shared.wants_checkpoint.store(true, Ordering::Relaxed);
+        }
+        is_told
+    }
+
+    /// Appends a line, or says that it did not, and in the log why.
+    fn try_append(&mut self, line: &str) -> bool {
         match self.append(line.as_bytes()) {
             Ok(()) => {
                 self.shared.written.fetch_add(1, Ordering::Relaxed);
                 self.complained = false;
+                true
             }
             Err(error) => {
                 self.segment = None;
-                self.shared.lost.fetch_add(1, Ordering::Relaxed);
                 self.complain(&error);
+                false
             }
         }
     }
@@ -167,6 +205,12 @@ impl Writer {
         Ok((file, len))
     }
 
+    /// Brings to the disk what was written, and what is to be told of what was not.
+    fn sync_all(&mut self) {
+        self.tell_gap(wall_unix_ms());
+        self.sync();
+    }
+
     fn sync(&mut self) {
         self.unsynced_since = None;
         if let Some((file, _)) = &self.segment
@@ -181,6 +225,14 @@ impl Writer {
             tracing::warn!("the journal cannot be written to {}: {error}; what happens meanwhile is lost to it", self.directory.display());
         }
     }
+}
+
+fn sealed(entry: &Entry) -> String {
+    seal::seal(&serde_json::to_string(entry).expect("maps with text keys are JSON")) + "\n"
+}
+
+fn entries(number: u64) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
 /// Configs that are kept may have a quarter of what the journal has, beside it.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub struct Certificates {
     seen: Mutex<HashMap<Arc<str>, Seen>>,
+    /// The targets there are, once somebody has said so: a probe may end after its target was removed.
+    wanted: Mutex<Option<HashSet<Arc<str>>>>,
 }
 
 /// A certificate, and whether somebody should care.
@@ -31,6 +33,10 @@ impl Certificates {
     /// Notes what a probe of `target` was presented with.
     pub fn note(&self, target: &Target, trail: &Trail, now_unix_s: i64) {
         let Some(certificate) = trail.certificate() else { return };
+        let wanted = self.wanted.lock().expect("nothing panics while it holds this lock");
+        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&target.identity)) {
+            return;
+        }
         let expires_soon = certificate.expires_soon(target.expiry_warning, now_unix_s);
         let mut seen = self.lock();
         let told = seen.get(&target.identity).filter(|before| before.certificate == certificate).and_then(|before| before.told);
@@ -50,8 +56,10 @@ impl Certificates {
     }
 
     /// Forgets all targets but these.
-    pub fn retain(&self, identities: &HashSet<Arc<str>>) {
+    pub fn retain(&self, identities: HashSet<Arc<str>>) {
+        let mut wanted = self.wanted.lock().expect("nothing panics while it holds this lock");
         self.lock().retain(|identity, _| identities.contains(identity));
+        *wanted = Some(identities);
     }
 
     /// Makes everybody wait for as long as the value lives.
@@ -62,5 +70,26 @@ impl Certificates {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Seen>> {
         self.seen.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Check, TcpCheck};
+    use crate::health::Rules;
+
+    #[test]
+    fn a_probe_that_outlives_its_target_brings_nothing_back() {
+        let rules = Rules::plain(Duration::from_secs(5), Duration::from_secs(2), 1, 1);
+        let target = Target::new("gone", rules, ([192, 0, 2, 1], 443).into(), Check::Tcp(TcpCheck::CONNECT));
+        let trail = Trail::start();
+        trail.present(Some(Certificate { not_before_unix_s: 0, not_after_unix_s: 86_400 * 90 }));
+        let certificates = Certificates::default();
+        certificates.note(&target, &trail, 0);
+        assert_eq!(certificates.all().len(), 1, "nobody has said which there are");
+        certificates.retain(HashSet::new());
+        certificates.note(&target, &trail, 0);
+        assert!(certificates.all().is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! The HTTP library wraps errors several layers deep, so that the whole chain of causes is searched for something that can
 //! be told apart by type. Text is only ever passed on, never compared.
 
+use crate::check::feed::harmless;
 use crate::health::{Doubt, FailReason, Observation};
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -78,7 +79,11 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
 }
 
 fn of_tls(error: &rustls::Error) -> Fault {
-    FailReason::Tls(brief(&error.to_string())).into()
+    match error {
+        // In our own words.
+        rustls::Error::General(text) => FailReason::Tls(brief(text)).into(),
+        _ => FailReason::Tls(brief(&error.to_string())).into(),
+    }
 }
 
 /// What came back; none for an error that some library made up.
@@ -122,7 +127,7 @@ fn of_http(error: &hyper::Error) -> Option<Fault> {
 /// The beginning of what a library says. A certificate for a thousand names would otherwise fill the log, and one for a name that no
 /// host has would paint the terminal.
 fn brief(text: &str) -> Box<str> {
-    text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(TEXT_CHARS_MAX).collect()
+    text.chars().map(harmless).take(TEXT_CHARS_MAX).collect()
 }
 
 /// Enough for any sentence of rustls and a few certificate names.

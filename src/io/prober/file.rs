@@ -5,9 +5,11 @@
 //! learns soon that nothing can be read.
 
 use super::fault::Fault;
-use crate::check::FileCheck;
+use super::trail::Trail;
 use crate::check::feed::Feed;
+use crate::check::{FileCheck, Subject};
 use crate::health::Doubt;
+use crate::human::span;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
@@ -20,7 +22,12 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Debug, Default)]
 pub struct Feeds {
     shelves: Mutex<HashMap<Arc<Path>, Shelf>>,
+    /// What the log was told of feeds, and of members that they are silent about, as long as it is true.
+    told: Mutex<HashMap<About, String>>,
 }
+
+/// A feed, or what it says of a member.
+type About = (Arc<Path>, Option<Subject>);
 
 /// Where the last reading of one file lies. Locked by whoever reads it, on the thread that reads.
 type Shelf = Arc<tokio::sync::Mutex<Option<Reading>>>;
@@ -28,9 +35,11 @@ type Shelf = Arc<tokio::sync::Mutex<Option<Reading>>>;
 #[derive(Debug)]
 struct Reading {
     at: Instant,
-    /// None when it could not be read.
-    written: Option<Arc<Written>>,
+    written: Looked,
 }
+
+/// A feed, or why it could not be read.
+type Looked = Result<Arc<Written>, Arc<str>>;
 
 /// A feed, and when it was written.
 #[derive(Debug)]
@@ -53,22 +62,50 @@ impl Feeds {
     ///
     /// # Errors
     /// It is down; or nothing recent is said of it.
-    pub async fn look(&self, check: &FileCheck) -> Result<(), Fault> {
-        let written = tokio::time::timeout(PATIENCE, self.written(&check.path)).await.ok().flatten().ok_or(Doubt::Unreadable)?;
-        // A clock that went back makes nothing old.
-        let age = written.at.elapsed().unwrap_or_default();
-        if check.expires.is_some_and(|expires| age > expires) {
-            return Err(Doubt::NoReport.into());
+    pub async fn look(&self, check: &FileCheck, trail: &Trail) -> Result<(), Fault> {
+        let found = tokio::time::timeout(PATIENCE, self.written(&check.path)).await.unwrap_or_else(|_| Err("it hangs".into()));
+        let found = found.map_err(|why| (Doubt::Unreadable, why.to_string())).and_then(|written| {
+            // A clock that went back makes nothing old.
+            let age = written.at.elapsed().unwrap_or_default();
+            match check.expires.filter(|expires| age > *expires) {
+                Some(expires) => Err((Doubt::NoReport, format!("not written for more than {}", span(expires)))),
+                None => Ok(written),
+            }
+        });
+        let written = self.heard(check, None, found, trail)?;
+        let silent = || (Doubt::NoReport, format!("no word on {}/{}", check.subject.pool, check.subject.member));
+        let word = written.feed.word(&check.subject).ok_or_else(silent);
+        Ok(self.heard(check, Some(&check.subject), word, trail)?.judge()?)
+    }
+
+    /// Tells the trail what is missing, and the log when that is news.
+    fn heard<T>(&self, check: &FileCheck, subject: Option<&Subject>, found: Result<T, (Doubt, String)>, trail: &Trail) -> Result<T, Doubt> {
+        let about = (Arc::clone(&check.path), subject.cloned());
+        let mut told = self.told.lock().expect("nothing panics while it holds this lock");
+        let (doubt, why) = match found {
+            Ok(found) => {
+                if told.remove(&about).is_some() {
+                    tracing::info!("the feed {} speaks again", check.path.display());
+                }
+                return Ok(found);
+            }
+            Err(missing) => missing,
+        };
+        trail.miss(format!("{}: {why}", check.path.display()).into());
+        if told.get(&about) != Some(&why) {
+            tracing::warn!("the feed {} says nothing, and verdicts stand as they were: {why}", check.path.display());
+            told.insert(about, why);
         }
-        Ok(written.feed.word(&check.subject).ok_or(Doubt::NoReport)?.judge()?)
+        Err(doubt)
     }
 
     /// Forgets all files but these.
     pub fn retain(&self, is_kept: impl Fn(&Path) -> bool) {
         self.lock().retain(|path, _| is_kept(path));
+        self.told.lock().expect("nothing panics while it holds this lock").retain(|(path, _), _| is_kept(path));
     }
 
-    async fn written(&self, path: &Arc<Path>) -> Option<Arc<Written>> {
+    async fn written(&self, path: &Arc<Path>) -> Looked {
         let shelf = Arc::clone(self.lock().entry(Arc::clone(path)).or_default());
         let mut shelf = shelf.lock_owned().await;
         if let Some(reading) = shelf.as_ref().filter(|reading| reading.at.elapsed() < FRESH) {
@@ -77,11 +114,11 @@ impl Feeds {
         let path = Arc::clone(path);
         // A file system that hangs holds up a thread that nobody needs, and no second one: the thread itself holds the shelf.
         let reading = tokio::task::spawn_blocking(move || {
-            let written = read(&path).ok().map(Arc::new);
+            let written = read(&path).map(Arc::new).map_err(|error| error.to_string().into());
             *shelf = Some(Reading { at: Instant::now(), written: written.clone() });
             written
         });
-        reading.await.ok().flatten()
+        reading.await.unwrap_or_else(|_| Err("its reader failed".into()))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Path>, Shelf>> {
@@ -94,8 +131,8 @@ fn read(path: &Path) -> io::Result<Written> {
     // A pipe that nobody writes to is opened at once like this, and seen to be none.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let about = file.metadata()?;
-    if !about.is_file() || about.len() > OCTETS_MAX {
-        return Err(ErrorKind::InvalidInput.into());
+    if !about.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
     let mut octets = Vec::new();
     // It may grow meanwhile.
@@ -122,7 +159,8 @@ mod tests {
         // A thread that reads holds it.
         let reading = shelf.lock_owned().await;
         for _ in 0..2 {
-            let look = tokio::time::timeout(PATIENCE * 4, feeds.look(&check)).await;
+            let trail = Trail::start();
+            let look = tokio::time::timeout(PATIENCE * 4, feeds.look(&check, &trail)).await;
             assert_eq!(look.expect("in time"), Err(Doubt::Unreadable.into()));
         }
         drop(reading);
@@ -135,6 +173,33 @@ mod tests {
         let (feeds, check) = (Feeds::default(), check(&path));
         let (first, second) = tokio::join!(feeds.written(&check.path), feeds.written(&check.path));
         assert!(Arc::ptr_eq(&first.expect("readable"), &second.expect("readable")));
+    }
+
+    #[tokio::test]
+    async fn the_log_is_told_once_why_a_feed_says_nothing_and_once_that_it_speaks_again() {
+        let directory = crate::io::testing::scratch_directory();
+        let (feeds, check) = (Feeds::default(), check(&directory.path().join("feed")));
+        let look = async || {
+            let trail = Trail::start();
+            let seen = feeds.look(&check, &trail).await;
+            feeds.lock().clear();
+            (
+                seen,
+                trail.missed().unwrap_or_default().into_string(),
+                feeds.told.lock().expect("whole").values().cloned().collect::<Vec<_>>(),
+            )
+        };
+        for _ in 0..2 {
+            let (seen, missed, told) = look().await;
+            assert_eq!(seen, Err(Doubt::Unreadable.into()));
+            assert!(missed.ends_with("feed: No such file or directory (os error 2)") && told.len() == 1, "{missed}, {told:?}");
+        }
+        directory.write("feed", "fra-2 up\n");
+        let (seen, _, told) = look().await;
+        assert_eq!((seen, told), (Err(Doubt::NoReport.into()), vec!["no word on web/fra-1".to_owned()]));
+        directory.write("feed", "fra-1 up\n");
+        let (seen, _, told) = look().await;
+        assert!(seen.is_ok() && told.is_empty(), "{seen:?}, {told:?}");
     }
 
     #[test]

@@ -167,8 +167,8 @@ impl Prober {
         clients.changes += 1;
         drop(clients);
         self.reports.retain(&identities);
-        self.certificates.retain(&identities);
         self.programs.retain(|identity| identities.contains(identity));
+        self.certificates.retain(identities);
         let feeds = targets.values().filter_map(|target| if let Check::File(check) = &target.check { Some(&*check.path) } else { None });
         let feeds: HashSet<&Path> = feeds.collect();
         self.feeds.retain(|path| feeds.contains(path));
@@ -182,7 +182,7 @@ impl Prober {
             Check::Dns(check) => dns::look(addr, source, check, trail).await,
             Check::Icmp => icmp::look(addr.ip(), source, trail).await,
             Check::Exec(check) => self.programs.look(target, check, timeout, trail).await,
-            Check::File(check) => self.feeds.look(check).await,
+            Check::File(check) => self.feeds.look(check, trail).await,
             Check::Push(check) => self.reports.look(&target.identity, check),
             Check::Http(_) | Check::Grpc(_) | Check::Tls(_) => match self.client(target)? {
                 Client::Http(client) => client.look(trail).await,

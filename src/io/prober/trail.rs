@@ -91,6 +91,11 @@ impl Trail {
         self.lock().missed = Some(what);
     }
 
+    /// What was still missing at last.
+    pub fn missed(&self) -> Option<Box<str>> {
+        self.lock().missed.clone()
+    }
+
     /// What was waited for, if the probe ended now; none when nothing came back yet.
     pub fn awaited(&self, over_tls: bool) -> Option<Box<str>> {
         let marks = self.lock();

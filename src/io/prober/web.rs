@@ -177,7 +177,11 @@ async fn drive<T>(connection: impl Future<Output = hyper::Result<()>>, work: imp
     });
     let done = done.await;
     // A goodbye that cannot be said at once is not waited for.
-    poll_fn(|context| Poll::Ready(go_on(context))).await;
+    poll_fn(|context| {
+        go_on(context);
+        Poll::Ready(())
+    })
+    .await;
     match (done, end) {
         // Whoever waited hears only that it is over. The connection knows why.
         (Err(Fault::OfTarget(FailReason::Reset)), Err(why)) => Err(why.into()),

@@ -6,7 +6,7 @@ use super::trail::Trail;
 use crate::check::Certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The trail of the probe that is under way, if any. One probe of a target is under way at a time, so that one place is enough.
@@ -32,6 +32,13 @@ impl Witness {
 
 //--- The verifier
 
+/// What `openssl req -x509` makes is the certificate of an authority. The library has no words for that.
+const AUTHORITY: &str = "the certificate is that of an authority; issue one for the server";
+
+fn is_of_an_authority(error: &Error, certificate: &CertificateDer<'_>) -> bool {
+    matches!(error, Error::InvalidCertificate(CertificateError::Other(_))) && Certificate::is_of_an_authority(certificate)
+}
+
 /// Notes the certificate and leaves the verdict to somebody else.
 #[derive(Debug)]
 pub struct Onlooker {
@@ -56,7 +63,8 @@ impl ServerCertVerifier for Onlooker {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.witness.tell(|trail| trail.present(Certificate::read(end_entity)));
-        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let judged = self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        judged.map_err(|error| if is_of_an_authority(&error, end_entity) { Error::General(AUTHORITY.to_owned()) } else { error })
     }
 
     fn verify_tls12_signature(

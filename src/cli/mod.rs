@@ -27,6 +27,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// An authoritative DNS server that steers clients to live regional load balancers.
 #[derive(Parser, Debug)]
@@ -191,6 +192,15 @@ pub fn run() -> ExitCode {
     if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
         return fail(&format!("--log {filter}: {why}"));
     }
+    let code = obey(flags);
+    log::finish(LOG_PATIENCE);
+    code
+}
+
+/// The last lines of a log that nobody reads are not waited for.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+fn obey(flags: Flags) -> ExitCode {
     match flags.command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
@@ -297,6 +307,8 @@ fn fail(why: &str) -> ExitCode {
 
 /// Prints to standard error, if anybody can still read it.
 fn complain(text: &str) {
+    // Behind what the log said before it.
+    log::finish(LOG_PATIENCE);
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

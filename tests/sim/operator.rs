@@ -19,6 +19,8 @@ pub struct Entry {
     pub wish: Wish,
     /// By the wall clock of the node.
     pub expires_unix_s: Option<u64>,
+    /// Whether it may break what is protected.
+    pub break_glass: bool,
     /// When it was given, in the time of the world.
     pub given: Moment,
 }
@@ -92,7 +94,8 @@ impl Book {
     /// An order was obeyed.
     pub fn enter(&mut self, whom: Whom, order: &Order, obeyed: &Override, given: Moment) {
         self.clear(&whom);
-        self.entries.push(Entry { whom, wish: order.wish, expires_unix_s: obeyed.expires_unix_s, given });
+        let (wish, expires_unix_s, break_glass) = (order.wish, obeyed.expires_unix_s, order.break_glass);
+        self.entries.push(Entry { whom, wish, expires_unix_s, break_glass, given });
     }
 
     /// An order was ended.

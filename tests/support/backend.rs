@@ -62,6 +62,8 @@ struct Temper {
     changed: Condvar,
     /// Whether a probe is kept in this mood: held, or talked at for a while.
     keeps: AtomicBool,
+    /// Whether it takes no connection any more, since it is deaf.
+    deaf: AtomicBool,
 }
 
 /// How long a slow backend takes. Longer than any probe of the tests waits.
@@ -90,7 +92,12 @@ impl Backend {
 
     /// A backend at this address.
     pub fn at(addr: SocketAddr, speech: Speech) -> std::io::Result<Backend> {
-        let temper = Arc::new(Temper { mood: Mutex::new(Mood::Well), changed: Condvar::new(), keeps: AtomicBool::new(false) });
+        let temper = Arc::new(Temper {
+            mood: Mutex::new(Mood::Well),
+            changed: Condvar::new(),
+            keeps: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+        });
         let mut backend = Backend { addr, speech, temper, socket: None, thread: None, idlers: Vec::new() };
         backend.run()?;
         Ok(backend)
@@ -173,6 +180,9 @@ impl Backend {
         let socket = self.socket.as_ref().expect("it lives, and speaks over TCP");
         // The kernel accepts as many as wait here for the program to take them, and then answers no more.
         socket2::SockRef::from(socket).listen(1).expect("it listens already");
+        self.idlers.extend(TcpStream::connect(self.addr));
+        let taken = || self.temper.deaf.load(Ordering::SeqCst).then_some(());
+        super::wait_for("the last connection that is taken", taken, String::new);
         while let Ok(idler) = TcpStream::connect_timeout(&self.addr, NOBODY_THERE) {
             self.idlers.push(idler);
         }
@@ -223,8 +233,11 @@ impl Temper {
     }
 
     fn turn(&self, mood: Mood) {
-        *self.mood.lock().expect("nobody panics with it") = mood;
+        let mut now = self.mood.lock().expect("nobody panics with it");
+        *now = mood;
         self.keeps.store(false, Ordering::SeqCst);
+        self.deaf.store(false, Ordering::SeqCst);
+        drop(now);
         self.changed.notify_all();
     }
 
@@ -250,6 +263,7 @@ impl Temper {
 
     fn wait_while_deaf(&self) {
         let mood = self.mood.lock().expect("nobody panics with it");
+        self.deaf.store(*mood == Mood::Deaf, Ordering::SeqCst);
         drop(self.changed.wait_while(mood, |mood| *mood == Mood::Deaf).expect("nobody panics with it"));
     }
 }

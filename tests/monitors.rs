@@ -286,6 +286,22 @@ fn a_probe_by_hand_of_a_calculation_says_what_it_comes_to() {
 }
 
 #[test]
+fn what_could_not_be_written_is_no_success() {
+    let backends = Backend::some(118, 1);
+    let pools = format!(
+        "  p0: {{monitor: web, members: [{{name: m0, a: {}}}]}}\n  p1: {{members: [{{name: m1, a: 192.0.2.2}}]}}\n",
+        backends[0].ip()
+    );
+    let config = Config::new(&policies(&web(&backends[0]), &pools), WWW);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("every Linux has it");
+    let main = config.directory().join("steersman.yaml");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_steersman"));
+    let Output { status, stderr, .. } =
+        command.args(["probe", "--config"]).arg(main).args(["web", "m0"]).stdout(full).output().expect("it runs");
+    assert!(status.code() == Some(1) && text(&stderr).contains("could be written"), "{status}: {}", text(&stderr));
+}
+
+#[test]
 fn a_name_server_is_checked_by_what_it_answers() {
     let pools = "  p0: {members: [{name: m0, a: 192.0.2.1}]}\n  p1: {members: [{name: m1, a: 192.0.2.2}]}\n";
     let served = Config::new(&policies("", pools), WWW);

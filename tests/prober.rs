@@ -424,6 +424,8 @@ async fn interim_responses_without_end_are_no_answer_and_end_the_probe_at_once()
         let listener = listener.into_std()?;
         listener.set_nonblocking(false)?;
         let (mut stream, _) = listener.accept()?;
+        let request = io::Read::read(&mut stream, &mut [0; 4096])?;
+        assert!(request > 0);
         let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
         loop {
             io::Write::write_all(&mut stream, &interim)?;
@@ -438,6 +440,22 @@ async fn interim_responses_without_end_are_no_answer_and_end_the_probe_at_once()
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_before_it_is_asked_speaks_no_http() {
+    let (addr, _listening) = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let addr = listener.local_addr().expect("the listener is bound");
+        let talk = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await?;
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n220 mail.example.com ESMTP ready\r\n\r\n").await?;
+            stream.read_to_end(&mut Vec::new()).await
+        });
+        (addr, talk)
+    };
+    let observation = Prober::new().probe(&target(addr, Check::Http(http())), AMPLE).await;
+    assert!(matches!(observation, Observation::Fail(FailReason::Protocol(_))), "{observation}");
+}
+
+#[tokio::test]
 async fn a_method_that_takes_a_body_says_so_when_there_is_none() {
     for (method, said) in [(Method::Post, true), (Method::Put, true), (Method::Get, false)] {
         let (addr, mut seen) = serve("127.0.0.1", Act::Say(OK)).await;
@@ -449,7 +467,7 @@ async fn a_method_that_takes_a_body_says_so_when_there_is_none() {
 
 #[tokio::test]
 async fn a_head_with_many_headers_and_one_over_two_lines_is_read() {
-    let many: String = (0..200).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let many = "x-many: 1\r\n".repeat(200);
     let answer = format!("HTTP/1.1 200 OK\r\n{many}x-long: one\r\n  two\r\ncontent-length: 2\r\n\r\nok");
     assert_passed(&probe_http(Act::Say(answer.leak()), AMPLE).await);
 }

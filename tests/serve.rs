@@ -436,13 +436,27 @@ fn three_sites(backends: &[Backend]) -> String {
 }
 
 #[test]
+fn applications_that_hang_everywhere_are_dead_and_the_node_does_not_doubt_that_it_sees() {
+    let backends = Backend::some(119, 3);
+    let config = Config::new(&three_sites(&backends), "  www: {steer: all}\n");
+    let server = config.serve();
+    server.wait_answer("www.test.example", &backends.iter().map(Backend::ip).collect::<Vec<_>>());
+    backends.iter().for_each(Backend::hang);
+    for member in ["member m0", "member m1", "member m2"] {
+        server.wait_line(&[member, "is down: timed out: connected, but nothing was answered"]);
+    }
+    server.wait_answer("www.test.example", &[]);
+    assert!(server.lines().iter().all(|line| !line.contains("does not trust")), "{:#?}", server.lines());
+}
+
+#[test]
 fn a_node_to_which_everything_falls_silent_drains_nobody_says_so_everywhere_and_recovers() {
     let mut backends = Backend::some(52, 3);
     let config = Config::new(&three_sites(&backends), "  www: {steer: all}\n");
     let server = config.serve();
     let everybody: Vec<String> = backends.iter().map(Backend::ip).collect();
     server.wait_answer("www.test.example", &everybody);
-    backends.iter().for_each(Backend::hang);
+    Backend::fall_deaf_together(&mut backends);
     let line = server.wait_line(&["WARN", "does not trust its own sight"]);
     assert!(line.contains("all targets of all 3 places are silent"), "{line}");
     config.wait_status(&["SUSPECT for", "up?", "timed out"]);
@@ -610,13 +624,13 @@ fn a_member_that_loses_a_third_of_its_probes_leaves_though_it_never_fails_twice_
 
 #[test]
 fn a_canary_that_is_seen_proves_that_silent_members_are_dead() {
-    let backends = Backend::some(60, 3);
+    let mut backends = Backend::some(60, 3);
     let canary = backends[2].addr();
     let config = Config::new(&failover(&backends[..2]), WWW);
     config.server(&format!("canaries: [\"{canary}\"]\n"));
     let server = config.serve();
     server.wait_answer("www.test.example", &[backends[0].ip()]);
-    backends[..2].iter().for_each(Backend::hang);
+    backends[..2].iter_mut().for_each(Backend::fall_deaf);
     // The canary is seen, so that the members are dead.
     server.wait_line(&["member m0", "is down: timed out"]);
     server.wait_line(&["member m1", "is down: timed out"]);

@@ -53,11 +53,15 @@ impl Scene {
     /// Ten seconds in which all is well but what is `dead`.
     fn new(snapshot: Snapshot, dead: &[&'static str]) -> Scene {
         let beliefs = Beliefs::new(Arc::new(snapshot), &Saved::default(), 1, 0, at(0));
-        let shown = beliefs.live();
-        let mut scene = Scene { beliefs, now: 0, dead: dead.to_vec(), changes: Vec::new(), shown };
+        let mut scene = Scene::of(beliefs, 0, dead);
         scene.pass(10);
         scene.changes.clear();
         scene
+    }
+
+    fn of(beliefs: Beliefs, now: u64, dead: &[&'static str]) -> Scene {
+        let shown = beliefs.live();
+        Scene { beliefs, now, dead: dead.to_vec(), changes: Vec::new(), shown }
     }
 
     fn pass(&mut self, until: u64) {
@@ -137,9 +141,7 @@ fn what_an_earlier_life_may_have_handed_out_is_in_caches_for_the_longest_ttl_aft
     let saved = scene.beliefs.saved();
     // The clock was set by an hour meanwhile.
     let now = at(40 + 3_600);
-    let beliefs = Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now);
-    let shown = beliefs.live();
-    let mut again = Scene { beliefs, now: 3_640, dead: Vec::new(), changes: Vec::new(), shown };
+    let mut again = Scene::of(Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now), 3_640, &[]);
     again.order("a", Wish::Down);
     again.order("a", Wish::Drain);
     again.pass(3_680);

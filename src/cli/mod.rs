@@ -23,10 +23,11 @@ use crate::io::log;
 use crate::snapshot::AdminAddr;
 use clap::{Parser, Subcommand};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// An authoritative DNS server that steers clients to live regional load balancers.
@@ -192,16 +193,16 @@ pub fn run() -> ExitCode {
     if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
         return fail(&format!("--log {filter}: {why}"));
     }
-    let code = obey(flags);
+    let code = obey(flags.command);
     log::finish(LOG_PATIENCE);
-    code
+    if UNSAID.load(Ordering::Relaxed) { fail("not all of it could be written to standard output") } else { code }
 }
 
 /// The last lines of a log that nobody reads are not waited for.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-fn obey(flags: Flags) -> ExitCode {
-    match flags.command {
+fn obey(command: Command) -> ExitCode {
+    match command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
         Command::Explain { name, qtype, client, subnet, seed, offline, down, at, state_dir, admin } => {
@@ -312,10 +313,16 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Whether something could not be said to somebody who waits for it: a disk is full, say.
+static UNSAID: AtomicBool = AtomicBool::new(false);
+
 /// Prints to standard output. Whoever reads it may have left, as `head` does: then nobody misses the rest.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if said.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+        UNSAID.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs a future on the runtime of the control plane. Two threads: the control task must not wait for a status page that is

@@ -436,7 +436,18 @@ pub fn wrong_kind<T>(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> 
         Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) => node.kind(),
     };
     let span = first_line(&node.span);
-    diagnostics.push(Diagnostic::error("wrong-kind", &span, format!("expected {what}; this is {kind}")));
+    let help = match &node.value {
+        Value::Scalar { text, .. } if text.is_empty() => "write it behind the colon, or remove the key".to_owned(),
+        Value::Scalar { text, .. } if what.starts_with("a list") && !text.contains('\n') => format!("put it in brackets: `[{text}]`"),
+        Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) if what.starts_with("a list") => {
+            "write a list: `[one, two]`".to_owned()
+        }
+        Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) if what.contains("mapping") => {
+            "write keys and values: `{key: value}`".to_owned()
+        }
+        Value::Scalar { .. } | Value::Sequence(_) | Value::Mapping(_) => "write one value".to_owned(),
+    };
+    diagnostics.push(Diagnostic::error("wrong-kind", &span, format!("expected {what}; this is {kind}")).help(help));
     None
 }
 

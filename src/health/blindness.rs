@@ -107,6 +107,12 @@ impl World {
         }
     }
 
+    fn set_each(&mut self, targets: &[usize], fate: Fate) {
+        for target in targets {
+            self.fates[*target] = fate;
+        }
+    }
+
     fn start(&mut self, order: ProbeOrder) {
         self.starts += 1;
         let rules = self.wanted[order.target.index()].rules;
@@ -264,12 +270,12 @@ fn programs_that_reach_nobody_from_a_blind_node_drain_nobody_before_it_knows_tha
         world.wanted.iter_mut().for_each(|wanted| wanted.rules = Rules { fall, window: None, ..RULES });
         world.schedule.adopt(&world.wanted, world.now);
         let programs: Vec<usize> = [1, 3, 5].into_iter().chain(6..16).collect();
-        [0, 2, 4].into_iter().for_each(|target| world.fates[target] = Fate::Silent);
-        programs.iter().for_each(|target| world.fates[*target] = Fate::Blamed);
+        world.set_each(&[0, 2, 4], Fate::Silent);
+        world.set_each(&programs, Fate::Blamed);
         world.run_until(90_000);
         assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
-        [0, 2, 4].into_iter().for_each(|target| world.fates[target] = Fate::Answers);
-        programs.iter().for_each(|target| world.fates[*target] = Fate::Praised);
+        world.set_each(&[0, 2, 4], Fate::Answers);
+        world.set_each(&programs, Fate::Praised);
         world.run_until(130_000);
         assert_eq!((&world.flips[..], world.doubts.len()), (&[][..], 2), "seed {seed}, fall {fall}");
     }
@@ -280,7 +286,7 @@ fn what_others_say_is_believed_within_the_detection_time_of_a_node_that_sees() {
     let detection = u64::try_from(RULES.detection().as_millis()).expect("seconds");
     for seed in 0..20 {
         let mut world = world_of_agents(seed);
-        [1, 7].into_iter().for_each(|target| world.fates[target] = Fate::Blamed);
+        world.set_each(&[1, 7], Fate::Blamed);
         world.run_until(60_000 + detection);
         assert_eq!(world.falls(), BTreeSet::from([1, 7]), "seed {seed}");
         assert_eq!(world.doubts, [], "seed {seed}");
@@ -504,6 +510,8 @@ fn a_timeout_that_is_told_late_says_nothing_however_far_the_probe_had_come() {
     for reason in [FailReason::Timeout, FailReason::Stalled("nothing was answered".into()), FailReason::Unfinished] {
         let mut world = World::new(1, 1, 0, 1);
         let order = (60_001..).find_map(|millis| world.schedule.poll_order(at(millis))).expect("it is probed");
+        // Meanwhile the node is awake.
+        world.schedule.poll_order(order.deadline);
         let told = world.schedule.handle_observation(
             order.token,
             Observation::Fail(reason.clone()),

@@ -334,7 +334,9 @@ impl SelfDoubt {
 
     /// Thinks anew: called once in a while, and whenever silence was not believed.
     pub fn reflect<'a>(&mut self, eyes: impl Iterator<Item = &'a Eye> + Clone, now: Moment) -> Option<DoubtChange> {
-        let (evidence, silent) = self.weigh(eyes.clone(), now);
+        // What a new config brought and nobody has looked at yet is no sign of sight.
+        let is_open = self.suspicion.is_some() && eyes.clone().any(Eye::is_unopened);
+        let (evidence, silent) = self.weigh(eyes, now);
         match (evidence, self.suspicion.is_some()) {
             (Some(evidence), false) => {
                 (self.silent, self.witness) = (silent, None);
@@ -349,10 +351,8 @@ impl SelfDoubt {
                 }
                 None
             }
-            // What a new config brought and nobody has looked at yet is no sign of sight.
-            (None, true) if eyes.clone().any(Eye::is_unopened) => None,
-            (None, true) => Some(self.end(now)),
-            (None, false) => None,
+            (None, true) if !is_open => Some(self.end(now)),
+            (None, true | false) => None,
         }
     }
 

@@ -16,6 +16,7 @@
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
 use super::target::{ProbeOrder, TargetVerdict, TargetView, Token, Wanted};
+use super::vigil::Vigil;
 use super::{
     Change, Doubt, DoubtChange, FailReason, Lateness, Memory, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion,
 };
@@ -57,10 +58,7 @@ pub struct Schedule {
     first_unseen: usize,
     /// When the set of targets was last taken over.
     adopted: Moment,
-    /// When this node was last seen to be awake; none before it did anything.
-    awake: Option<Moment>,
-    /// Until when it last stood still.
-    stood_still_until: Moment,
+    vigil: Vigil,
     doubt: SelfDoubt,
     /// When the doubt was last thought over.
     reflected: Moment,
@@ -218,9 +216,7 @@ impl Schedule {
     /// Notes that this node is awake. If it stood still, it doubts its sight before anything else: it slept through reports, and what was
     /// under way may have run out of its time.
     fn wake(&mut self, now: Moment) {
-        let still = self.awake.replace(now).map_or(Duration::ZERO, |awake| now.since(awake));
-        if still > STANDSTILL {
-            self.stood_still_until = now;
+        if let Some(still) = self.vigil.keep(now) {
             self.doubt.handle_standstill(still, now);
             self.reflect(now, Duration::ZERO);
         }
@@ -482,7 +478,7 @@ impl Schedule {
     /// nothing to probe.
     pub fn is_alive(&self, now: Moment) -> bool {
         let Some(round) = self.round else { return true };
-        let sign_of_life = self.heartbeat.unwrap_or_default().max(self.adopted).max(self.stood_still_until);
+        let sign_of_life = self.heartbeat.unwrap_or_default().max(self.adopted).max(self.vigil.stood_still_until());
         now.since(sign_of_life) <= round.saturating_add(GRACE).saturating_mul(2)
     }
 
@@ -574,10 +570,6 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A timeout that is reported later than this was not noticed in time. A quarter of the usual timeout; no healthy machine
 /// keeps a timer waiting for so long.
 const TOLD_LATE: Duration = Duration::from_millis(500);
-
-/// A node that looks for due probes at least once a second, and did not for so long, was held up: its probes are made so much late, and
-/// what it did not hear meanwhile proves nothing. No healthy machine is, not even a busy one.
-const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// How often it is thought over whether this node sees, when nothing asks for it.
 const REFLECT_EVERY: Duration = Duration::from_secs(1);
@@ -749,6 +741,8 @@ mod tests {
             let mut schedule = schedule(1);
             let probe = order(&mut schedule, Moment::START);
             let told = probe.deadline.after(Duration::from_millis(late_ms));
+            // Meanwhile the node is awake.
+            schedule.poll_order(probe.deadline);
             schedule.handle_observation(probe.token, Observation::Fail(FailReason::Timeout), told);
             assert_eq!(schedule.view(probe.target).verdict.status, expected, "{late_ms} ms");
         }

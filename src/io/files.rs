@@ -84,12 +84,14 @@ fn unusable_files(snapshot: &Snapshot) -> Vec<Diagnostic> {
         let file = snapshot.files.iter().find(|file| *file.value == *client.key)?;
         Some((file, prober::fault_of_client(client)?))
     });
-    alone.iter().cloned().chain(together).map(|(file, why)| unusable_file(file, &why)).collect()
+    let place = "check the path, counted from the directory of steersman.yaml, and the permissions of the user that runs steersman";
+    let pair = "name the key for which the certificate beside it was issued";
+    let alone = alone.iter().map(|(file, why)| unusable_file(file, why, place));
+    alone.chain(together.map(|(file, why)| unusable_file(file, &why, pair))).collect()
 }
 
-fn unusable_file(file: &Spanned<PathBuf>, why: &str) -> Diagnostic {
-    Diagnostic::error("unusable-file", &file.span, format!("`{}` cannot be used: {why}", file.value.display()))
-        .help("check the path, counted from the directory of steersman.yaml, and the permissions of the user that runs steersman")
+fn unusable_file(file: &Spanned<PathBuf>, why: &str, help: &'static str) -> Diagnostic {
+    Diagnostic::error("unusable-file", &file.span, format!("`{}` cannot be used: {why}", file.value.display())).help(help)
 }
 
 /// A number that differs when anything that [`load`] reads differs, for as long as the program runs.

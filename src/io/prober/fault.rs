@@ -120,7 +120,9 @@ fn of_this_node(error: &io::Error) -> Doubt {
 }
 
 fn of_http(error: &hyper::Error) -> Option<Fault> {
-    let closed_early = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+    // What is canceled for a reason is told by that.
+    let gone = error.is_canceled() && error.source().is_none();
+    let closed_early = error.is_incomplete_message() || gone || error.is_closed();
     closed_early.then(|| FailReason::Reset.into())
 }
 

@@ -180,10 +180,16 @@ impl Backend {
             idler.set_nonblocking(true).expect("every socket can");
             let _ = idler.connect(&self.addr.into());
         }));
-        // The last connection before that may be taken a moment later.
-        let more = || Some(idler()).filter(|idler| idler.connect_timeout(&self.addr.into(), NOBODY_THERE).is_ok());
-        let more: Vec<Socket> = std::iter::from_fn(more).collect();
-        self.idlers.extend(more);
+        // The program, which waited for a connection when this began, may take one a moment later: who is refused once may find a place then.
+        let mut refused = 0;
+        while refused < 2 {
+            let more = idler();
+            if more.connect_timeout(&self.addr.into(), NOBODY_THERE).is_ok() {
+                self.idlers.push(more);
+            } else {
+                refused += 1;
+            }
+        }
     }
 
     /// All of them at the same moment.

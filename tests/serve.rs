@@ -112,6 +112,21 @@ fn a_log_that_takes_no_more_lines_does_not_end_the_server() {
 }
 
 #[test]
+fn a_reader_of_the_log_who_stops_reading_holds_up_nothing() {
+    // A line for each of 800 dead members is more than a pipe holds.
+    let member = |pool: u32, number: u32| format!("{{name: m{pool}-{number}, a: 127.94.{pool}.{number}}}");
+    let pool = |pool: u32| {
+        format!("  p{pool}: {{monitor: any, members: [{}]}}\n", (1..=50).map(|n| member(pool, n)).collect::<Vec<_>>().join(", "))
+    };
+    let pools: String = (0..16).map(pool).collect();
+    let config = Config::new(&format!("monitors: {{any: {{type: tcp, port: 1}}}}\npools:\n{pools}"), "  www: {steer: p0}\n");
+    let server = config.serve_unseen(Stdio::piped());
+    config.wait_status(&["is serving", " down ", "m15-50", "connection refused"]);
+    server.signal("HUP");
+    config.wait_status(&["generation 2"]);
+}
+
+#[test]
 fn a_low_limit_of_open_files_is_raised_as_far_as_the_system_allows() {
     let backends = Backend::some(50, 1);
     let config = Config::new(&failover(&backends), WWW);

@@ -51,6 +51,8 @@ pub struct Beliefs {
     moved: Moment,
     /// What explanations say beside the views, as of then.
     remarks: Arc<Remarks>,
+    /// Whether that is other than at the last [`Beliefs::refresh`].
+    has_new_remarks: bool,
     /// One per pool, as of the last [`Beliefs::refresh`].
     views: Table<PoolId, Arc<PoolView>>,
     /// Those who are answered though they are down, by pool; none where nobody is.
@@ -116,6 +118,7 @@ impl Beliefs {
             judge,
             moved: now,
             remarks: Arc::default(),
+            has_new_remarks: false,
             readers: Vec::new(),
             timed: Table::new(),
             members: Vec::new(),
@@ -311,13 +314,14 @@ impl Beliefs {
 
     //--- Views
 
-    /// Whether [`Beliefs::refresh`] has something to do.
+    /// Whether [`Beliefs::refresh`] has something to do, or there is something new to say beside the views.
     pub fn is_stale(&self) -> bool {
-        !self.touched.is_empty() || !self.untold.is_empty()
+        !self.touched.is_empty() || !self.untold.is_empty() || self.has_new_remarks
     }
 
     /// Prepares the pools that verdicts touched since the last time; returns what changed, members before their pool.
     pub fn refresh(&mut self, now: Moment) -> Vec<Change> {
+        self.has_new_remarks = false;
         let mut changes = std::mem::take(&mut self.untold);
         for id in std::mem::take(&mut self.touched) {
             self.refresh_pool(id, now, &mut changes);

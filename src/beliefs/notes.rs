@@ -36,7 +36,11 @@ impl Beliefs {
         // Both families of a member are mostly noted alike.
         members.dedup();
         let suspicion = self.suspicion().map(|suspicion| suspicion.evidence.to_string());
-        self.remarks = Arc::new(Remarks { suspicion, members });
+        let remarks = Remarks { suspicion, members };
+        if *self.remarks != remarks {
+            self.remarks = Arc::new(remarks);
+            self.has_new_remarks = true;
+        }
     }
 
     /// The check that keeps an address down for longest, if any does.

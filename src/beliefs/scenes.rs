@@ -6,7 +6,8 @@ use crate::health::{Condition, Damping, FailReason, Observation, Rules, Status};
 use crate::ids::{Id, PoolId};
 use crate::io::testing::snapshot_at;
 use crate::judge::{Event, Note, Order, Place, Wish};
-use crate::policy::{LastResort, Protection, Steer, TtlRange};
+use crate::live::Live;
+use crate::policy::{Failback, LastResort, Protection, Steer, TtlRange};
 use crate::prefix::Family;
 use crate::snapshot::Snapshot;
 use std::net::SocketAddr;
@@ -44,16 +45,23 @@ struct Scene {
     /// Who refuses: `10.0.0.0:80` and the like.
     dead: Vec<&'static str>,
     changes: Vec<(u64, Change)>,
+    /// What workers hold: handed out when there is something new, as at work.
+    shown: Live,
 }
 
 impl Scene {
     /// Ten seconds in which all is well but what is `dead`.
     fn new(snapshot: Snapshot, dead: &[&'static str]) -> Scene {
         let beliefs = Beliefs::new(Arc::new(snapshot), &Saved::default(), 1, 0, at(0));
-        let mut scene = Scene { beliefs, now: 0, dead: dead.to_vec(), changes: Vec::new() };
+        let mut scene = Scene::of(beliefs, 0, dead);
         scene.pass(10);
         scene.changes.clear();
         scene
+    }
+
+    fn of(beliefs: Beliefs, now: u64, dead: &[&'static str]) -> Scene {
+        let shown = beliefs.live();
+        Scene { beliefs, now, dead: dead.to_vec(), changes: Vec::new(), shown }
     }
 
     fn pass(&mut self, until: u64) {
@@ -72,7 +80,10 @@ impl Scene {
             self.beliefs.handle_observation(order.token, seen, now);
         }
         let mut changes = self.beliefs.reflect(now);
-        changes.extend(self.beliefs.refresh(now));
+        if !changes.is_empty() || self.beliefs.is_stale() {
+            changes.extend(self.beliefs.refresh(now));
+            self.shown = self.beliefs.live();
+        }
         self.changes.extend(changes.into_iter().map(|change| (self.now, change)));
     }
 
@@ -85,6 +96,11 @@ impl Scene {
 
     fn reload(&mut self, snapshot: Snapshot) {
         self.beliefs.adopt(Arc::new(snapshot), at(self.now));
+    }
+
+    /// What an explanation says of members beside the decision.
+    fn remarks(&self) -> Vec<&str> {
+        self.shown.remarks.members.iter().map(|remark| &*remark.text).collect()
     }
 
     fn answered(&self) -> Vec<u16> {
@@ -124,12 +140,28 @@ fn what_an_earlier_life_may_have_handed_out_is_in_caches_for_the_longest_ttl_aft
     let saved = scene.beliefs.saved();
     // The clock was set by an hour meanwhile.
     let now = at(40 + 3_600);
-    let mut again =
-        Scene { beliefs: Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now), now: 3_640, dead: Vec::new(), changes: Vec::new() };
+    let mut again = Scene::of(Beliefs::new(Arc::new(config(80)), &saved, 1, 0, now), 3_640, &[]);
     again.order("a", Wish::Down);
     again.order("a", Wish::Drain);
     again.pass(3_680);
     assert_eq!(again.when(|event| matches!(event, Event::Gone(_))), Some(3_671));
+}
+
+#[test]
+fn what_is_held_for_or_against_a_member_is_explained_within_a_second() {
+    let mut snapshot = protected(80);
+    snapshot.graph.pools[PoolId::new(0)].conduct.failback = Failback::Manual;
+    let mut scene = Scene::new(snapshot, &["10.0.0.0:80"]);
+    scene.dead.clear();
+    scene.pass(13);
+    assert_eq!(scene.remarks(), ["is up, and held back until an operator releases it"]);
+    scene.beliefs.release(&"a".parse().expect("a selector"), at(13)).expect("it waits");
+    scene.dead = vec!["10.0.0.0:80", "10.0.0.1:80"];
+    scene.pass(16);
+    assert_eq!(scene.remarks(), ["seems dead, and is kept by the protection `core`"]);
+    scene.dead.clear();
+    scene.pass(20);
+    assert_eq!(scene.remarks().iter().filter(|text| text.contains("seems dead")).count(), 0, "{:?}", scene.remarks());
 }
 
 #[test]

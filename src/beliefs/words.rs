@@ -42,20 +42,8 @@ pub fn note_words(note: &Note, now_unix_s: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::testing::drain;
     use crate::judge::Progress;
-
-    fn drain() -> Override {
-        Override {
-            selector: "web/fra-1".parse().expect("a selector"),
-            force: Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 },
-            owner: "alice".into(),
-            reason: "disk swap".into(),
-            set_unix_s: 1_000,
-            expires_unix_s: Some(8_200),
-            break_glass: false,
-            progress: Progress { warned: false, removed: true, gone: false },
-        }
-    }
 
     #[test]
     fn a_drain_says_what_comes_next() {

@@ -1,11 +1,11 @@
 //! What makes a target this target and no other, as one line of text.
 //!
 //! `https 192.0.2.1:443 host=www.example.com GET /healthz expect=200`: the same text is the same check, over reloads too. It
-//! is shown in status, metrics and the log and kept in the state file, so that what may be secret (headers, bodies) or long
+//! is shown in status, metrics and the log and kept in the state file, so that what may be secret (headers, bodies, arguments) or long
 //! appears as a short hash only.
 
 use super::feed::Subject;
-use super::{Check, DnsCheck, GrpcCheck, HttpCheck, HttpVersion, TcpCheck, TextRule, TlsCheck, TlsRules};
+use super::{Check, DnsCheck, ExecCheck, GrpcCheck, HttpCheck, HttpVersion, TcpCheck, TextRule, TlsCheck, TlsRules};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +21,7 @@ pub fn identity_of(addr: SocketAddr, source: Option<IpAddr>, check: &Check) -> S
         Check::Icmp => line.word(&format!("icmp {}", addr.ip())),
         Check::Exec(check) => {
             line.word(&format!("exec {}", if addr.port() == 0 { addr.ip().to_string() } else { addr.to_string() }));
-            check.command.iter().for_each(|word| line.word(word));
+            line.exec(check);
         }
         // How long a word holds changes nothing of what was said: who changes `expires` must not lose all reports.
         Check::File(check) => line.word(&format!("file {} {}", name(&check.subject), check.path.display())),
@@ -109,6 +109,18 @@ impl Line {
         }
         if check.recursion {
             self.word("recursive");
+        }
+    }
+
+    fn exec(&mut self, check: &ExecCheck) {
+        let mut words = check.command.iter();
+        if let Some(program) = words.next() {
+            self.word(program);
+        }
+        let arguments: Vec<&str> = words.map(|word| &**word).collect();
+        if !arguments.is_empty() {
+            // No argument holds a zero.
+            self.key("arguments", &hash(&arguments.join("\0")));
         }
     }
 
@@ -226,6 +238,15 @@ mod tests {
         let secret =
             HttpCheck { headers: vec![("authorization".into(), "Bearer hunter2".into())], body: Some("hunter2".into()), ..https() };
         assert!(!identity(secret).contains("hunter2"));
+        let exec = |words: &[&str]| {
+            let check = ExecCheck { command: words.iter().map(|&word| word.into()).collect() };
+            identity_of("192.0.2.1:0".parse().expect("an address"), None, &Check::Exec(check))
+        };
+        let shown = exec(&["/usr/lib/check", "--password", "hunter2"]);
+        assert!(shown.starts_with("exec 192.0.2.1 /usr/lib/check arguments=#") && !shown.contains("hunter2"), "{shown}");
+        assert_ne!(shown, exec(&["/usr/lib/check", "--password", "hunter3"]));
+        assert_ne!(exec(&["/usr/lib/check", "a", "b"]), exec(&["/usr/lib/check", "a b"]));
+        assert_eq!(exec(&["/usr/lib/check"]), "exec 192.0.2.1 /usr/lib/check");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::health::{Rules, hurries_per_second_max};
 use crate::human::{count, span};
 use crate::ids::Id;
 use crate::io::files;
-use crate::io::watch::Fingerprint;
+use crate::io::fingerprint::Fingerprint;
 use crate::policy::{Graph, LastResort, MinHealthy, Node, Policy, Pool, Protection, Steer};
 use crate::snapshot::{Settings, Snapshot, Target};
 use crate::zone::Zones;

@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// An authoritative DNS server that steers clients to live regional load balancers.
 #[derive(Parser, Debug)]
@@ -192,12 +193,16 @@ pub fn run() -> ExitCode {
     if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
         return fail(&format!("--log {filter}: {why}"));
     }
-    let code = obey(flags.command);
+    let code = obey(flags);
+    log::finish(LOG_PATIENCE);
     if UNSAID.load(Ordering::Relaxed) { fail("not all of it could be written to standard output") } else { code }
 }
 
-fn obey(command: Command) -> ExitCode {
-    match command {
+/// The last lines of a log that nobody reads are not waited for.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+fn obey(flags: Flags) -> ExitCode {
+    match flags.command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
         Command::Explain { name, qtype, client, subnet, seed, offline, down, at, state_dir, admin } => {
@@ -303,6 +308,8 @@ fn fail(why: &str) -> ExitCode {
 
 /// Prints to standard error, if anybody can still read it.
 fn complain(text: &str) {
+    // Behind what the log said before it.
+    log::finish(LOG_PATIENCE);
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -1,7 +1,6 @@
 //! Monitors: what each asks of whatever member it is put on.
 
 use super::names::Names;
-use super::pools::rules_of;
 use crate::check::{Check, DnsCheck, ExpiryWarning, FileCheck, PushCheck, ReportToken, Subject, dns, identity_of};
 use crate::config::check::{CheckSection, DnsSection};
 use crate::config::formula::Formula;
@@ -9,6 +8,7 @@ use crate::config::monitor::MonitorSection;
 use crate::config::server::ProbesSection;
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::dns::Name;
+use crate::health::{Damping, Rules, WindowRule};
 use crate::prefix::Family;
 use crate::snapshot::Target;
 use crate::zone::{RdataError, parse_rdata};
@@ -246,4 +246,12 @@ fn dns_check(section: &DnsSection, diagnostics: &mut Diagnostics) -> Option<DnsC
     rcodes.sort_unstable();
     rcodes.dedup();
     Some(DnsCheck { name: name.clone(), rtype: *rtype, rcodes, answers, udp: section.udp, recursion: section.recursion })
+}
+
+/// How the observations of a monitor become a verdict.
+pub(super) fn rules_of(section: &MonitorSection) -> Rules {
+    let MonitorSection { interval, timeout, rise, fall, fast_interval, .. } = *section;
+    let window = section.window.map(|window| WindowRule::of_percent(window.of, u32::from(window.fail)));
+    let damping = section.damping.map(|damping| Damping { window: damping.window, hold: damping.hold, hold_max: damping.hold_max });
+    Rules { interval, timeout, rise, fall, fast_interval, window, damping }
 }

@@ -1,9 +1,8 @@
 //! Pools, members, and the targets that their monitors ask for: identical checks are made once.
 
-use super::monitors::{Blueprint, Monitors};
+use super::monitors::{Blueprint, Monitors, rules_of};
 use super::names::Names;
 use crate::check::{Check, Subject, TcpCheck, identity_of};
-use crate::config::monitor::MonitorSection;
 use crate::config::place::SiteSection;
 use crate::config::pool::{ChooseSection, FailbackSection, FamilyHealthSection, MemberSection, MinHealthySection, PoolSection};
 use crate::config::protect::ProtectSection;
@@ -298,13 +297,6 @@ fn same_check(first: &Spanned<String>, second: &Spanned<String>) -> Diagnostic {
     Diagnostic::warning("merged-monitors", &second.span, message)
         .also(&first.span, "the other")
         .help("an address that has both is probed once, by the strictest of each: the shorter intervals and timeout, the smaller fall, the larger rise, and so on")
-}
-
-pub(super) fn rules_of(section: &MonitorSection) -> Rules {
-    let MonitorSection { interval, timeout, rise, fall, fast_interval, .. } = *section;
-    let window = section.window.map(|window| WindowRule::of_percent(window.of, u32::from(window.fail)));
-    let damping = section.damping.map(|damping| Damping { window: damping.window, hold: damping.hold, hold_max: damping.hold_max });
-    Rules { interval, timeout, rise, fall, fast_interval, window, damping }
 }
 
 /// What satisfies both: quick to see a failure, slow to believe in a recovery.

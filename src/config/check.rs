@@ -5,12 +5,12 @@
 //! own until it is compiled.
 
 use super::formula::{self, Formula};
-use super::monitor::MONITOR;
-use super::reader::{self, Fields};
+use super::reader::{self, Fields, Schema};
+use super::text::text_rule;
 use super::tls;
 use super::yaml::Node;
 use crate::check::dns::rcode;
-use crate::check::{Check, ExecCheck, GrpcCheck, Pattern, ReportToken, TcpCheck, TextRule};
+use crate::check::{Check, ExecCheck, GrpcCheck, ReportToken, TcpCheck};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::dns::{Name, Rtype};
 use std::time::Duration;
@@ -235,40 +235,6 @@ fn required_port(example: &str, fields: &Fields<'_>, diagnostics: &mut Diagnosti
 
 //--- What must be said
 
-/// More than this is a download, not a health page.
-const WITHIN_MAX: usize = 1024 * 1024;
-
-/// What must be found in what comes back.
-pub fn text_rule(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> TextRule {
-    let texts = reader::non_empty("text", reader::one_or_list(reader::text));
-    let contains = fields.optional("contains", texts, diagnostics).unwrap_or_default();
-    let matches = fields.optional("matches", pattern, diagnostics);
-    if contains.is_empty() && !fields.has("contains") && !fields.has("matches") {
-        fields.forbid("within", "nothing is looked for; write `contains` or `matches`", diagnostics);
-    }
-    TextRule {
-        contains: contains.into_iter().map(|text| text.value.into()).collect(),
-        matches,
-        within: fields.optional("within", within, diagnostics).unwrap_or(TextRule::WITHIN),
-    }
-}
-
-fn within(node: &Node, diagnostics: &mut Diagnostics) -> Option<usize> {
-    reader::number(1..=WITHIN_MAX as u64)(node, diagnostics).and_then(|octets| usize::try_from(octets).ok())
-}
-
-fn pattern(node: &Node, diagnostics: &mut Diagnostics) -> Option<Pattern> {
-    let text = reader::scalar(node, "a regular expression", diagnostics)?;
-    match Pattern::parse(text) {
-        Ok(pattern) => Some(pattern),
-        Err(why) => {
-            let help =
-                "the syntax is that of the Rust crate regex: no look-around, no back-references; in single quotes YAML leaves `\\` alone";
-            reader::refuse("bad-pattern", node, format!("`{text}` is not a regular expression: {why}"), help, diagnostics)
-        }
-    }
-}
-
 fn tcp(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> TcpCheck {
     let send = fields.optional("send", reader::text, diagnostics).map(|send| send.value.into());
     TcpCheck { send, text: text_rule(fields, diagnostics) }
@@ -366,6 +332,57 @@ fn exec(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<ExecCheck>
     }
     Some(ExecCheck { command: command.into_iter().map(|word| word.value.into()).collect() })
 }
+
+/// The keys of a monitor, of all kinds.
+pub const MONITOR: Schema = Schema {
+    name: "a monitor",
+    keys: &[
+        "type",
+        "interval",
+        "timeout",
+        "fall",
+        "rise",
+        "fast_interval",
+        "window",
+        "damping",
+        "port",
+        "source",
+        "host",
+        "path",
+        "method",
+        "headers",
+        "body",
+        "http_version",
+        "expect",
+        "contains",
+        "matches",
+        "within",
+        "send",
+        "tls",
+        "verify",
+        "ca",
+        "client_certificate",
+        "client_key",
+        "expiry_warning",
+        "expiry_failure",
+        "alpn",
+        "service",
+        "question",
+        "rcode",
+        "answer",
+        "transport",
+        "recursion",
+        "command",
+        "file",
+        "expires",
+        "token",
+        "all",
+        "any",
+        "at_least",
+        "of",
+        "not",
+    ],
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The keys of HTTP requests, and what must come back.
 
-use super::check::text_rule;
 use super::reader::{self, Fields};
+use super::text::text_rule;
 use super::yaml::Node;
 use crate::check::{HttpCheck, HttpVersion, Method, TlsRules};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};

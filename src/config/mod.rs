@@ -22,6 +22,7 @@ pub mod reader;
 pub mod server;
 pub mod steer;
 pub mod suggest;
+pub mod text;
 pub mod tls;
 pub mod yaml;
 pub mod zone;
@@ -43,7 +44,7 @@ pub const SCHEMAS: [Schema; 29] = [
     server::PROBES,
     policies::POLICIES,
     policies::REGIONS,
-    monitor::MONITOR,
+    check::MONITOR,
     monitor::WINDOW,
     monitor::DAMPING,
     formula::FORMULA,

@@ -1,6 +1,6 @@
 //! Monitors: what is asked of an address, how often, and what counts as a pass.
 
-use super::check::{self, CheckSection, KINDS, Kind};
+use super::check::{self, CheckSection, KINDS, Kind, MONITOR};
 use super::reader::{self, Fields, Schema, show_duration};
 use super::tls;
 use super::yaml::{Node, Value};
@@ -58,56 +58,6 @@ pub struct DampingSection {
     pub hold_max: Duration,
 }
 
-/// The keys of a monitor.
-pub const MONITOR: Schema = Schema {
-    name: "a monitor",
-    keys: &[
-        "type",
-        "interval",
-        "timeout",
-        "fall",
-        "rise",
-        "fast_interval",
-        "window",
-        "damping",
-        "port",
-        "source",
-        "host",
-        "path",
-        "method",
-        "headers",
-        "body",
-        "http_version",
-        "expect",
-        "contains",
-        "matches",
-        "within",
-        "send",
-        "tls",
-        "verify",
-        "ca",
-        "client_certificate",
-        "client_key",
-        "expiry_warning",
-        "expiry_failure",
-        "alpn",
-        "service",
-        "question",
-        "rcode",
-        "answer",
-        "transport",
-        "recursion",
-        "command",
-        "file",
-        "expires",
-        "token",
-        "all",
-        "any",
-        "at_least",
-        "of",
-        "not",
-    ],
-};
 /// The keys of `window`.
 pub const WINDOW: Schema = Schema { name: "`window`", keys: &["of", "fail"] };
 /// The keys of `damping`.

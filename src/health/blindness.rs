@@ -15,6 +15,8 @@ const RULES: Rules = Rules {
 };
 const CANARY: Rules = Rules::plain(Duration::from_secs(2), Duration::from_secs(1), 2, 3);
 const ROUND_TRIP: Duration = Duration::from_millis(20);
+/// Too long for anything.
+const LONG: Duration = Duration::from_mins(1);
 
 fn at(millis: u64) -> Moment {
     Moment::START.after(Duration::from_millis(millis))
@@ -89,11 +91,25 @@ impl World {
         self.schedule.adopt(&self.wanted, self.now);
     }
 
+    /// A new config has these targets, too.
+    fn reload_with(&mut self, more: impl Iterator<Item = (Wanted, Fate)>) {
+        let (wanted, fates): (Vec<Wanted>, Vec<Fate>) = more.unzip();
+        self.wanted.extend(wanted);
+        self.fates.extend(fates);
+        self.schedule.adopt(&self.wanted, self.now);
+    }
+
     fn set(&mut self, which: impl Fn(Role) -> bool, fate: Fate) {
         for (wanted, slot) in self.wanted.iter().zip(&mut self.fates) {
             if which(wanted.role) {
                 *slot = fate;
             }
+        }
+    }
+
+    fn set_each(&mut self, targets: &[usize], fate: Fate) {
+        for target in targets {
+            self.fates[*target] = fate;
         }
     }
 
@@ -152,6 +168,10 @@ impl World {
 
 fn everybody(_: Role) -> bool {
     true
+}
+
+fn member(name: &str, place: u32) -> Wanted {
+    Wanted { identity: format!("{name} in {place}").into(), rules: RULES, role: Role::Member { place } }
 }
 
 fn in_place(wanted: u32) -> impl Fn(Role) -> bool {
@@ -240,6 +260,136 @@ fn agents_that_a_blind_node_cannot_hear_are_missed_only_as_long_after_it_sees_as
         assert_eq!(world.flips, [], "seed {seed}: they have had less than half a minute to report");
         world.run_until(180_000);
         assert_eq!(world.falls(), (6..16).collect(), "seed {seed}");
+    }
+}
+
+#[test]
+fn programs_that_reach_nobody_from_a_blind_node_drain_nobody_before_it_knows_that_it_is_blind() {
+    for (seed, fall) in (0..40).flat_map(|seed| [1, 2, 3].map(|fall| (seed, fall))) {
+        let mut world = world_of_agents(seed);
+        world.wanted.iter_mut().for_each(|wanted| wanted.rules = Rules { fall, window: None, ..RULES });
+        world.schedule.adopt(&world.wanted, world.now);
+        let programs: Vec<usize> = [1, 3, 5].into_iter().chain(6..16).collect();
+        world.set_each(&[0, 2, 4], Fate::Silent);
+        world.set_each(&programs, Fate::Blamed);
+        world.run_until(90_000);
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        world.set_each(&[0, 2, 4], Fate::Answers);
+        world.set_each(&programs, Fate::Praised);
+        world.run_until(130_000);
+        assert_eq!((&world.flips[..], world.doubts.len()), (&[][..], 2), "seed {seed}, fall {fall}");
+    }
+}
+
+#[test]
+fn what_others_say_is_believed_within_the_detection_time_of_a_node_that_sees() {
+    let detection = u64::try_from(RULES.detection().as_millis()).expect("seconds");
+    for seed in 0..20 {
+        let mut world = world_of_agents(seed);
+        world.set_each(&[1, 7], Fate::Blamed);
+        world.run_until(60_000 + detection);
+        assert_eq!(world.falls(), BTreeSet::from([1, 7]), "seed {seed}");
+        assert_eq!(world.doubts, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn where_nothing_is_probed_what_others_say_is_believed_at_once() {
+    let rules = Rules { fall: 1, window: None, ..RULES };
+    let mut world = World::of((0..4).map(|place| Wanted { rules, ..member("agent", place) }).collect(), 1);
+    world.set(everybody, Fate::Praised);
+    world.run_until(60_000);
+    world.set(everybody, Fate::Unheard(30));
+    world.run_until(65_001);
+    assert_eq!(world.falls(), (0..4).collect());
+}
+
+#[test]
+fn a_node_that_stood_still_misses_nobody_who_reported_meanwhile() {
+    let rules = Rules { fall: 1, window: None, ..RULES };
+    for (seed, stood_ms) in (0..20).flat_map(|seed| [2_100, 3_500, 5_500, 12_000].map(|stood_ms| (seed, stood_ms))) {
+        let mut world = World::of((0..2).map(|place| Wanted { rules, ..member("agent", place) }).collect(), seed);
+        world.set(everybody, Fate::Praised);
+        world.run_until(60_000);
+        world.flips.clear();
+        world.set(everybody, Fate::Unheard(2));
+        world.now = at(60_000 + stood_ms);
+        // The reports that lie there are read in some milliseconds.
+        world.run_until(60_000 + stood_ms + 5);
+        world.set(everybody, Fate::Praised);
+        world.run_until(120_000);
+        assert_eq!(world.flips, [], "seed {seed}, {stood_ms} ms");
+        let [(begun, DoubtChange::Begun(Evidence::Late { .. })), (_, DoubtChange::Ended(_))] = &world.doubts[..] else {
+            panic!("seed {seed}, {stood_ms} ms: {:?}", world.doubts)
+        };
+        assert_eq!(*begun, at(60_000 + stood_ms), "before anything else");
+    }
+}
+
+#[test]
+fn what_was_under_way_when_a_node_stood_still_counts_for_nothing_either() {
+    let rules = Rules { fall: 1, window: None, ..RULES };
+    let mut schedule = Schedule::new(1);
+    schedule.adopt(&[Wanted { rules, ..member("program", 0) }], Moment::START);
+    let up = schedule.poll_order(Moment::START).expect("it is new");
+    schedule.handle_observation(up.token, Observation::Pass { connect: Duration::ZERO, total: ROUND_TRIP }, at(20));
+    let (now, order) = (20..).step_by(500).map(at).find_map(|now| schedule.poll_order(now).map(|order| (now, order))).expect("its slot");
+    let told = schedule.handle_observation(order.token, Observation::Fail(FailReason::Reported("no answer".into())), now.after(LONG));
+    assert!(told.is_none() && schedule.view(TargetId::new(0)).verdict.status == Status::Up);
+    assert!(schedule.is_alive(now.after(LONG)), "who slept cannot say that nothing came");
+    assert!(schedule.suspicion().is_some());
+}
+
+#[test]
+fn a_node_that_stood_still_does_not_say_that_its_prober_did() {
+    let mut world = World::new(1, 2, 0, 1);
+    assert!(world.schedule.is_alive(at(60_000)) && !world.schedule.is_alive(at(60_000).after(LONG)));
+    world.now = at(60_000).after(LONG);
+    world.schedule.poll_order(world.now);
+    assert!(world.schedule.is_alive(world.now));
+    // None of the probes comes back from now on.
+    for second in 0..40 {
+        world.schedule.poll_order(world.now.after(Duration::from_secs(second)));
+    }
+    assert!(!world.schedule.is_alive(world.now.after(Duration::from_secs(40))));
+}
+
+#[test]
+fn a_new_config_ends_no_doubt_by_targets_that_nobody_has_looked_at() {
+    for seed in 0..20 {
+        let mut world = World::new(3, 2, 0, seed);
+        world.set(everybody, Fate::Silent);
+        world.run_until(80_000);
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        world.reload_with((0..3).map(|place| (member("new", place), Fate::Silent)));
+        world.run_until(120_000);
+        // And another puts new ones in the place of all that there are.
+        world.reload(|_| false);
+        world.reload_with((0..3).map(|place| (member("other", place), Fate::Silent)));
+        world.run_until(160_000);
+        assert_eq!((world.doubts.len(), &world.flips[..]), (1, &[][..]), "seed {seed}");
+        world.reload_with((0..3).map(|place| (member("last", place), Fate::Silent)));
+        // Which of them answers does not matter.
+        world.fates[3] = Fate::Answers;
+        world.run_until(166_000);
+        assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "seed {seed}: {:?}", world.doubts);
+    }
+}
+
+#[test]
+fn a_new_canary_ends_no_doubt_before_it_was_looked_at() {
+    for seed in 0..20 {
+        let mut world = World::new(1, 3, 1, seed);
+        world.set(everybody, Fate::Silent);
+        world.run_until(80_000);
+        assert!(matches!(world.doubts[..], [(_, DoubtChange::Begun(_))]), "seed {seed}: {:?}", world.doubts);
+        let canary = Wanted { identity: "another canary".into(), rules: CANARY, role: Role::Canary };
+        world.reload_with([(canary, Fate::Silent)].into_iter());
+        world.run_until(120_000);
+        assert_eq!((world.doubts.len(), &world.flips[..]), (1, &[][..]), "seed {seed}");
+        world.fates[4] = Fate::Answers;
+        world.run_until(125_000);
+        assert!(matches!(world.doubts[1..], [(_, DoubtChange::Ended(_))]), "seed {seed}: {:?}", world.doubts);
     }
 }
 
@@ -360,6 +510,8 @@ fn a_timeout_that_is_told_late_says_nothing_however_far_the_probe_had_come() {
     for reason in [FailReason::Timeout, FailReason::Stalled("nothing was answered".into()), FailReason::Unfinished] {
         let mut world = World::new(1, 1, 0, 1);
         let order = (60_001..).find_map(|millis| world.schedule.poll_order(at(millis))).expect("it is probed");
+        // Meanwhile the node is awake.
+        world.schedule.poll_order(order.deadline);
         let late = order.deadline.after(Duration::from_millis(501));
         world.schedule.handle_observation(order.token, Observation::Fail(reason.clone()), late);
         assert_eq!(world.status(0), Status::Up, "{reason}");

@@ -5,8 +5,8 @@
 //! uplink sees all targets fall silent, one by one as their probes come round, so that no single one tells it: what tells
 //! it is that nothing else was seen since. Hence the two rules:
 //!
-//! - **Silence is believed when something else was seen meanwhile.** A target that would go down because it is silent waits
-//!   until a probe elsewhere, begun after its silence and before its last silent probe, came back: then the node could see, and the
+//! - **Silence is believed when something else was seen meanwhile.** A target that would go down because it is silent, or because
+//!   others say so, waits until a probe elsewhere, begun after its silence and before its last silent probe, came back: then the node could see, and the
 //!   target still said nothing. Or until it is silent still when everything was looked at once more.
 //! - **Silence everywhere is blindness.** All canaries silent, or all targets of at least three places and of more places than
 //!   are seen; or most probes not even made; or a prober that runs late: then the node doubts itself, and silence counts
@@ -39,7 +39,7 @@ pub struct Eye {
     pub role: Role,
     /// The last look.
     look: Option<Look>,
-    /// When the first of the silent probes since the last answer began.
+    /// When the first of the silent probes since the last answer began; or when others first spoke against it.
     silent_since: Option<Moment>,
     /// What is believed of the target. What is known to be down is no evidence any more: it was seen to die.
     status: Status,
@@ -78,9 +78,9 @@ pub enum Evidence {
         /// The reason of one of them.
         doubt: Doubt,
     },
-    /// Probes were made late.
+    /// This node stood still, and so its probes were made late.
     Late {
-        /// By so much.
+        /// By so much at the most.
         by: Duration,
     },
 }
@@ -117,7 +117,7 @@ pub struct SelfDoubt {
     witness: Option<u32>,
     /// Probes that began before are void: the node was blind then.
     void_before: Moment,
-    /// When a probe was last made late, and by how much.
+    /// When this node last stood still, and for how long.
     late: Option<(Moment, Duration)>,
 }
 
@@ -136,7 +136,7 @@ impl Eye {
         Eye { role, look: None, silent_since: None, status: Status::Unknown }
     }
 
-    /// When the first of the silent probes since the last answer began.
+    /// When the first of the silent probes since the last answer began; or when others first spoke against it.
     pub const fn silent_since(&self) -> Option<Moment> {
         self.silent_since
     }
@@ -164,7 +164,12 @@ impl Eye {
     }
 
     fn tells(&self) -> bool {
-        self.look.is_none_or(|look| look.saw != Sight::Elsewhere)
+        self.look.is_none_or(|look| !matches!(look.saw, Sight::Elsewhere | Sight::Hearsay))
+    }
+
+    /// Whether it may be evidence once it has looked for the first time.
+    fn is_unopened(&self) -> bool {
+        self.look.is_none() && self.is_standing()
     }
 
     /// What it saw last, if that was not too long ago.
@@ -211,10 +216,10 @@ impl SelfDoubt {
                 && eye.is_standing()
             {
                 if eye.is_silent() {
-                    self.silent.insert(place)
-                } else {
-                    answering.insert(place)
-                };
+                    self.silent.insert(place);
+                } else if eye.sees() {
+                    answering.insert(place);
+                }
             }
         }
         // Without doubt nobody asks; in doubt these are still silent.
@@ -240,10 +245,11 @@ impl SelfDoubt {
             Sight::Seen => eye.silent_since = None,
             // A node that could not even look has not heard silence.
             Sight::Local(_) => return None,
-            Sight::Dark => {
+            Sight::Dark | Sight::Hearsay => {
                 // What began in an earlier doubt was not silence of the target.
                 if look.begun >= self.void_before {
-                    eye.silent_since.get_or_insert(look.begun);
+                    // A program may have begun long before it could not reach the target.
+                    eye.silent_since.get_or_insert(if look.saw == Sight::Dark { look.begun } else { now });
                 }
                 return None;
             }
@@ -285,19 +291,17 @@ impl SelfDoubt {
         }
     }
 
-    /// A probe was made so much later than it was due.
-    pub fn handle_lateness(&mut self, by: Duration, now: Moment) {
-        if by > LATE {
-            self.late = Some((now, by));
-        }
+    /// This node stood still for so long, until now.
+    pub const fn handle_standstill(&mut self, lasted: Duration, now: Moment) {
+        self.late = Some((now, lasted));
     }
 
-    /// Whether a silent look counts at all: not while the node doubts itself, nor if the probe began before it stopped to.
+    /// Whether a look that is silent, or hearsay, counts at all: not while the node doubts itself, nor if the probe began before it stopped to.
     pub fn counts(&self, look: Look) -> bool {
         self.suspicion.is_none() && look.begun >= self.void_before
     }
 
-    /// Whether a target that falls silent may be believed to be dead now.
+    /// Whether a target that falls silent, or of which others speak so, may be believed to be dead now.
     ///
     /// Yes as soon as enough was seen since its silence began that the rest cannot make this node blind any more; at last
     /// when a look at it began after everything was looked at since, which is the window: then either the node doubts itself, or it knows.
@@ -330,6 +334,8 @@ impl SelfDoubt {
 
     /// Thinks anew: called once in a while, and whenever silence was not believed.
     pub fn reflect<'a>(&mut self, eyes: impl Iterator<Item = &'a Eye> + Clone, now: Moment) -> Option<DoubtChange> {
+        // What a new config brought and nobody has looked at yet is no sign of sight.
+        let is_open = self.suspicion.is_some() && eyes.clone().any(Eye::is_unopened);
         let (evidence, silent) = self.weigh(eyes, now);
         match (evidence, self.suspicion.is_some()) {
             (Some(evidence), false) => {
@@ -345,8 +351,8 @@ impl SelfDoubt {
                 }
                 None
             }
-            (None, true) => Some(self.end(now)),
-            (None, false) => None,
+            (None, true) if !is_open => Some(self.end(now)),
+            (None, true | false) => None,
         }
     }
 
@@ -409,7 +415,7 @@ impl SelfDoubt {
                 Some(Sight::Seen) => looked[place as usize].0 += 1,
                 Some(Sight::Dark | Sight::Local(_)) => looked[place as usize].1 += 1,
                 // What tells nothing does not stand.
-                Some(Sight::Elsewhere) | None => {}
+                Some(Sight::Elsewhere | Sight::Hearsay) | None => {}
             }
         }
         let all = looked.iter().zip(&self.grounds).zip(0u32..);
@@ -474,7 +480,7 @@ impl fmt::Display for Evidence {
                 )
             }
             Evidence::Local { blind, of, doubt } => write!(f, "{blind} of {of} targets cannot be probed: {doubt}"),
-            Evidence::Late { by } => write!(f, "probes are made late, by {:.1} s", by.as_secs_f64()),
+            Evidence::Late { by } => write!(f, "probes are made late, by up to {:.1} s", by.as_secs_f64()),
         }
     }
 }
@@ -497,6 +503,3 @@ const TOGETHER: Duration = Duration::from_millis(250);
 
 /// What a result may take beyond its timeout until it is counted.
 const SLACK: Duration = Duration::from_secs(1);
-
-/// A probe that is made later than this was held up by this node. No healthy machine is, not even a busy one.
-const LATE: Duration = Duration::from_secs(2);

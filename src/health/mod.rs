@@ -20,6 +20,7 @@ mod observation;
 mod schedule;
 mod target;
 mod verdict;
+mod vigil;
 mod window;
 
 pub use condition::{Condition, Leaning};

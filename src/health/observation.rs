@@ -43,6 +43,9 @@ pub enum Sight {
     /// It came from elsewhere than over the way to the target: an agent's report, a feed, a program, or a file of this node that
     /// cannot be read. Nothing follows from it for what the node sees.
     Elsewhere,
+    /// The same, and it speaks against the target. A program cannot reach what a blind node cannot, and an agent's report is lost on the
+    /// same way: it is worth as much as silence.
+    Hearsay,
 }
 
 impl Observation {
@@ -118,7 +121,7 @@ impl FailReason {
             | FailReason::Status(_)
             | FailReason::Protocol(_)
             | FailReason::Content(_) => Sight::Seen,
-            FailReason::Unfinished | FailReason::Reported(_) | FailReason::Silent(_) => Sight::Elsewhere,
+            FailReason::Unfinished | FailReason::Reported(_) | FailReason::Silent(_) => Sight::Hearsay,
         }
     }
 
@@ -272,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node() {
+    fn what_others_say_of_a_target_is_neither_sight_nor_darkness_of_this_node_and_hearsay_where_it_is_bad() {
         let told = Observation::Pass { connect: Duration::ZERO, total: Duration::from_millis(1) };
         assert_eq!(told.sight(), Sight::Elsewhere);
         for reason in [FailReason::Unfinished, FailReason::Reported("disk".into()), FailReason::Silent(Duration::from_secs(30))] {
-            assert_eq!(Observation::Fail(reason).sight(), Sight::Elsewhere);
+            assert_eq!(Observation::Fail(reason).sight(), Sight::Hearsay);
         }
         for doubt in [Doubt::NotPermitted, Doubt::NoProgram, Doubt::Crowded, Doubt::Unreadable, Doubt::NoReport, Doubt::Undecided] {
             assert_eq!(Observation::Inconclusive(doubt).sight(), Sight::Elsewhere);

@@ -16,6 +16,7 @@
 use super::doubt::{Eye, Look};
 use super::monitor::at_once_earliest;
 use super::target::{ProbeOrder, TargetVerdict, TargetView, Token, Wanted};
+use super::vigil::Vigil;
 use super::{
     Change, Doubt, DoubtChange, FailReason, Lateness, Memory, Monitor, Observation, Pace, Role, Rules, SelfDoubt, Sight, Status, Suspicion,
 };
@@ -57,8 +58,7 @@ pub struct Schedule {
     first_unseen: usize,
     /// When the set of targets was last taken over.
     adopted: Moment,
-    /// Since when there has been room for another probe: what is late before that is not this node's fault.
-    room_since: Moment,
+    vigil: Vigil,
     doubt: SelfDoubt,
     /// When the doubt was last thought over.
     reflected: Moment,
@@ -123,7 +123,7 @@ impl Schedule {
         self.hurries_per_second_max = hurries_per_second_max(targets.iter().map(|wanted| &wanted.rules));
         self.first_unseen = 0;
         self.skip_seen();
-        (self.adopted, self.room_since) = (now, now);
+        self.adopted = now;
         // Ids mean other targets now; whoever adopts reads all verdicts anew.
         self.forgiven.clear();
         self.index();
@@ -201,8 +201,10 @@ impl Schedule {
     //--- Probes
 
     /// The next probe that is due at `now`; `None` when none is, or enough are under way. Also gives up probes whose
-    /// observation is overdue, so that it must be called at [`Schedule::next_due`] even when nothing is expected of it.
+    /// observation is overdue, so that it must be called at [`Schedule::next_due`] even when nothing is expected of it; and at least
+    /// once a second, since whoever does not was held up.
     pub fn poll_order(&mut self, now: Moment) -> Option<ProbeOrder> {
+        self.wake(now);
         self.give_up_overdue(now);
         if self.under_way.len() >= self.under_way_max {
             return None;
@@ -211,11 +213,19 @@ impl Schedule {
         Some(self.order(target, now))
     }
 
+    /// Notes that this node is awake. If it stood still, it doubts its sight before anything else: it slept through reports, and what was
+    /// under way may have run out of its time.
+    fn wake(&mut self, now: Moment) {
+        if let Some(still) = self.vigil.keep(now) {
+            self.doubt.handle_standstill(still, now);
+            self.reflect(now, Duration::ZERO);
+        }
+    }
+
     /// The target whose slot has come.
     fn take_slot(&mut self, now: Moment) -> Option<TargetId> {
         let &(due, target) = self.waiting.first().filter(|(due, _)| *due <= now)?;
         self.lateness.add(now.since(due));
-        self.doubt.handle_lateness(now.since(due.max(self.room_since)), now);
         Some(target)
     }
 
@@ -275,6 +285,7 @@ impl Schedule {
     /// Takes the result of a probe. A token that is not under way any more is ignored: the probe was given up, or its
     /// target is gone.
     pub fn handle_observation(&mut self, token: Token, observation: Observation, now: Moment) -> Option<TargetVerdict> {
+        self.wake(now);
         let target = *self.under_way.get(&token)?;
         self.heartbeat = Some(now);
         let Change { verdict, was } = self.conclude(target, observation, now)?;
@@ -295,9 +306,6 @@ impl Schedule {
     /// Ends the probe of `target` and lets it wait for its next one.
     fn conclude(&mut self, target: TargetId, observation: Observation, now: Moment) -> Option<Change> {
         let probe = self.targets[target].probe.take().expect("the caller found the target by its probe under way");
-        if self.under_way.len() >= self.under_way_max {
-            self.room_since = now;
-        }
         self.under_way.remove(&probe.token);
         self.given_up.remove(&(probe.gives_up, probe.token));
         let change = self.judge(target, probe, observation, now);
@@ -316,14 +324,13 @@ impl Schedule {
         let look = Look { begun: probe.begun, saw: observation.sight() };
         let ended = self.doubt.handle_look(&mut self.targets[target].eye, look, now);
         self.tell(ended);
-        let is_silent = look.saw == Sight::Dark;
-        let is_hearsay = look.saw == Sight::Elsewhere && matches!(observation, Observation::Fail(_));
+        let is_unseen = matches!(look.saw, Sight::Dark | Sight::Hearsay);
         self.targets[target].withheld = false;
-        if (is_silent || is_hearsay) && !self.doubt.counts(Look { begun: missed_since(&observation, look.begun), ..look }) {
+        if is_unseen && !self.doubt.counts(Look { begun: missed_since(&observation, look.begun), ..look }) {
             self.targets[target].monitor.withhold(observation, now);
             return None;
         }
-        if is_silent && self.targets[target].monitor.is_about_to_fall() && !self.is_believed(target, now) {
+        if is_unseen && self.targets[target].monitor.is_about_to_fall() && !self.is_believed(target, now) {
             self.targets[target].withheld = true;
             self.targets[target].monitor.withhold(observation, now);
             return None;
@@ -331,7 +338,7 @@ impl Schedule {
         let appointment = &mut self.targets[target];
         let change = appointment.monitor.handle_observation(observation, now)?;
         self.doubt.handle_status(&mut appointment.eye, change.verdict.status);
-        if is_silent && change.verdict.status == Status::Up {
+        if is_unseen && change.verdict.status == Status::Up {
             self.prepare_to_believe(target, now);
         }
         Some(change)
@@ -361,7 +368,7 @@ impl Schedule {
 
     //--- Doubt
 
-    /// Whether `target`, which is silent and would go down now, is believed to be dead. If not, this node looks elsewhere.
+    /// Whether `target`, which would go down now by silence or hearsay, is believed to be dead. If not, this node looks elsewhere.
     fn is_believed(&mut self, target: TargetId, now: Moment) -> bool {
         self.reflect(now, LOOK_ELSEWHERE_EVERY);
         let eye = &self.targets[target].eye;
@@ -374,7 +381,7 @@ impl Schedule {
         false
     }
 
-    /// Looks elsewhere as soon as a target begins to fall silent, so that its last silent probe need not wait for proof. Where places
+    /// Looks elsewhere as soon as a target begins to fail unseen, so that its last such probe need not wait for proof. Where places
     /// are many, enough of them are seen in any second, and nothing is hurried.
     fn prepare_to_believe(&mut self, target: TargetId, now: Moment) {
         let eye = &self.targets[target].eye;
@@ -467,10 +474,11 @@ impl Schedule {
     }
 
     /// Whether observations still come in as they should at `now`: the last one is not older than two rounds of the
-    /// target that is probed most often, or the targets were only just adopted. True while there is nothing to probe.
+    /// target that is probed most often, or the targets were only just adopted, or this node itself stood still. True while there is
+    /// nothing to probe.
     pub fn is_alive(&self, now: Moment) -> bool {
         let Some(round) = self.round else { return true };
-        let sign_of_life = self.heartbeat.map_or(self.adopted, |heartbeat| heartbeat.max(self.adopted));
+        let sign_of_life = self.heartbeat.unwrap_or_default().max(self.adopted).max(self.vigil.stood_still_until());
         now.since(sign_of_life) <= round.saturating_add(GRACE).saturating_mul(2)
     }
 
@@ -733,6 +741,8 @@ mod tests {
             let mut schedule = schedule(1);
             let probe = order(&mut schedule, Moment::START);
             let told = probe.deadline.after(Duration::from_millis(late_ms));
+            // Meanwhile the node is awake.
+            schedule.poll_order(probe.deadline);
             schedule.handle_observation(probe.token, Observation::Fail(FailReason::Timeout), told);
             assert_eq!(schedule.view(probe.target).verdict.status, expected, "{late_ms} ms");
         }

@@ -24,6 +24,7 @@
 use super::clock::{Clock, wall_unix_ms};
 use super::control::{self, Control};
 use super::counters::CounterBoard;
+use super::http_server::{self, Limits};
 use super::journal::{Filter, History, Journal};
 use super::metrics::{self, Scrape};
 use super::pulse::Pulse;
@@ -34,7 +35,7 @@ use super::status::StatusView;
 use crate::explain::Case;
 use crate::judge::{NotASelector, Order, Selector, Wish};
 use crate::snapshot::AdminAddr;
-use axum::extract::{DefaultBodyLimit, Query, RawQuery, Request, State};
+use axum::extract::{Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -142,11 +143,18 @@ pub async fn serve(bound: Bound, admin: Admin) -> std::io::Result<()> {
     match bound {
         Bound::Tcp(listener) => {
             let app = router(admin).layer(middleware::from_fn(refuse_foreign_hosts));
-            axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await
+            http_server::serve(tokio::net::TcpListener::from_std(listener)?, app, LIMITS).await;
         }
-        Bound::Unix(listener, _) => axum::serve(tokio::net::UnixListener::from_std(listener)?, router(admin)).await,
+        Bound::Unix(listener, _) => http_server::serve(tokio::net::UnixListener::from_std(listener)?, router(admin), LIMITS).await,
     }
+    Ok(())
 }
+
+/// A scraper, some operators and a thousand agents need a few; whoever asks for a reload waits as long as that takes.
+const LIMITS: Limits = Limits { at_once: 256, head: PATIENCE };
+
+/// Nobody who is well takes longer to say what is wanted.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn router(admin: Admin) -> Router {
     Router::new()
@@ -163,8 +171,8 @@ fn router(admin: Admin) -> Router {
         .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; GET / lists what there is") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method; GET / lists what there is") })
+        .layer(middleware::from_fn(hear_out))
         .layer(middleware::from_fn(require_header))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(admin)
 }
 
@@ -185,6 +193,16 @@ async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     problem(StatusCode::FORBIDDEN, "name the admin interface by its address or as localhost in a request that changes something")
+}
+
+/// Takes all of a request before anybody works on it: bodies here are short, and whoever drips one would hold a place for ever.
+async fn hear_out(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
+        Ok(Err(why)) => problem(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is longer than {BODY_MAX} octets, or broke off: {why}")),
+        Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "the body takes too long to come"),
+    }
 }
 
 fn is_local_host(headers: &HeaderMap) -> bool {
@@ -244,6 +262,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         heartbeat_age: admin.pulse.age(),
         ready: admin.pulse.ready().is_ok(),
         started_unix_s: admin.clock.unix_s(admin.clock.started()),
+        log_lines_lost: super::log::lost(),
     };
     written(move || ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(scrape)).into_response()).await
 }

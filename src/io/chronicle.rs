@@ -5,10 +5,10 @@
 //! is put in force says what does not follow from them.
 
 use super::clock::Clock;
+use super::fingerprint::Fingerprint;
 use super::journal::{ConfigNote, Event, Journal, Turn};
 use super::order::OverrideStatus;
 use super::saved_form::Word;
-use super::watch::Fingerprint;
 use crate::beliefs::{Beliefs, Change, MemberChange, OverrideChange, Saved};
 use crate::health::{DoubtChange, Status};
 use crate::human::count;

@@ -228,8 +228,9 @@ impl Task {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         let mut woken = tokio::time::Instant::now();
         loop {
-            self.reflect();
+            // Whoever stood still learns it here, and says so next.
             self.order_probes();
+            self.reflect();
             self.publish_when_due();
             self.look_at_answers();
             self.replaced.retain(memory::is_held_by_others);
@@ -344,12 +345,8 @@ impl Task {
         if let Some(chronicle) = &mut self.setup.chronicle {
             chronicle.look_after(&self.setup.beliefs, &self.setup.clock);
         }
-        if changes.is_empty() {
-            return;
-        }
-        self.publish();
-        for change in &changes {
-            self.tell(change);
+        if !changes.is_empty() {
+            self.publish_after(&changes);
         }
     }
 
@@ -373,13 +370,17 @@ impl Task {
     }
 
     fn publish(&mut self) {
+        self.publish_after(&[]);
+    }
+
+    /// Shows workers what is believed after `causes`, then tells of those and of what came of them.
+    fn publish_after(&mut self, causes: &[Change]) {
         self.published = self.setup.clock.now();
         let changes = self.setup.beliefs.refresh(self.published);
         let before = self.live.swap(Arc::new(self.setup.beliefs.live()));
         self.account(&changes, &before);
         self.replaced.push(before);
-        // Workers first, words second.
-        for change in &changes {
+        for change in causes.iter().chain(&changes) {
             self.tell(change);
         }
     }
@@ -523,8 +524,7 @@ impl Task {
         };
         let set = if let OverrideChange::Set(one, _) = &change { Some(OverrideStatus::from(one)) } else { None };
         let message = change.to_string();
-        self.publish();
-        self.tell(&Change::Override(change));
+        self.publish_after(&[Change::Override(change)]);
         self.keeper.owe(reply, OrderReport { obeyed: true, message, set });
     }
 
@@ -700,6 +700,17 @@ mod tests {
         let report = reloading.await.expect("no panic");
         assert_eq!((report.result, report.generation), (ReloadResult::Applied, 2));
         assert_eq!(grade(&control), Grade::Empty, "the new config knows what the old one learned");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_an_operator_did_is_told_before_what_came_of_it() {
+        let Stage { control, backend: _backend, told, .. } = stage();
+        control.first_round().await;
+        assert!(control.order(down()).await.obeyed);
+        control.stop().await;
+        let lines: Vec<String> = told.try_iter().collect();
+        let place = |start: &str| lines.iter().position(|line| line.starts_with(start));
+        assert!(place("override down of web/a").is_some() && place("override down") < place("pool web is empty"), "{lines:?}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,10 +3,10 @@
 //! steersman.yaml names the other files by globs, relative to its own directory. What is missing or unreadable is a diagnostic
 //! at the glob or path that named it; reading goes on.
 
+use super::fingerprint::Fingerprint;
 use super::manifest::Manifest;
 use super::memory;
 use super::prober;
-use super::watch::Fingerprint;
 use crate::check::ClientFiles;
 use crate::compile::{Inputs, compile};
 use crate::config::server::{self, AdminListen, ServerSection};

@@ -146,8 +146,8 @@ pub fn load(directory: &Path, fingerprint: &str) -> Result<Snapshot, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fingerprint::Fingerprint;
     use super::super::testing::{ScratchDirectory, scratch_directory};
-    use super::super::watch::Fingerprint;
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 

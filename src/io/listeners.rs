@@ -12,7 +12,7 @@ use super::admission::Admission;
 use super::counters::CounterBoard;
 use super::desk::{Answering, Desk, Engines, silence_watched_panics};
 use super::dot::{self, CertificateError, Encrypted, load_certificate};
-use super::packet::{PacketIo, Packets};
+use super::packet::PacketIo;
 use super::port_holder::holder_of;
 use super::stop::{StopSignal, stop_signal};
 use super::{tcp, udp};
@@ -187,7 +187,7 @@ impl<S: Engines> Listeners<S> {
         let work = move || {
             let desk = Desk::new(engines.engine(), counters);
             match socket {
-                BoundSocket::Udp(socket) => udp::serve(Packets::new(socket), desk, &stopping, &busy_wait),
+                BoundSocket::Udp(socket) => udp::serve(udp::Packets::new(socket), desk, &stopping, &busy_wait),
                 BoundSocket::Tcp(post) => post.serve(desk, &admission, &stopping),
                 BoundSocket::Tls(post, encrypted) => post.serve(&encrypted, desk, &admission, stopping),
             }
@@ -407,7 +407,7 @@ fn bind_udp(addr: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&addr.into())?;
     let socket = UdpSocket::from(socket);
-    Packets::configure(&socket)?;
+    udp::Packets::configure(&socket)?;
     Ok(socket)
 }
 

@@ -6,7 +6,7 @@ use super::journal::FileNote;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files of one config, as they were read.
@@ -70,11 +70,13 @@ impl Manifest {
             return String::new();
         }
         let base = Path::new(&self.main).parent().unwrap_or(Path::new(""));
+        let relative = |note: &FileNote| Path::new(&note.path).strip_prefix(base).map_or_else(|_| note.path.clone().into(), Path::to_owned);
+        // Sorted only now: where the directory is decides how whole paths sort.
+        let files: BTreeMap<PathBuf, &str> = self.files.values().map(|note| (relative(note), note.sha256.as_str())).collect();
         let mut context = Context::new(&SHA256);
-        for FileNote { path, sha256, .. } in self.files.values() {
-            let path = Path::new(path);
+        for (path, sha256) in files {
             // No path holds a zero.
-            context.update(path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes());
+            context.update(path.as_os_str().as_encoded_bytes());
             context.update(b"\0");
             context.update(sha256.as_bytes());
         }

@@ -28,6 +28,8 @@ pub struct Scrape {
     pub ready: bool,
     /// When the program started, in seconds since 1970.
     pub started_unix_s: u64,
+    /// Lines of the log that were lost.
+    pub log_lines_lost: u64,
 }
 
 /// The text of a scrape.
@@ -60,6 +62,7 @@ impl Scrape {
             vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0)],
         )?;
         page.seconds("process_start_time", "When the program started, in seconds since 1970", self.started_unix_s as f64)?;
+        page.counter("steersman_log_lines_lost", "Lines of the log that nobody read in time", vec![(vec![], self.log_lines_lost)])?;
         page.gauge("steersman_ready", "1 while /readyz says 200", vec![(vec![], f64::from(u8::from(self.ready)))])?;
         page.seconds("steersman_control_heartbeat_age", "How long ago the control task last moved", self.heartbeat_age.as_secs_f64())
     }
@@ -417,7 +420,14 @@ mod tests {
             }],
             targets: vec![target],
         };
-        Scrape { status: Some(status), totals: Totals::default(), heartbeat_age: Duration::from_millis(20), ready: true, started_unix_s: 6 }
+        Scrape {
+            status: Some(status),
+            totals: Totals::default(),
+            heartbeat_age: Duration::from_millis(20),
+            ready: true,
+            started_unix_s: 6,
+            log_lines_lost: 5,
+        }
     }
 
     #[test]
@@ -425,6 +435,7 @@ mod tests {
         let text = render(scrape());
         for line in [
             "steersman_generation 3.0",
+            "steersman_log_lines_lost_total 5",
             "steersman_verdict_changes_total 4",
             r#"steersman_detection_seconds_bucket{le="0.5"} 1"#,
             r#"steersman_detection_seconds_bucket{le="1.0"} 3"#,

@@ -99,19 +99,7 @@ impl OverrideStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn drain() -> Override {
-        Override {
-            selector: "web/fra-1".parse().expect("a selector"),
-            force: Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 },
-            owner: "alice".into(),
-            reason: "disk swap".into(),
-            set_unix_s: 1_000,
-            expires_unix_s: Some(8_200),
-            break_glass: false,
-            progress: Progress { warned: false, removed: true, gone: false },
-        }
-    }
+    use crate::io::testing::drain;
 
     #[test]
     fn an_override_travels_without_loss() {

@@ -59,13 +59,6 @@ pub struct Sent {
     pub lost: usize,
 }
 
-/// The implementation for this system.
-#[cfg(target_os = "linux")]
-pub type Packets = super::packet_batch::Batch;
-/// The implementation for this system.
-#[cfg(not(target_os = "linux"))]
-pub type Packets = OneByOne;
-
 /// The longest query that is taken whole; a longer one is cut. Four times the largest size that resolvers send over UDP.
 pub const QUERY_MAX: usize = 4096;
 

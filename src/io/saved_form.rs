@@ -41,9 +41,23 @@ struct TargetForm {
     falls_ms_ago: Vec<u64>,
     #[serde(default, skip_serializing_if = "is_none_left")]
     held_for_ms: u64,
-    /// Mean and figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    latency_us: Option<(u64, u64)>,
+    latency_us: Option<LatencyForm>,
+}
+
+/// The smoothed connect time, and the figure that was made of it. Version 2 of the state file had a list of both here, which serde
+/// takes for a struct, too.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct LatencyForm {
+    mean: u64,
+    shown: u64,
+}
+
+/// What was believed, and for how long. A list of both in version 2.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct BeliefForm {
+    verdict: Word,
+    for_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,9 +65,9 @@ struct MemberForm {
     pool: String,
     member: String,
     family: FamilyWord,
-    /// What was believed, and for how long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    verdict: Option<(Word, u64)>,
+    /// Called `verdict` in version 2.
+    #[serde(default, alias = "verdict", skip_serializing_if = "Option::is_none")]
+    belief: Option<BeliefForm>,
     #[serde(default, skip_serializing_if = "is_not")]
     standing: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,7 +206,7 @@ impl TargetForm {
             failed_in_a_row: memory.window.run(),
             falls_ms_ago: memory.falls.iter().map(|fall| ms(now.since(*fall))).collect(),
             held_for_ms: ms(memory.held_until.since(now)),
-            latency_us: memory.latency.map(|(mean, shown)| (us(mean), us(shown))),
+            latency_us: memory.latency.map(|(mean, shown)| LatencyForm { mean: us(mean), shown: us(shown) }),
         })
     }
 }
@@ -209,7 +223,7 @@ impl MemberForm {
             pool: saved.pool.to_string(),
             member: saved.member.to_string(),
             family: FamilyWord::of(saved.family),
-            verdict: saved.belief.and_then(|belief| Some((Word::of(belief.status)?, ago(belief.since)))),
+            belief: saved.belief.and_then(|belief| Some(BeliefForm { verdict: Word::of(belief.status)?, for_ms: ago(belief.since) })),
             standing,
             absence: absence.map(word),
             back_ms_ago: back.map(ago),
@@ -250,7 +264,7 @@ impl TargetForm {
             window: Window::recalled(self.window.chars().map(|outcome| outcome == 'x'), self.failed_in_a_row),
             falls: self.falls_ms_ago.into_iter().map(ago).collect(),
             held_until: ahead(then, self.held_for_ms),
-            latency: self.latency_us.map(|(mean, shown)| (Duration::from_micros(mean), Duration::from_micros(shown))),
+            latency: self.latency_us.map(|LatencyForm { mean, shown }| (Duration::from_micros(mean), Duration::from_micros(shown))),
         }
     }
 }
@@ -266,7 +280,7 @@ impl MemberForm {
             pool: self.pool.into(),
             member: self.member.into(),
             family: self.family.family(),
-            belief: self.verdict.map(|(word, for_ms)| Belief { status: word.status(), since: ago(for_ms) }),
+            belief: self.belief.map(|BeliefForm { verdict, for_ms }| Belief { status: verdict.status(), since: ago(for_ms) }),
             past: Past {
                 standing: self.standing,
                 absence: self.absence.map(absence),

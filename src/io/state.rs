@@ -6,7 +6,7 @@
 //! be worse than one that looks anew.
 
 use super::clock::wall_unix_ms;
-use super::state_text::{Reading, Recall, encode};
+use super::state_text::{Forgotten, Reading, Recall, encode};
 use crate::beliefs::Saved;
 use crate::clock::Moment;
 use std::fs::File;
@@ -52,10 +52,15 @@ impl StateFile {
     }
 
     /// What was remembered, on a clock that shows `now`: by the file, or else by the one before it. Verdicts that are older than
-    /// `max_age` are left out.
+    /// `max_age` are left out. What a newer version of the program wrote is put aside, where no save of this one reaches it.
     pub fn load(&self, max_age: Duration, now: Moment) -> Recall {
         let reading = Reading { now, now_unix_ms: wall_unix_ms(), max_age };
         let recall = reading.recall([self.path(), self.directory.join(PREVIOUS)], |path| std::fs::read(path));
+        for (path, why) in &recall.useless {
+            if let Forgotten::FromTheFuture(version) = why {
+                put_aside(path, *version);
+            }
+        }
         if let Some((path, _)) = &recall.found {
             self.is_whole.store(*path == self.path(), Ordering::Relaxed);
         }
@@ -82,6 +87,15 @@ impl StateFile {
     }
 }
 
+/// Renames a file after its version. Should that fail, so do saves: it is the directory that cannot be written to.
+fn put_aside(path: &Path, version: u32) {
+    let aside = path.with_added_extension(format!("v{version}"));
+    match std::fs::rename(path, &aside) {
+        Ok(()) => tracing::warn!("{} is of a newer version, and is kept as {}", path.display(), aside.display()),
+        Err(error) => tracing::warn!("{} is of a newer version, and cannot be put aside: {error}", path.display()),
+    }
+}
+
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -92,7 +106,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::saved_form::sample::saved;
-    use super::super::state_text::{Forgotten, Remembered};
+    use super::super::state_text::Remembered;
     use super::super::testing::{ScratchDirectory, scratch_directory};
     use super::*;
 
@@ -232,6 +246,19 @@ mod tests {
         assert!(file.load(HOUR, NOW).found.is_some());
         file.save(&crash.new, NOW).expect("writable");
         assert_eq!(crash.found_with(b""), Some("old"), "the previous one is still the whole one");
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_still_there_after_any_number_of_saves() {
+        let crash = crash();
+        let newer = "{\"version\": 99, \"thoughts\": []}";
+        assert_eq!(crash.found_with(newer.as_bytes()), Some("old"));
+        for _ in 0..3 {
+            crash.file.save(&crash.new, NOW).expect("writable");
+        }
+        assert_eq!(crash.found(), Some("new"));
+        let kept = std::fs::read_to_string(crash.directory.path().join("verdicts.json.v99")).expect("put aside");
+        assert_eq!(kept, newer);
     }
 
     #[test]

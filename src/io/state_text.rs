@@ -14,8 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The layout that this version writes. A file with a greater number is left alone.
-const VERSION: u32 = 2;
+/// The layout that this version writes. A file with a greater number is not understood.
+const VERSION: u32 = 3;
 
 /// The file as it stands on disk.
 #[derive(Serialize, Deserialize)]
@@ -137,7 +137,8 @@ impl Reading {
                 let elapsed = self.elapsed(saved_at_unix_s.saturating_mul(1_000));
                 Ok(self.judge(form.recall(elapsed, self.now), elapsed))
             }
-            VERSION => {
+            // Version 2 had lists where now there are names.
+            2..=VERSION => {
                 if !seal::is_intact(text) {
                     return Err(Forgotten::Damaged);
                 }
@@ -166,6 +167,7 @@ impl Reading {
 mod tests {
     use super::super::saved_form::sample::saved;
     use super::*;
+    use crate::beliefs::Belief;
     use crate::health::{Memory, Status};
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -213,8 +215,27 @@ mod tests {
     }
 
     #[test]
+    fn files_of_version_2_are_read() {
+        let text = r#"{"version": 2, "saved_at_unix_ms": 1000000,
+            "targets": {"tcp 192.0.2.1:80": {"verdict": "up", "for_ms": 9000, "seen_ms_ago": 100, "latency_us": [1500, 1000]}},
+            "pools": {}, "overrides": [],
+            "members": [{"pool": "web", "member": "fra-1", "family": "ipv4", "verdict": ["up", 7000], "standing": true}]}"#;
+        let saved = decode(&seal::seal(text), 1_010).expect("sound");
+        assert_eq!(saved.targets[0].1.latency, Some((Duration::from_micros(1_500), Duration::from_micros(1_000))));
+        assert_eq!(saved.members[0].belief, Some(Belief { status: Status::Up, since: at(993) }));
+    }
+
+    #[test]
+    fn whatever_is_written_has_a_name() {
+        let text = encode(&saved(at(10_000)), at(10_000), 10_000_000);
+        let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(file["members"][0]["belief"], serde_json::json!({"verdict": "up", "for_ms": 600_000}));
+        assert_eq!(file["targets"]["tcp 192.0.2.1:80"]["latency_us"], serde_json::json!({"mean": 12_345, "shown": 12_300}));
+    }
+
+    #[test]
     fn a_file_from_the_future_or_from_another_planet_is_refused() {
-        assert!(matches!(decode(r#"{"version": 3, "verdicts": []}"#, 0), Err(Forgotten::FromTheFuture(3))));
+        assert!(matches!(decode(r#"{"version": 4, "verdicts": []}"#, 0), Err(Forgotten::FromTheFuture(4))));
         assert!(matches!(decode("PK\u{3}\u{4}", 0), Err(Forgotten::Malformed(_))));
         assert!(matches!(decode(r#"{"version": 1}"#, 0), Err(Forgotten::Malformed(_))));
         assert!(matches!(decode(r#"{"version": 2, "targets": {}}"#, 0), Err(Forgotten::Damaged)));

@@ -116,7 +116,7 @@ fn whole() -> f64 {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// `healthy`, `degraded` or `empty`.
+    /// `healthy`, `degraded`, `kept` or `empty`.
     pub grade: String,
     /// Members that may be answered now.
     pub usable: usize,

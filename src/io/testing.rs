@@ -3,6 +3,7 @@
 use crate::check::{Check, TcpCheck};
 use crate::health::Rules;
 use crate::ids::{Table, TargetId};
+use crate::judge::{Force, Override, Progress};
 use crate::policy::{Choose, Conduct, Graph, Member, MinHealthy, Node, Pool};
 use crate::snapshot::{Settings, Snapshot, Target, TcpLimits};
 use crate::zone::Zones;
@@ -41,6 +42,22 @@ impl ScratchDirectory {
 impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+//--- Overrides
+
+/// A drain that began at the 1,000th second of 1970 and has removed its member.
+pub fn drain() -> Override {
+    Override {
+        selector: "web/fra-1".parse().expect("a selector"),
+        force: Force::Drain { removes_unix_s: 1_030, gone_unix_s: 1_035 },
+        owner: "alice".into(),
+        reason: "disk swap".into(),
+        set_unix_s: 1_000,
+        expires_unix_s: Some(8_200),
+        break_glass: false,
+        progress: Progress { warned: false, removed: true, gone: false },
     }
 }
 

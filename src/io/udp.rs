@@ -11,6 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The datagrams of this system.
+#[cfg(target_os = "linux")]
+pub type Packets = super::packet_batch::Batch;
+/// The datagrams of this system.
+#[cfg(not(target_os = "linux"))]
+pub type Packets = super::packet::OneByOne;
+
 /// Serves until told to stop; then answers what still waits in the socket, since closing it would lose that.
 ///
 /// With `busy_wait` it sleeps only when nothing has come for [`AWAKE`]: to be woken takes a few microseconds, which each query
@@ -66,7 +73,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 mod tests {
     use super::super::counters::CounterBoard;
     use super::super::desk::fake::{Echo, PANIC};
-    use super::super::packet::{OneByOne, Packets, QUERY_MAX, Sent, promises};
+    use super::super::packet::{OneByOne, QUERY_MAX, Sent, promises};
     use super::super::stop::{StopSignal, stop_signal};
     use super::*;
     use std::io;

@@ -6,59 +6,14 @@
 
 use super::control::Control;
 use super::files::{self, Stamp};
-use super::manifest::Manifest;
+use super::fingerprint::Fingerprint;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many looks in a row must find the same before contents are read.
 const QUIET_LOOKS: u32 = 2;
-
-/// The fingerprint of what was last loaded, or tried to: shared by the loader, the watcher and the chronicle.
-#[derive(Clone, Debug, Default)]
-pub struct Fingerprint(Arc<Print>);
-
-#[derive(Debug, Default)]
-struct Print {
-    hash: AtomicU64,
-    /// Whether nobody keeps texts.
-    textless: AtomicBool,
-    manifest: Mutex<Arc<Manifest>>,
-}
-
-impl Fingerprint {
-    /// Notes what was read: a hash of it, and the files.
-    pub fn set(&self, hash: u64, manifest: Manifest) {
-        self.0.hash.store(hash, Ordering::Relaxed);
-        let manifest = if self.0.textless.load(Ordering::Relaxed) { manifest.without_texts() } else { manifest };
-        *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(manifest);
-    }
-
-    /// The hash of what was read last.
-    pub fn get(&self) -> u64 {
-        self.0.hash.load(Ordering::Relaxed)
-    }
-
-    /// Lets go of the texts that were carried along: they are put away, or nobody wants them.
-    pub fn drop_texts(&self) {
-        let mut manifest = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        *manifest = Arc::new(manifest.without_texts());
-    }
-
-    /// Carries no texts along, now or later: nobody keeps them.
-    pub fn want_no_texts(&self) {
-        self.0.textless.store(true, Ordering::Relaxed);
-        self.drop_texts();
-    }
-
-    /// The files that were read last.
-    pub fn manifest(&self) -> Arc<Manifest> {
-        Arc::clone(&self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// Watches the config at `path`, and all it names, until the future is dropped. Does nothing while the config in force
 /// says `watch: false`.
@@ -117,6 +72,7 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::manifest::Manifest;
 
     #[test]
     fn texts_are_carried_along_only_where_somebody_keeps_them() {

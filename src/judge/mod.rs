@@ -157,8 +157,8 @@ impl Judge {
             pool.members.iter().map(seat).collect()
         };
         self.seats = graph.pools.rows().iter().map(seats).collect();
-        // Protections are numbered anew; who is kept, is kept anew at once.
-        self.seats.iter_mut().flatten().flatten().for_each(|seat| seat.kept_by = None);
+        // Protections are numbered anew, and all is judged anew at once.
+        self.seats.iter_mut().flatten().flatten().for_each(Seat::forget_judged);
         self.removals = graph.protections.iter().map(|protection| counted.remove(&protection.name).unwrap_or_default()).collect();
         self.reach = ttl_reach(graph);
     }
@@ -175,6 +175,10 @@ impl Judge {
     pub fn judge(&mut self, graph: &Graph, pool: PoolId, verdicts: &[[Verdict; 2]], now: Moment) -> Vec<[Judgement; 2]> {
         let mut judgements: Vec<[Judgement; 2]> = verdicts.iter().map(|both| both.map(Judgement::from)).collect();
         let mut counts = None;
+        if graph.pools[pool].conduct.slow_above_percent.is_none() {
+            // Nobody is compared any more, and nobody would say that it is fast again.
+            self.seats[pool.index()].iter_mut().flatten().for_each(|seat| seat.slow = false);
+        }
         for (member, both) in judgements.iter_mut().enumerate() {
             for family in Family::BOTH {
                 let place = Place { pool, member, family };
@@ -208,8 +212,7 @@ impl Judge {
             if let Some((protection, _)) = breach {
                 counts.put_back(place);
                 self.seat_mut(place).kept_by = Some(protection);
-                // Sure for no time at all: whatever forbids it may end any moment.
-                return Verdict { status: Status::Up, holds: Duration::ZERO, latency: verdict.latency }.into();
+                return Judgement { barred: false, kept: true, ..judgement };
             }
             self.note_removal(graph, place, now);
         } else if let Some(counts) = counts.as_mut().filter(|_| stands && !stood) {
@@ -225,6 +228,7 @@ impl Judge {
         };
         seat.kept_by = None;
         seat.stand(stands, absence, now);
+        seat.note_judged(conduct, now);
         if !matches!(in_force, Some(InForce::Up { .. })) {
             judgement.rank = seat.rank(conduct, now);
             judgement.share_permille = seat.share_permille(conduct, now);
@@ -279,7 +283,7 @@ impl Judge {
         let by_clock = self.overrides.list().iter().any(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }));
         let mut pools = BTreeSet::new();
         for (id, pool) in graph.pools.iter() {
-            let moves = |seat: &Seat| seat.is_moving(pool.conduct, now);
+            let moves = |seat: &Seat| seat.is_outdated(pool.conduct, now);
             let is_timed = |member: usize| {
                 let order = self.override_of(graph, Place { pool: id, member, family: Family::V4 }, now);
                 order.is_some_and(|one| one.expires_unix_s.is_some() || matches!(one.force, Force::Drain { .. }))
@@ -459,6 +463,10 @@ impl Judge {
         let kept = if is_barred { Note::KeptAgainst } else { Note::Kept };
         let mut notes: Vec<Note> = order.cloned().map(Note::Forced).into_iter().collect();
         notes.extend(seat.kept_by.and_then(|index| graph.protections.get(index)).map(|rule| kept(Arc::clone(&rule.name))));
+        if order.is_some_and(|one| one.force == Force::Up) {
+            // Answered with its whole share, whatever the seat says.
+            return notes;
+        }
         if let Rank::HeldBack { released_in } = seat.rank(conduct, now) {
             notes.push(Note::HeldBack(released_in));
         } else if seat.standing && seat.share_permille(conduct, now) < crate::policy::SHARE_WHOLE_PERMILLE {

@@ -47,6 +47,17 @@ pub struct Seat {
     pub kept_by: Option<usize>,
     /// The last moment at which a cache may hold an answer with it, as far as views that are replaced have handed out.
     pub cached_until: Moment,
+    /// How it took part when it was last judged; none before.
+    judged: Option<Part>,
+}
+
+/// How one takes part that stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Part {
+    /// How soon it is let back; [`Duration::MAX`] when only an operator does that, none when it waits for nothing.
+    waits: Option<Duration>,
+    /// Its share in thousandths.
+    share_permille: u16,
 }
 
 impl Seat {
@@ -77,7 +88,7 @@ impl Seat {
 
     /// Whether it waits to be let back.
     pub fn waits(&self, conduct: Conduct, now: Moment) -> bool {
-        matches!(self.rank(conduct, now), Rank::HeldBack { .. })
+        self.waits_for(conduct, now).is_some()
     }
 
     /// Since when it takes part again; none while it is held back, or never was out.
@@ -91,13 +102,18 @@ impl Seat {
         }
     }
 
+    /// How soon it is let back; none when it waits for nothing.
+    fn waits_for(&self, conduct: Conduct, now: Moment) -> Option<Duration> {
+        self.back?;
+        self.returned(conduct).map_or(Some(Duration::MAX), |returned| Some(returned.since(now)).filter(|left| *left > Duration::ZERO))
+    }
+
     /// Where it ranks.
     pub fn rank(&self, conduct: Conduct, now: Moment) -> Rank {
-        match (self.back, self.returned(conduct)) {
-            (Some(_), None) => Rank::HeldBack { released_in: Duration::MAX },
-            (Some(_), Some(returned)) if now < returned => Rank::HeldBack { released_in: returned.since(now) },
-            (Some(_) | None, _) if self.slow => Rank::Late,
-            (Some(_) | None, _) => Rank::Usual,
+        match self.waits_for(conduct, now) {
+            Some(released_in) => Rank::HeldBack { released_in },
+            None if self.slow => Rank::Late,
+            None => Rank::Usual,
         }
     }
 
@@ -112,16 +128,24 @@ impl Seat {
         (share - share % STEP_PERMILLE).max(SHARE_MIN_PERMILLE)
     }
 
-    /// Whether time alone will change how it counts.
-    pub fn is_moving(&self, conduct: Conduct, now: Moment) -> bool {
-        let waits = matches!(self.rank(conduct, now), Rank::HeldBack { released_in } if released_in < Duration::MAX);
-        // The last step, to the whole, has to be taken too.
-        let grows = self.returned(conduct).is_some_and(|returned| now.since(returned) < conduct.slow_start.saturating_add(MARGIN));
-        self.kept_by.is_some() || waits || (grows && conduct.slow_start > Duration::ZERO) || self.just_returned(conduct, now)
+    fn part(&self, conduct: Conduct, now: Moment) -> Part {
+        Part { waits: self.waits_for(conduct, now), share_permille: self.share_permille(conduct, now) }
     }
 
-    fn just_returned(&self, conduct: Conduct, now: Moment) -> bool {
-        self.returned(conduct).is_some_and(|returned| now >= returned && now.since(returned) < MARGIN)
+    /// Writes down that it is judged as it takes part now.
+    pub fn note_judged(&mut self, conduct: Conduct, now: Moment) {
+        self.judged = Some(self.part(conduct, now));
+    }
+
+    /// Forgets how it was judged, since all is judged anew.
+    pub fn forget_judged(&mut self) {
+        (self.kept_by, self.judged) = (None, None);
+    }
+
+    /// Whether it has to be judged again though nothing was seen of it: it takes part otherwise than when it was last judged, however
+    /// long ago that was; or whatever keeps it may have ended.
+    pub fn is_outdated(&self, conduct: Conduct, now: Moment) -> bool {
+        self.kept_by.is_some() || self.judged.is_some_and(|judged| judged != self.part(conduct, now))
     }
 
     /// What is worth remembering of it over a restart.
@@ -134,7 +158,8 @@ impl Seat {
     pub fn recall(&mut self, past: &Past, now: Moment) {
         let Past { standing, absence, back, released, slow, cached_until } = *past;
         let passed = |moment: Option<Moment>| moment.map(|moment| moment.min(now));
-        *self = Seat { standing, absence, back: passed(back), released: passed(released), slow, kept_by: None, cached_until };
+        let (back, released) = (passed(back), passed(released));
+        *self = Seat { standing, absence, back, released, slow, cached_until, ..Seat::default() };
     }
 
     /// Judges its latency by that of its siblings. It becomes slow above the limit, and stops to be half-way back to the median.
@@ -151,9 +176,6 @@ impl Seat {
 
 /// Finer steps of a growing share would only make new views.
 const STEP_PERMILLE: u16 = 50;
-
-/// Those who look once a second see the last step for certain.
-const MARGIN: Duration = Duration::from_secs(2);
 
 /// Less than this more than the others makes nobody slow: users do not feel it.
 const SLOW_MIN: Duration = Duration::from_millis(5);
@@ -187,7 +209,25 @@ mod tests {
         let mut fresh = Seat::default();
         fresh.stand(true, None, at(0));
         assert_eq!(fresh.share_permille(conduct, at(1)), 1000);
-        assert!(returned().is_moving(conduct, at(199)) && !returned().is_moving(conduct, at(203)));
+    }
+
+    #[test]
+    fn who_was_judged_is_judged_again_when_time_has_changed_its_part_and_not_before() {
+        let mut seat = returned();
+        let mut look = |conduct, judged, now| {
+            seat.note_judged(conduct, at(judged));
+            seat.is_outdated(conduct, at(now))
+        };
+        let grows = conduct(100, Failback::Auto);
+        assert_eq!([101, 106].map(|now| look(grows, 100, now)), [false, true], "in steps");
+        assert_eq!([(199, 200), (199, 9_999), (200, 9_999)].map(|(judged, now)| look(grows, judged, now)), [true, true, false]);
+        let waits = conduct(0, Failback::After(Duration::from_mins(1)));
+        assert_eq!(
+            [(100, 101), (159, 160), (159, 9_999), (160, 9_999)].map(|(judged, now)| look(waits, judged, now)),
+            [true, true, true, false]
+        );
+        assert!(!look(conduct(0, Failback::Manual), 100, 9_999));
+        assert!(!Seat::default().is_outdated(grows, at(0)), "whom nobody judges nothing changes");
     }
 
     #[test]

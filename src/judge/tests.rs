@@ -131,6 +131,16 @@ impl Stage {
         view.family(Family::V4).usable.iter().find(|usable| usable.member == member).expect("answered").holds_s
     }
 
+    /// Whether the pool is to be judged again at this second.
+    fn is_in_motion(&self, now: u64) -> bool {
+        self.judge.pools_in_motion(&self.graph, at(now)).contains(&pool())
+    }
+
+    fn chance_of(&self, position: usize) -> u32 {
+        let view = self.view.as_ref().expect("looked");
+        view.family(Family::V4).usable.chance_ppm(view.choose, 1, position)
+    }
+
     fn rank(&mut self, member: usize) -> Rank {
         self.judge.judge(&self.graph, pool(), &self.verdicts, self.now)[member][0].rank
     }
@@ -320,7 +330,7 @@ fn the_last_members_stay_though_they_seem_dead_and_go_when_others_are_back() {
     (0..4).for_each(|member| stage.see(member, Status::Down));
     assert_eq!(stage.look(1), [2, 3]);
     assert_eq!(stage.ttl_of(2), 0, "sure for no time");
-    assert_eq!(stage.notes(2), [Note::Kept("core".into())]);
+    assert_eq!((stage.notes(2), stage.view.as_ref().expect("looked").grade), (vec![Note::Kept("core".into())], Grade::Kept));
     assert!(stage.judge.pools_in_motion(&stage.graph, stage.now).contains(&pool()));
     stage.see(0, Status::Up);
     stage.see(1, Status::Up);
@@ -468,6 +478,38 @@ fn a_recovered_member_is_held_back_until_an_operator_releases_it() {
 }
 
 #[test]
+fn who_comes_back_while_nobody_looks_is_let_back_by_the_first_look_after_it() {
+    let failback = Conduct { failback: Failback::After(Duration::from_secs(10)), ..Conduct::default() };
+    let slow_start = Conduct { slow_start: Duration::from_secs(10), ..Conduct::default() };
+    for conduct in [failback, slow_start] {
+        let mut stage = Stage::new(2, conduct, Vec::new());
+        stage.see(0, Status::Down);
+        stage.look(1);
+        stage.see(0, Status::Up);
+        stage.look(2);
+        assert!(stage.is_in_motion(3) || conduct == slow_start, "shares grow in steps");
+        assert!(stage.is_in_motion(1_000), "nobody has looked for a quarter of an hour: {conduct:?}");
+        assert_eq!((stage.look(1_000), stage.chance_of(0)), (vec![0, 1], 500_000));
+        assert!(!stage.is_in_motion(2_000), "all is as it was judged");
+    }
+}
+
+#[test]
+fn nobody_is_slow_any_more_where_siblings_are_compared_no_more() {
+    let conduct = Conduct { slow_above_percent: Some(100), ..Conduct::default() };
+    let mut stage = Stage::new(3, conduct, Vec::new());
+    stage.reload(|graph| graph.pools[pool()].members.iter_mut().for_each(|member| member.site = None));
+    for (index, verdicts) in stage.verdicts.iter_mut().enumerate() {
+        let latency = Some(Duration::from_millis(if index == 1 { 90 } else { 20 }));
+        *verdicts = [Verdict { latency, ..verdict(Status::Up) }; 2];
+    }
+    assert_eq!((stage.look(1), stage.notes(1)), (vec![0, 2, 1], vec![Note::Slow]));
+    stage.reload(|graph| graph.pools[pool()].conduct.slow_above_percent = None);
+    assert_eq!((stage.look(2), stage.notes(1)), (vec![0, 1, 2], vec![]));
+    assert!(stage.judge.pasts(&stage.graph).all(|(_, past)| !past.slow), "nor after a restart");
+}
+
+#[test]
 fn a_reload_keeps_overrides_and_what_is_held_back_by_name() {
     let conduct = Conduct { failback: Failback::Manual, ..Conduct::default() };
     let mut stage = Stage::new(3, conduct, Vec::new());
@@ -518,6 +560,7 @@ fn who_is_forced_up_is_not_held_back_where_siblings_are_compared_either() {
     assert_eq!(stage.look(2), [1, 2]);
     stage.order("m0", Wish::Up).expect("up removes nobody");
     assert_eq!(stage.look(3), [0, 1, 2]);
+    assert!(matches!(&stage.notes(0)[..], [Note::Forced(_)]), "nor is it told to be: {:?}", stage.notes(0));
 }
 
 proptest! {

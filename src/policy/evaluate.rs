@@ -322,6 +322,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_of_nobody_but_those_whom_a_protection_keeps_is_left_for_any_that_lives_and_answered_where_none_does() {
+        let rules = [Policy::Failover, Policy::Weighted(vec![3, 1]), Policy::Weighted(vec![3, 0]), Policy::RoundRobin { pick: 8 }];
+        for policy in rules.into_iter().chain([latency(10_000)]) {
+            for (other, taken) in [("up", "p1m0"), ("up down down", "p1m0"), ("up*0 down", "p1m0"), ("down", "p0m0")] {
+                let (mut world, root) = over(policy.clone(), &["down", other]);
+                world.keep(NodeId::new(0), "down@7");
+                assert_eq!(answers(&world, root).into_keys().collect::<Vec<_>>(), [taken], "{policy:?} over {other}");
+            }
+        }
+        let (mut world, root) = over(Policy::Failover, &["down", "up"]);
+        world.keep(NodeId::new(0), "down@7");
+        assert_eq!(ttl_s(&world, root), 7, "the first could be back then");
+    }
+
+    #[test]
     fn weighted_draws_among_the_children_of_the_best_grade() {
         let (world, root) = over(Policy::Weighted(vec![3, 1, 9]), &["up", "up", "up down down"]);
         let counts = answers(&world, root);

@@ -14,6 +14,8 @@ pub struct Judgement {
     pub share_permille: u16,
     /// Never answered, whatever is asked for: an operator took it out.
     pub barred: bool,
+    /// Answered beside whoever serves, though its verdict says that it should not be: a protection keeps it. Makes its pool no fitter.
+    pub kept: bool,
 }
 
 /// Where an address ranks among those of its pool that are up.
@@ -38,7 +40,7 @@ pub const SHARE_WHOLE_PERMILLE: u16 = 1000;
 
 impl From<Verdict> for Judgement {
     fn from(verdict: Verdict) -> Judgement {
-        Judgement { verdict, rank: Rank::Usual, share_permille: SHARE_WHOLE_PERMILLE, barred: false }
+        Judgement { verdict, rank: Rank::Usual, share_permille: SHARE_WHOLE_PERMILLE, barred: false, kept: false }
     }
 }
 
@@ -48,12 +50,17 @@ pub(super) enum Standing {
     Up,
     HeldBack,
     Unknown,
+    /// Though it should not be.
+    Kept,
     /// Never.
     Out,
 }
 
 impl Judgement {
     pub(super) fn standing(&self) -> Standing {
+        if self.kept {
+            return Standing::Kept;
+        }
         match (self.verdict.status, self.rank, self.barred) {
             (_, _, true) | (Status::Down, _, false) => Standing::Out,
             (Status::Up, Rank::HeldBack { .. }, false) => Standing::HeldBack,
@@ -62,11 +69,26 @@ impl Judgement {
         }
     }
 
-    /// How soon an address that does not serve could.
+    /// Whether it is answered when `serving` is the first standing that anybody has.
+    pub(super) fn serves(&self, serving: Option<Standing>) -> bool {
+        self.kept || Some(self.standing()) == serving
+    }
+
+    /// Whether it is answered then, and should be.
+    pub(super) fn is_fit(&self, serving: Option<Standing>) -> bool {
+        !self.kept && Some(self.standing()) == serving
+    }
+
+    /// For how long an answer with it holds: whatever keeps an address that should go may end any moment.
+    pub(super) fn holds(&self) -> Duration {
+        if self.kept { Duration::ZERO } else { self.verdict.holds }
+    }
+
+    /// How soon an address that does not serve could, or one that is kept would have to be kept no more.
     pub(super) fn joins_in(&self) -> Duration {
         match (self.standing(), self.rank) {
             (Standing::HeldBack, Rank::HeldBack { released_in }) => released_in,
-            (Standing::Up | Standing::HeldBack | Standing::Unknown | Standing::Out, _) => self.verdict.holds,
+            (Standing::Up | Standing::HeldBack | Standing::Unknown | Standing::Kept | Standing::Out, _) => self.verdict.holds,
         }
     }
 

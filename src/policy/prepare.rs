@@ -86,6 +86,8 @@ pub struct Usable {
 pub enum Grade {
     /// Nothing usable.
     Empty,
+    /// Nothing usable but what a protection keeps though it seems dead, or was taken out.
+    Kept,
     /// Some usable, but less than `min_healthy`.
     Degraded,
     /// As much usable as `min_healthy` asks for.
@@ -102,11 +104,11 @@ impl PoolView {
             let last_known = before.map(|view| &view.family(family).last_known);
             FamilyView::prepare(pool.min_healthy, &entries(pool, &judgements, family), last_known)
         });
-        let shares = shares(pool, &judgements);
+        let (shares, serving) = shares(pool, &judgements);
         PoolView {
             choose: pool.choose,
             pick: pool.pick,
-            grade: grade(&shares, pool.min_healthy),
+            grade: grade(&shares, serving, pool.min_healthy),
             recovers_s: recovers_s(&shares),
             latency: mean_latency(&families, &judgements),
             families,
@@ -172,15 +174,14 @@ impl FamilyView {
 
     fn prepare(min_healthy: MinHealthy, entries: &[(Usable, Judgement)], before: Option<&Roster>) -> FamilyView {
         let serving = serving(entries.iter().map(|(_, judgement)| judgement));
-        let serves = |judgement: &Judgement| Some(judgement.standing()) == serving;
-        let usable = Roster::drawn(entries.iter().filter(|(_, judgement)| serves(judgement)).copied().collect());
+        let usable = Roster::drawn(entries.iter().filter(|(_, judgement)| judgement.serves(serving)).copied().collect());
         let standing_in = usable.is_standing_in();
-        let unfit = entries.iter().filter(|(usable, judgement)| !serves(judgement) && (usable.weight > 0 || standing_in));
+        let unfit = entries.iter().filter(|(usable, judgement)| !judgement.is_fit(serving) && (usable.weight > 0 || standing_in));
         let is_allowed = |member: u16| entries.iter().any(|(usable, judgement)| usable.member == member && !judgement.barred);
         let remembered = || before.map(|before| before.iter().filter(|usable| is_allowed(usable.member)).copied().collect());
         FamilyView {
             configured: !entries.is_empty(),
-            grade: grade(&shares_of_one(entries, serving), min_healthy),
+            grade: grade(&shares_of_one(entries, serving), serving, min_healthy),
             all: Roster::on_duty(entries.iter().filter(|(_, judgement)| !judgement.barred).map(|(usable, _)| *usable).collect()),
             last_known: if usable.is_empty() { remembered().map(Roster::on_duty).unwrap_or_default() } else { usable.clone() },
             recovers_s: unfit.map(|(_, judgement)| whole_seconds(judgement.joins_in())).min().unwrap_or(u32::MAX),
@@ -250,6 +251,7 @@ impl fmt::Display for Grade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Grade::Empty => "empty",
+            Grade::Kept => "kept",
             Grade::Degraded => "degraded",
             Grade::Healthy => "healthy",
         })
@@ -270,12 +272,12 @@ fn addresses(pool: &Pool, family: Family) -> impl Iterator<Item = (u16, &Member,
 fn entries(pool: &Pool, judgements: &[[Judgement; 2]], family: Family) -> Vec<(Usable, Judgement)> {
     let entry = |(index, member, addr): (u16, &Member, IpAddr)| {
         let judgement = judgements[usize::from(index)][family.index()];
-        (Usable { member: index, addr, holds_s: whole_seconds(judgement.verdict.holds), weight: member.weight }, judgement)
+        (Usable { member: index, addr, holds_s: whole_seconds(judgement.holds()), weight: member.weight }, judgement)
     };
     addresses(pool, family).map(entry).collect()
 }
 
-/// The standing that makes usable: up; if nobody is, up but held back; if nobody is, unknown; never down.
+/// The standing that makes usable: up; if nobody is, up but held back; if nobody is, unknown; never down, unless a protection says so.
 fn serving<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> Option<Standing> {
     judgements.map(Judgement::standing).min().filter(|standing| *standing != Standing::Out)
 }
@@ -286,10 +288,8 @@ fn serving<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> Option<Standi
 struct Share {
     /// Its share of what `min_healthy` measures; 1 for everybody in a pool of standbys only.
     weight: u64,
-    /// Whether it is usable; with families folded, in at least one of them.
+    /// Whether it is usable, and should be; with families folded, in at least one of them.
     usable: bool,
-    /// Whether it is usable only because nobody else is.
-    held_back: bool,
     /// How soon it could serve, while it does not.
     joins_s: u32,
 }
@@ -299,25 +299,23 @@ fn shares_of_one(entries: &[(Usable, Judgement)], serving: Option<Standing>) -> 
     let only_standbys = entries.iter().all(|(usable, _)| usable.weight == 0);
     let share = |(usable, judgement): &(Usable, Judgement)| Share {
         weight: if only_standbys { 1 } else { u64::from(usable.weight) },
-        usable: Some(judgement.standing()) == serving,
-        held_back: serving == Some(Standing::HeldBack),
+        usable: judgement.is_fit(serving),
         joins_s: whole_seconds(judgement.joins_in()),
     };
     entries.iter().map(share).collect()
 }
 
-/// All members, their families folded.
-fn shares(pool: &Pool, judgements: &[[Judgement; 2]]) -> Vec<Share> {
+/// All members, their families folded, and the standing that makes usable among them.
+fn shares(pool: &Pool, judgements: &[[Judgement; 2]]) -> (Vec<Share>, Option<Standing>) {
     let members = || pool.members.iter().zip(judgements).filter(|(member, _)| !member.disabled);
     let only_standbys = members().all(|(member, _)| member.weight == 0);
     let serving = serving(members().flat_map(|(member, both)| of_addresses(member, both)));
     let share = |(member, both): (&Member, &[Judgement; 2])| Share {
         weight: if only_standbys { 1 } else { u64::from(member.weight) },
-        usable: of_addresses(member, both).any(|judgement| Some(judgement.standing()) == serving),
-        held_back: serving == Some(Standing::HeldBack),
+        usable: of_addresses(member, both).any(|judgement| judgement.is_fit(serving)),
         joins_s: of_addresses(member, both).map(|judgement| whole_seconds(judgement.joins_in())).min().unwrap_or(u32::MAX),
     };
-    members().map(share).collect()
+    (members().map(share).collect(), serving)
 }
 
 /// The judgements on those addresses that the member has.
@@ -328,26 +326,29 @@ fn of_addresses<'a>(member: &'a Member, both: &'a [Judgement; 2]) -> impl Iterat
 /// | usable                        | grade    |
 /// |-------------------------------|----------|
 /// | nobody                        | empty    |
+/// | those kept only               | kept     |
 /// | standbys only                 | degraded |
 /// | less than `min_healthy` asks  | degraded |
 /// | those held back only          | degraded |
 /// | as much as it asks, or more   | healthy  |
-fn grade(shares: &[Share], min_healthy: MinHealthy) -> Grade {
-    let usable = || shares.iter().filter(|member| member.usable);
-    if usable().next().is_none() {
-        return Grade::Empty;
+fn grade(shares: &[Share], serving: Option<Standing>, min_healthy: MinHealthy) -> Grade {
+    match serving {
+        None | Some(Standing::Out) => return Grade::Empty,
+        Some(Standing::Kept) => return Grade::Kept,
+        Some(Standing::HeldBack) => return Grade::Degraded,
+        Some(Standing::Up | Standing::Unknown) => (),
     }
-    let serving = usable().filter(|member| member.weight > 0).count() as u64;
+    let usable = || shares.iter().filter(|member| member.usable);
+    let in_turn = usable().filter(|member| member.weight > 0).count() as u64;
     let enough = match min_healthy {
         MinHealthy::Percent(percent) => {
             let configured: u64 = shares.iter().map(|member| member.weight).sum();
             let usable: u64 = usable().map(|member| member.weight).sum();
             usable >= (configured * u64::from(percent)).div_ceil(100)
         }
-        MinHealthy::Count(members) => serving >= u64::from(members),
+        MinHealthy::Count(members) => in_turn >= u64::from(members),
     };
-    let held_back = usable().any(|member| member.held_back);
-    if serving > 0 && enough && !held_back { Grade::Healthy } else { Grade::Degraded }
+    if in_turn > 0 && enough { Grade::Healthy } else { Grade::Degraded }
 }
 
 /// How soon an unusable member could come back. A standby counts only while nobody else serves: until then its return
@@ -389,6 +390,29 @@ mod tests {
 
     fn usable(text: &str) -> [Vec<u16>; 2] {
         view(text).families.map(|family| members(&family.usable))
+    }
+
+    #[test]
+    fn whom_a_protection_keeps_is_answered_beside_whoever_lives_and_makes_its_pool_no_fitter() {
+        let keep = |text, kept: &[usize]| judged(text, |index, judgement| judgement.kept = kept.contains(&index));
+        for (members_of, kept, usable, expected) in [
+            ("down@7 down@9", vec![1], vec![1], Grade::Kept),
+            ("down@7 down@9 up", vec![1], vec![1, 2], Grade::Degraded),
+            ("down@7 up up", vec![0], vec![0, 1, 2], Grade::Healthy),
+            ("down@7 unknown", vec![0], vec![0, 1], Grade::Healthy),
+            ("down@7/4 up/6", vec![0], vec![0], Grade::Kept),
+        ] {
+            let view = keep(members_of, &kept);
+            let family = view.family(Family::V4);
+            assert_eq!((members(&family.usable), family.grade), (usable, expected), "{members_of}");
+        }
+        let view = keep("down@7 down@9", &[1]);
+        let family = view.family(Family::V4);
+        assert_eq!((family.usable[0].holds_s, family.recovers_s, view.grade, view.recovers_s), (0, 7, Grade::Kept, 7));
+        let held_back = judged("up down", |index, judgement| {
+            (judgement.kept, judgement.rank) = (index == 1, Rank::HeldBack { released_in: Duration::MAX });
+        });
+        assert_eq!(members(&held_back.family(Family::V4).usable), [0, 1], "who waits to be let back lives");
     }
 
     #[test]

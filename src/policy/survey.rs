@@ -38,7 +38,7 @@ pub(super) struct Field {
     first_recovers_s: u32,
     /// How soon any other child could.
     others_recover_s: u32,
-    /// Whether the children of weight 0 stand in, because all others are empty.
+    /// Whether the children of weight 0 stand in, because all others are empty, or kept and no better.
     pub(super) standing_in: bool,
 }
 
@@ -65,7 +65,7 @@ impl Field {
     fn survey(&self) -> Survey {
         let recovers_s = match self.grade {
             Grade::Healthy => u32::MAX,
-            Grade::Degraded | Grade::Empty => self.any_recovers_s(),
+            Grade::Degraded | Grade::Kept | Grade::Empty => self.any_recovers_s(),
         };
         Survey { grade: self.grade, scope: self.scope, recovers_s, latency: self.latency }
     }
@@ -146,10 +146,11 @@ impl<'a> View<'a> {
             Policy::RoundRobin { .. } | Policy::Latency { .. } => self.all(Field::new(0), children, |_| true),
             Policy::Weighted(weights) => {
                 let field = self.all(Field::new(0), children, |position| weights[position] > 0);
-                if field.grade > Grade::Empty {
+                if field.grade > Grade::Kept {
                     return field;
                 }
-                self.all(Field { standing_in: true, ..field }, children, |position| weights[position] == 0)
+                let both = self.all(Field { standing_in: true, ..field }, children, |position| weights[position] == 0);
+                Field { standing_in: field.grade == Grade::Empty || both.grade > field.grade, ..both }
             }
         }
     }

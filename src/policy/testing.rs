@@ -7,7 +7,8 @@
 //! 10.p.0.1, ... and at 2001:db8:p::0, ...
 
 use super::{
-    Choose, Conduct, Graph, Health, Member, MinHealthy, Node, Picks, Policy, Pool, PoolView, Question, Selection, Step, TtlRange, evaluate,
+    Choose, Conduct, Graph, Health, Judgement, Member, MinHealthy, Node, Picks, Policy, Pool, PoolView, Question, Selection, Step,
+    TtlRange, evaluate,
 };
 use crate::geo::{Atlas, GeoTable, Match, Places, Rule};
 use crate::health::{Status, Verdict};
@@ -45,6 +46,15 @@ impl World {
         let Node::Pool(id) = self.graph.nodes[node] else { panic!("not a pool") };
         let (_, verdicts) = parse(members, id.index());
         self.pools[id] = Arc::new(PoolView::prepare(&self.graph.pools[id], &verdicts, Some(&self.pools[id])));
+    }
+
+    /// Gives the members of a pool new verdicts, and lets a protection keep those that are down.
+    pub(crate) fn keep(&mut self, node: NodeId, members: &str) {
+        let Node::Pool(id) = self.graph.nodes[node] else { panic!("not a pool") };
+        let (_, verdicts) = parse(members, id.index());
+        let keep = |verdict: Verdict| Judgement { kept: verdict.status == Status::Down, ..verdict.into() };
+        let judgements: Vec<[Judgement; 2]> = verdicts.into_iter().map(|both| both.map(keep)).collect();
+        self.pools[id] = Arc::new(PoolView::prepare(&self.graph.pools[id], &judgements, None));
     }
 
     /// Adds a policy.

@@ -16,8 +16,18 @@ pub struct Spot {
     /// The port, 0 for an agent.
     pub port: u16,
     pub is_v6: bool,
-    /// Whether a packet has to go there.
-    pub is_sent: bool,
+    pub way: Way,
+}
+
+/// How the node learns of a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// A packet goes there.
+    Sent,
+    /// The machine's agent reports, or is missed after so long.
+    Agent { expires: Duration },
+    /// A program of the node's own goes there.
+    Program,
 }
 
 /// What is wrong with a machine.
@@ -74,6 +84,15 @@ pub enum Truth {
 pub struct Machines {
     faults: Vec<(u64, Scope, Fate)>,
     cuts: Vec<(u64, Cut)>,
+    /// Since when no report of an agent has come in, and until when.
+    unheard: Option<(Moment, Moment)>,
+}
+
+impl Spot {
+    /// Whether a packet has to go there.
+    pub fn is_sent(&self) -> bool {
+        self.way == Way::Sent
+    }
 }
 
 impl Machines {
@@ -96,6 +115,31 @@ impl Machines {
         self.cuts.last().map(|(_, cut)| *cut)
     }
 
+    /// Whether nothing reaches the node, nor leaves it.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.node(), Some(Cut::Silent | Cut::NoRoute))
+    }
+
+    /// From now on no report is heard.
+    pub fn fall_deaf(&mut self, now: Moment) {
+        let since = self.unheard.filter(|(_, until)| *until > now).map_or(now, |(since, _)| since);
+        self.unheard = Some((since, Moment::from_nanos(u64::MAX)));
+    }
+
+    /// From `when` on reports are heard, if they were not.
+    pub fn hear(&mut self, when: Moment) {
+        if let Some((_, until)) = &mut self.unheard {
+            *until = when.min(*until);
+        }
+    }
+
+    /// The process began anew: it waits for reports from now on.
+    pub fn begin_to_listen(&mut self, now: Moment) {
+        if let Some((since, _)) = &mut self.unheard {
+            *since = now;
+        }
+    }
+
     /// Whether every machine is well.
     pub fn are_well(&self) -> bool {
         self.faults.is_empty()
@@ -116,12 +160,12 @@ impl Machines {
     pub fn truth(&self, spot: Spot, timeout: Duration) -> Truth {
         match self.fate(spot) {
             None => Truth::Well,
-            Some(Fate::Slow(_)) if !spot.is_sent => Truth::Well,
+            Some(Fate::Slow(_)) if !spot.is_sent() => Truth::Well,
             Some(Fate::Slow(latency)) if latency < timeout.mul_f64(0.9) => Truth::Well,
             Some(Fate::Slow(latency)) if latency < timeout => Truth::Shaky,
             Some(Fate::Loses(_) | Fate::Flaps(_)) => Truth::Shaky,
             // An agent that is not there, or not well, is reported as such.
-            Some(_) if !spot.is_sent => Truth::DeadLoud,
+            Some(_) if !spot.is_sent() => Truth::DeadLoud,
             Some(Fate::Refuses | Fate::Errors | Fate::Stalls) => Truth::DeadLoud,
             Some(Fate::Hangs | Fate::Unreachable | Fate::Slow(_)) => Truth::DeadMute,
         }
@@ -132,8 +176,15 @@ impl Machines {
         let trip = Duration::from_micros(500 + u64::from(spot.host.unwrap_or(9)) * 1_700 % 40_000 + chance.between(0, 900));
         let out_of_time = timeout + Duration::from_millis(chance.between(0, 20));
         let timed_out = (out_of_time, Observation::Fail(FailReason::Timeout));
-        if !spot.is_sent {
-            return (Duration::from_micros(50), self.report(spot, now));
+        match spot.way {
+            Way::Sent => {}
+            Way::Agent { expires } => return (Duration::from_micros(50), self.report(spot, expires, now)),
+            // It gives up before its time, or does not.
+            Way::Program if self.is_cut_off() && chance.percent(70) => {
+                return (timeout / 2, Observation::Fail(FailReason::Reported("no answer".into())));
+            }
+            Way::Program if self.is_cut_off() => return (out_of_time, Observation::Fail(FailReason::Unfinished)),
+            Way::Program => return (Duration::from_micros(50), self.word(spot, now)),
         }
         match self.node() {
             Some(Cut::Silent) => return timed_out,
@@ -156,8 +207,14 @@ impl Machines {
         }
     }
 
-    /// What an agent's desk holds.
-    fn report(&self, spot: Spot, now: Moment) -> Observation {
+    /// What is known of an agent.
+    fn report(&self, spot: Spot, expires: Duration, now: Moment) -> Observation {
+        let unheard = self.unheard.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(since, _)| now.since(since));
+        if unheard < expires { self.word(spot, now) } else { Observation::Fail(FailReason::Silent(expires)) }
+    }
+
+    /// What somebody says who can look at the machine.
+    fn word(&self, spot: Spot, now: Moment) -> Observation {
         let down = match self.fate(spot) {
             None | Some(Fate::Slow(_) | Fate::Loses(_)) => false,
             Some(Fate::Flaps(turn)) => is_odd_turn(now, turn),

@@ -78,12 +78,12 @@ impl Node {
     pub fn turn(&mut self, now: Moment, wall: Duration, orders: &mut Vec<ProbeOrder>) -> Vec<Change> {
         let at = self.moment(now);
         self.beliefs.handle_wall_clock(wall, at);
+        while let Some(order) = self.beliefs.poll_order(at) {
+            orders.push(order);
+        }
         let mut changes = self.beliefs.reflect(at);
         if !changes.is_empty() {
             changes.extend(self.publish(now));
-        }
-        while let Some(order) = self.beliefs.poll_order(at) {
-            orders.push(order);
         }
         if self.beliefs.is_stale() && at.since(self.published_at) >= PUBLISH_EVERY {
             changes.extend(self.publish(now));

@@ -21,6 +21,8 @@ pub struct Entry {
     pub expires_unix_s: Option<u64>,
     /// When what is drained is answered no more.
     pub removes_unix_s: Option<u64>,
+    /// Whether it may break what is protected.
+    pub break_glass: bool,
     /// When it was given, in the time of the world.
     pub given: Moment,
 }
@@ -98,7 +100,14 @@ impl Book {
             Force::Drain { removes_unix_s, .. } => Some(removes_unix_s),
             Force::Up | Force::Down => None,
         };
-        self.entries.push(Entry { whom, wish: order.wish, expires_unix_s: obeyed.expires_unix_s, removes_unix_s, given });
+        self.entries.push(Entry {
+            whom,
+            wish: order.wish,
+            expires_unix_s: obeyed.expires_unix_s,
+            removes_unix_s,
+            break_glass: order.break_glass,
+            given,
+        });
     }
 
     /// An order was ended.

@@ -40,7 +40,7 @@ pub struct Record {
 #[derive(Clone, Copy)]
 struct Seen {
     passed: bool,
-    /// Nothing came back, and the node was cut off all the while.
+    /// Nothing came back, or others spoke against it, while the node was cut off.
     blind: bool,
     /// What was seen before it is too old to be in a row with it.
     anew: bool,
@@ -51,7 +51,7 @@ pub struct Look<'a> {
     pub observation: &'a Observation,
     /// By the clock of the process.
     pub now: Moment,
-    /// The node was cut off from everything while the probe was made.
+    /// The node was cut off from everything when the probe was made, or had slept through reports.
     pub blind: bool,
     /// The node doubted its own sight before and after, or stopped to while the probe was made.
     pub doubted: bool,
@@ -194,13 +194,19 @@ impl Record {
         }
         if let Some(damping) = rules.damping {
             self.falls.push(now);
-            let recent = self.falls.iter().filter(|fall| now.since(**fall) <= damping.window).count();
-            let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
-            let hold = if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) };
-            self.held_until = now.after(hold);
-            self.perhaps_held_until = self.perhaps_held_until.max(self.held_until);
+            // A fall at the very end of the window may count or not, since a restart has rounded it.
+            self.held_until = now.after(self.hold(damping, damping.window.saturating_sub(ROUNDED), now));
+            let at_most = now.after(self.hold(damping, damping.window + ROUNDED, now));
+            self.perhaps_held_until = self.perhaps_held_until.max(at_most);
         }
         Ok(())
+    }
+
+    /// How long it stays down after what fell within `window`.
+    fn hold(&self, damping: Damping, window: Duration, now: Moment) -> Duration {
+        let recent = self.falls.iter().filter(|fall| now.since(**fall) <= window).count();
+        let doublings = u32::try_from(recent.min(20).saturating_sub(2)).expect("at most 18");
+        if recent < 2 { Duration::ZERO } else { (damping.hold * 2u32.pow(doublings)).min(damping.hold_max) }
     }
 
     fn rose(&mut self, rules: &Rules, now: Moment) -> Result<(), String> {
@@ -253,10 +259,10 @@ impl Record {
         if self.seen.back().is_some_and(|last| !last.passed) { self.sure } else { 0 }
     }
 
-    /// Whether the failures that brought it down were all of them silence of a node that was cut off. What was silent before that may be
-    /// believed to be dead, since others were seen meanwhile.
-    pub fn fell_blindly(&self, rules: &Rules) -> bool {
+    /// Whether all that was held against it since it was last well came of a node that could not see or hear. What had failed before that
+    /// may be believed to be dead, since others were seen meanwhile.
+    pub fn fell_blindly(&self) -> bool {
         let row = self.in_a_row(false);
-        row >= rules.fall as usize && self.seen.iter().rev().take(row).all(|seen| seen.blind)
+        row > 0 && self.seen.iter().rev().take(row).all(|seen| seen.blind)
     }
 }

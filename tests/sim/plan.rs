@@ -29,6 +29,8 @@ pub struct Plan {
     pub policies: Vec<Policy>,
     /// At most one: which pools, and its body.
     pub protection: Option<(Vec<usize>, String)>,
+    /// The members and sites that it keeps.
+    floor: (usize, usize),
     pub canaries: usize,
     /// The next machine gets this number; none is given twice.
     next_host: u16,
@@ -49,6 +51,8 @@ pub enum Kind {
     Http,
     /// The members' agents report.
     Push,
+    /// A program of the node's own looks at the members. Written down as agents, since what it says comes the same way.
+    Program,
     /// So many of these monitors must be up.
     AtLeast(usize, Vec<usize>),
 }
@@ -130,8 +134,17 @@ impl Plan {
     fn even(members: usize, monitor: &str) -> Plan {
         let mut chance = Chance::new(1);
         let monitors = vec![Monitor { name: "m0".to_owned(), port: 1000, kind: Kind::Tcp, body: monitor.to_owned() }];
-        let mut plan =
-            Plan { tempo_s: 1, monitors, sites: 2, pools: vec![], policies: vec![], protection: None, canaries: 0, next_host: 0 };
+        let mut plan = Plan {
+            tempo_s: 1,
+            monitors,
+            sites: 2,
+            pools: vec![],
+            policies: vec![],
+            protection: None,
+            floor: (0, 0),
+            canaries: 0,
+            next_host: 0,
+        };
         let (ttl, rescue) = (None, Rescue::NoData);
         for number in 0..2 {
             let members = (0..members).map(|_| Member { site: Some(number), ..plan.member(&mut chance) }.plain()).collect();
@@ -148,7 +161,17 @@ impl Plan {
         let tempo_s = *chance.one_of(&[1, 1, 2, 6, 20, 40]);
         let sites = chance.index(6);
         let canaries = *chance.one_of(&[0, 0, 1, 2, 3]);
-        let mut plan = Plan { tempo_s, monitors: vec![], sites, pools: vec![], policies: vec![], protection: None, canaries, next_host: 0 };
+        let mut plan = Plan {
+            tempo_s,
+            monitors: vec![],
+            sites,
+            pools: vec![],
+            policies: vec![],
+            protection: None,
+            floor: (0, 0),
+            canaries,
+            next_host: 0,
+        };
         for number in 0..=chance.index(4) {
             let monitor = plan.monitor(number, chance);
             plan.monitors.push(monitor);
@@ -162,6 +185,7 @@ impl Plan {
             plan.policies.push(policy);
         }
         if chance.percent(30) {
+            plan.floor = (chance.index(3), chance.index(2));
             plan.protection = Some(plan.protection(chance));
         }
         plan
@@ -174,7 +198,7 @@ impl Plan {
         let (name, port) = (format!("m{number}"), 1000 + u16::try_from(number).expect("few"));
         let kind = match chance.index(8) {
             0 if checks.len() >= 2 => Kind::AtLeast(1 + chance.index(checks.len()), checks),
-            0 | 1 => Kind::Push,
+            0 | 1 => chance.one_of(&[Kind::Push, Kind::Program]).clone(),
             2..=4 => Kind::Http,
             _ => Kind::Tcp,
         };
@@ -190,7 +214,7 @@ impl Plan {
         let word = match kind {
             Kind::Tcp => "tcp",
             Kind::Http => "http",
-            Kind::Push | Kind::AtLeast(..) => "push",
+            Kind::Push | Kind::Program | Kind::AtLeast(..) => "push",
         };
         let interval_ms = self.tempo_s * 1000 * chance.between(2, 6);
         let timeout_ms = chance.between(200, (interval_ms - 1).min(4000));
@@ -199,6 +223,10 @@ impl Plan {
         if chance.percent(60) {
             let fast_ms = chance.between(100, interval_ms);
             let _ = write!(body, ", fast_interval: {fast_ms}ms");
+        }
+        if matches!(kind, Kind::Push | Kind::Program) {
+            // A node that stands still for less than two seconds need not know it.
+            let _ = write!(body, ", expires: {}s", 3 + self.tempo_s * chance.between(0, 10));
         }
         match chance.index(4) {
             0 => body += ", window: none",
@@ -295,7 +323,8 @@ impl Plan {
         if pools.is_empty() {
             pools.push(0);
         }
-        let mut body = format!("min_members: {}, min_sites: {}", chance.between(0, 2), chance.between(0, 1));
+        let (members, sites) = self.floor;
+        let mut body = format!("min_members: {members}, min_sites: {sites}");
         if chance.percent(50) {
             let _ = write!(body, ", max_removed: {}%, within: {}s", chance.between(10, 80), chance.between(5, 600));
         }
@@ -472,6 +501,11 @@ impl Plan {
 
     //--- What it means
 
+    /// The pools that are protected, and the members and sites that are to be kept.
+    pub fn protected(&self) -> Option<(Vec<usize>, (usize, usize))> {
+        self.protection.as_ref().map(|(pools, _)| (pools.clone(), self.floor))
+    }
+
     /// How fast its world lives: a second, or longer.
     pub fn tempo(&self) -> Duration {
         Duration::from_secs(self.tempo_s)
@@ -541,7 +575,7 @@ impl Plan {
         for &monitor in &pool.monitors {
             let parts = match &self.monitors[monitor].kind {
                 Kind::AtLeast(_, of) => of.clone(),
-                Kind::Tcp | Kind::Http | Kind::Push => vec![monitor],
+                Kind::Tcp | Kind::Http | Kind::Push | Kind::Program => vec![monitor],
             };
             checks.extend(parts.into_iter().map(|part| self.check(part, pool, member, addr)));
         }
@@ -551,7 +585,7 @@ impl Plan {
     fn check(&self, monitor: usize, pool: &Pool, member: &Member, addr: IpAddr) -> Check {
         match self.monitors[monitor].kind {
             Kind::Tcp | Kind::Http => Check::Sent(SocketAddr::new(addr, self.monitors[monitor].port)),
-            Kind::Push | Kind::AtLeast(..) => Check::Told { monitor, pool: pool.name.clone(), member: member.name.clone() },
+            Kind::Push | Kind::Program | Kind::AtLeast(..) => Check::Told { monitor, pool: pool.name.clone(), member: member.name.clone() },
         }
     }
 
@@ -599,7 +633,7 @@ impl Plan {
                 let parts: Vec<Status> = of.iter().map(|&part| status(&self.check(part, pool, member, addr))).collect();
                 at_least(*needed, &parts)
             }
-            Kind::Tcp | Kind::Http | Kind::Push => status(&self.check(monitor, pool, member, addr)),
+            Kind::Tcp | Kind::Http | Kind::Push | Kind::Program => status(&self.check(monitor, pool, member, addr)),
         }
     }
 }

@@ -57,21 +57,23 @@ impl World {
         let record = self.oracle.record(&flight.identity);
         let was = record.status;
         let result = record.look(&rules, look, status);
-        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly(&rules);
+        let blindly = was == Status::Up && status == Status::Down && record.fell_blindly();
         if let Err(how) = result {
             return self.broken("verdicts flip only by the rules, and by the rules they flip", format!("{}: {how}", flight.identity));
         }
-        if blindly && self.sites_standing() >= 3 {
-            return self.broken("a node that is cut off drains nobody", format!("{} is down", flight.identity));
+        if blindly && self.has_witnesses() {
+            let how = format!("{} is down: {}", flight.identity, look.observation);
+            return self.broken("while a node is cut off, nobody falls by silence or hearsay", how);
         }
         Ok(())
     }
 
-    /// Sites with somebody who is not known to be down: so many independent witnesses.
-    fn sites_standing(&self) -> usize {
-        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent && self.node.status(*index) != Status::Down;
-        let sites: BTreeSet<usize> = self.targets.iter().enumerate().filter(stands).filter_map(|(_, target)| target.spot.site).collect();
-        sites.len()
+    /// Whether there is who could tell a blind node from dead members: not known to be down, in three sites, or a canary beside some member.
+    fn has_witnesses(&self) -> bool {
+        let stands = |(index, target): &(usize, &Target)| target.spot.is_sent() && self.node.status(*index) != Status::Down;
+        let standing = || self.targets.iter().enumerate().filter(stands).map(|(_, target)| target.spot);
+        let sites: BTreeSet<usize> = standing().filter_map(|spot| spot.site).collect();
+        sites.len() >= 3 || (standing().any(|spot| spot.host.is_none()) && standing().any(|spot| spot.host.is_some()))
     }
 
     /// No verdict changes but by an observation of its own target; and who is dead is down in time.
@@ -93,17 +95,16 @@ impl World {
     /// When a dead target is down at the latest; never, as long as something else is going on.
     fn down_by(&self, target: &Target) -> Moment {
         let never = Moment::from_nanos(u64::MAX);
-        let patience = match target.truth {
+        let is_unseen = match target.truth {
             Truth::Well | Truth::Shaky => return never,
-            Truth::DeadLoud => Duration::ZERO,
-            Truth::DeadMute => BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout,
+            Truth::DeadLoud => !target.spot.is_sent(),
+            Truth::DeadMute => true,
         };
-        if self.machines.node().is_some()
-            || self.is_stalled()
-            || ((target.truth == Truth::DeadMute || !target.spot.is_sent) && self.node.beliefs.suspicion().is_some())
-        {
+        if self.machines.node().is_some() || self.is_stalled() || (is_unseen && self.node.beliefs.suspicion().is_some()) {
             return never;
         }
+        let doubtless = BELIEF_MAX + target.rules.interval + target.rules.fast_interval + target.rules.timeout;
+        let patience = if is_unseen { doubtless } else { Duration::ZERO };
         target.since.max(self.calm_since).after(detection(target) + patience + SLACK)
     }
 
@@ -220,10 +221,11 @@ impl World {
     //--- Views
 
     /// What workers hold follows from the verdicts, and overrides do what they say.
-    pub fn keeps_its_views(&self) -> Result<(), Broken> {
+    pub fn keeps_its_views(&mut self) -> Result<(), Broken> {
         if self.node.beliefs.is_stale() {
             return Ok(());
         }
+        self.keeps_whom_it_protects()?;
         let unix_s = self.unix_s();
         for pool in 0..self.plan.pools.len() {
             self.is_what_verdicts_say(pool)?;
@@ -262,6 +264,26 @@ impl World {
         Ok(())
     }
 
+    /// What time alone changes is looked at once a second, and after a stand-still nothing of it is left out: a view is what a judge who
+    /// looks at all pools makes of it now, where that is what he would have made of it two seconds ago.
+    pub fn keeps_up_with_time(&self) -> Result<(), Broken> {
+        let at = self.node.moment(self.now);
+        let settled = |then: Moment| {
+            let mut beliefs = self.node.beliefs.clone();
+            beliefs.settle(then);
+            beliefs
+        };
+        let (before, now) = (settled(at.before(Duration::from_secs(2))), settled(at));
+        for (id, pool) in self.node.beliefs.snapshot().graph.pools.iter().filter(|_| !self.node.beliefs.is_stale()) {
+            let usable = |beliefs: &steersman::beliefs::Beliefs| Family::BOTH.map(|family| beliefs.view(id).family(family).usable.clone());
+            if usable(&before) == usable(&now) && usable(&now) != usable(&self.node.beliefs) {
+                let how = format!("{}: {:?}, and not {:?}", pool.name, usable(&self.node.beliefs), usable(&now));
+                return self.broken("who comes back comes back, however long nobody looked", how);
+            }
+        }
+        Ok(())
+    }
+
     fn verdicts(&self, pool: PoolId) -> Vec<[Verdict; 2]> {
         let beliefs = &self.node.beliefs;
         let mut ledger = Ledger::new(self.targets.len());
@@ -280,6 +302,50 @@ impl World {
             Verdict { latency: verdict.latency.filter(|_| is_timed), ..verdict }
         };
         beliefs.snapshot().graph.pools[pool].members.iter().map(|member| [one(member, 0), one(member, 1)]).collect()
+    }
+
+    /// Nobody leaves what is protected while fewer would be left than are to be kept, unless an operator broke the glass.
+    fn keeps_whom_it_protects(&mut self) -> Result<(), Broken> {
+        let Some((pools, (members, sites))) = self.plan.protected() else { return Ok(()) };
+        let (unix_s, mut unclear) = (self.unix_s(), BTreeSet::new());
+        let mut standing = BTreeSet::new();
+        for seat in self.seats.values().filter(|seat| pools.contains(&seat.pool)) {
+            match self.stands(*seat, unix_s) {
+                Some(true) => drop(standing.insert(*seat)),
+                Some(false) => {}
+                None => drop(unclear.insert(*seat)),
+            }
+        }
+        let before = std::mem::replace(&mut self.standing, standing);
+        for family in Family::BOTH {
+            let left: Vec<&Seat> =
+                before.difference(&self.standing).filter(|seat| seat.family == family && !unclear.contains(seat)).collect();
+            let here = || self.standing.iter().chain(&unclear).filter(|seat| seat.family == family);
+            let places: BTreeSet<usize> = here().filter_map(|seat| self.plan.pools[seat.pool].members[seat.member].site).collect();
+            if !left.is_empty() && (here().count() < members || places.len() < sites) {
+                return self.broken("a protection keeps as many members and sites as it was told to", format!("{left:?} left"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an address stands: it is up or forced up, and not taken out; or it is kept. None where orders have just changed, or break glass.
+    fn stands(&self, seat: Seat, unix_s: u64) -> Option<bool> {
+        let settings = &self.plan.pools[seat.pool].members[seat.member];
+        if settings.disabled {
+            return Some(false);
+        }
+        let ordered = self.book.of(&self.plan, seat, unix_s);
+        let order = self.settled_order(seat, unix_s);
+        if ordered.is_some() != order.is_some() || !self.knows_the_time() || ordered.is_some_and(|order| order.break_glass) {
+            return None;
+        }
+        // Drains remove when they can, which is not told to the second.
+        if order.is_some_and(|order| order.wish == Wish::Drain) && !self.is_kept(seat) {
+            return None;
+        }
+        let (forced, barred) = (order.is_some_and(|order| order.wish == Wish::Up), order.is_some_and(|order| order.wish == Wish::Down));
+        Some(self.is_kept(seat) || (!barred && (forced || self.verdict(seat) == Status::Up)))
     }
 
     fn is_what_orders_say(&self, seat: Seat, unix_s: u64) -> Result<(), Broken> {
@@ -408,9 +474,10 @@ impl World {
             return Ok(());
         }
         let removes = self.now.after(Duration::from_secs(removes_unix_s).saturating_sub(self.wall()));
-        // Who is not answered when that is ordered goes at once.
+        // Who is not answered when that is ordered goes at once; and so does who is unknown, since it is answered with the shortest TTL.
         let mut addresses = self.addresses_of(one);
-        addresses.retain(|addr| self.seats.get(addr).is_some_and(|seat| self.is_usable(*seat, *addr)));
+        let goes_later = |seat: &Seat, addr: IpAddr| self.is_usable(*seat, addr) && self.verdict(*seat) != Status::Unknown;
+        addresses.retain(|addr| self.seats.get(addr).is_some_and(|seat| goes_later(seat, *addr)));
         match self.caches.with(&addresses).find(|held| held.expires > removes) {
             None => Ok(()),
             Some(held) => {

@@ -5,11 +5,11 @@
 use super::chance::Chance;
 use super::clients::{Answer, Asked, Caches};
 use super::disk::{Disk, End, Save, ms};
-use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth};
+use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth, Way};
 use super::node::{Flight, GIVEN_UP_AFTER, Node};
 use super::operator::{Book, Whom};
 use super::oracle::{Look, Oracle};
-use super::plan::{Check, Plan, Seat};
+use super::plan::{Check, Kind, Plan, Seat};
 use super::promises::Broken;
 use super::trace::{Entry, Trace};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,8 @@ pub struct World {
     doubt_ended: Moment,
     seed: u64,
     pub disk: Disk,
+    /// Who stood when that was last looked at, under the config in force, and in this life.
+    pub standing: BTreeSet<Seat>,
     /// What the wall clock of the machine said when it was last set, as the time since 1970, and when that was.
     pub wall: (Duration, Moment),
     pub swept: Moment,
@@ -93,9 +95,10 @@ pub struct Beliefs {
 /// The control side does nothing until then.
 #[derive(Clone, Copy)]
 struct Stall {
+    since: Moment,
     until: Moment,
-    /// The whole machine sleeps since then, and nobody is answered; its steady clock stands still, and its wall clock does not.
-    asleep_since: Option<Moment>,
+    /// The whole machine sleeps, and nobody is answered; its steady clock stands still, and its wall clock does not.
+    asleep: bool,
 }
 
 /// A stream of chance for each part of the world.
@@ -123,7 +126,9 @@ enum Event {
     Orders {
         again: bool,
     },
-    Reloads,
+    Reloads {
+        again: bool,
+    },
     Restarts {
         again: bool,
     },
@@ -135,7 +140,7 @@ impl Event {
     /// Whether the control side hears of it.
     const fn wakes(&self) -> bool {
         match self {
-            Event::Returns(..) | Event::Orders { .. } | Event::Reloads | Event::Restarts { .. } | Event::Saves => true,
+            Event::Returns(..) | Event::Orders { .. } | Event::Reloads { .. } | Event::Restarts { .. } | Event::Saves => true,
             Event::Breaks | Event::Mends(_) | Event::Cuts | Event::Stalls | Event::Sleeps | Event::Sets { .. } | Event::Asks => false,
         }
     }
@@ -186,6 +191,7 @@ impl World {
             doubt_ended: Moment::START,
             seed,
             disk: Disk::default(),
+            standing: BTreeSet::new(),
             wall: (EPOCH, Moment::START),
             swept: Moment::START,
             chance: chances,
@@ -208,7 +214,7 @@ impl World {
             (Event::Sleeps, self.tempo * 4_000),
             (Event::Sets { right: false, again: true }, self.tempo * 900),
             (Event::Orders { again: true }, self.tempo * 400),
-            (Event::Reloads, self.tempo * 700),
+            (Event::Reloads { again: true }, self.tempo * 700),
             (Event::Restarts { again: true }, self.tempo * 2_000),
             (Event::Saves, self.tempo * 20),
             (Event::Asks, self.tempo * 4),
@@ -272,10 +278,14 @@ impl World {
 
     /// Wakes the node up when it is time to. Says whether it is.
     fn awake_when_due(&mut self) -> bool {
-        let Some(Stall { asleep_since, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return false };
-        if let Some(since) = asleep_since {
-            self.node.sleep(self.now.since(since));
+        let Some(Stall { since, asleep, .. }) = self.stalled.take_if(|stall| stall.until <= self.now) else { return false };
+        let lasted = self.now.since(since);
+        if asleep {
+            self.node.sleep(lasted);
         }
+        // Agents report again when their turn comes.
+        let missed = if asleep || lasted <= STANDSTILL { 0 } else { self.chance.machines.between(0, 500) };
+        self.listen(self.now.after(Duration::from_millis(missed)));
         (self.awake_since, self.calm_since) = (self.now, self.now);
         self.say("the node is awake again".to_owned());
         true
@@ -289,7 +299,7 @@ impl World {
             Event::Asks => {
                 let again = self.chance.clients.around(tempo * 4);
                 self.schedule(again, Event::Asks);
-                if self.stalled.is_some_and(|stall| stall.asleep_since.is_some()) {
+                if self.stalled.is_some_and(|stall| stall.asleep) {
                     return Ok(());
                 }
                 for _ in 0..self.chance.clients.between(1, 3) {
@@ -316,9 +326,11 @@ impl World {
                     self.operate()?;
                 }
             }
-            Event::Reloads => {
-                let again = self.chance.operators.around(tempo * 700);
-                self.schedule(again, Event::Reloads);
+            Event::Reloads { again } => {
+                if again {
+                    let next = self.chance.operators.around(tempo * 700);
+                    self.schedule(next, Event::Reloads { again });
+                }
                 if awake {
                     self.reload()?;
                 }
@@ -370,12 +382,26 @@ impl World {
         let cut = *chance.one_of(&[Cut::Silent, Cut::Silent, Cut::NoRoute, Cut::NoRouteV6]);
         let mean = *chance.one_of(&[Duration::from_secs(3), Duration::from_mins(1), self.tempo * 100]);
         let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_200));
+        let is_reloaded = chance.percent(30);
         self.schedule(again, Event::Cuts);
         let id = self.next_id;
         self.schedule(lasts, Event::Mends(id));
+        if is_reloaded {
+            self.schedule(lasts / 2, Event::Reloads { again: false });
+        }
         self.machines.cut(id, cut);
+        self.listen(self.now);
         self.say(format!("the node is cut off: {cut:?}"));
         self.calm_since = self.now;
+    }
+
+    /// Agents are heard from `when` on, or not.
+    fn listen(&mut self, when: Moment) {
+        if self.machines.is_cut_off() || self.stalled.is_some_and(|stall| !stall.asleep) {
+            self.machines.fall_deaf(self.now);
+        } else {
+            self.machines.hear(when);
+        }
     }
 
     fn mend(&mut self, id: u64) {
@@ -383,6 +409,7 @@ impl World {
             self.calm_since = self.now;
         }
         self.machines.mend(id);
+        self.listen(self.now);
         self.say(format!("something is mended; {}", if self.machines.node().is_some() { "cut off" } else { "not cut off" }));
         self.tell_truth();
     }
@@ -393,7 +420,8 @@ impl World {
         let (lasts, again) = (chance.around(mean), chance.around(self.tempo * 1_500));
         self.schedule(again, Event::Stalls);
         self.say(format!("the node stands still for {lasts:?}"));
-        self.stop(lasts, None);
+        self.stop(lasts, false);
+        self.listen(self.now);
     }
 
     /// A virtual machine is suspended, or a laptop closed.
@@ -412,12 +440,12 @@ impl World {
             let event = self.queue.remove(&(at, id)).expect("found");
             self.queue.insert((at.after(lasts), id), event);
         }
-        self.stop(lasts, Some(self.now));
+        self.stop(lasts, true);
     }
 
-    fn stop(&mut self, lasts: Duration, asleep_since: Option<Moment>) {
+    fn stop(&mut self, lasts: Duration, asleep: bool) {
         // Who stands still already does so for as long as was said first.
-        self.stalled.get_or_insert(Stall { until: self.now.after(lasts), asleep_since });
+        self.stalled.get_or_insert(Stall { since: self.now, until: self.now.after(lasts), asleep });
         self.calm_since = self.now;
     }
 
@@ -495,6 +523,9 @@ impl World {
             self.caches.pass(self.now);
             self.keeps_its_verdicts()?;
             self.keeps_its_orders()?;
+            if (1..3).contains(&self.now.since(self.awake_since).as_secs()) {
+                self.keeps_up_with_time()?;
+            }
         }
         self.wakes = self.node.next_wake(self.now);
         Ok(())
@@ -527,14 +558,15 @@ impl World {
         self.is_ordered_in_time(index)?;
         let target = &mut self.targets[index];
         target.last_begun = Some(self.now);
-        let blind = self.machines.node() == Some(Cut::Silent) && target.spot.is_sent;
         let (identity, spot, timeout) = (Arc::clone(&target.identity), target.spot, target.rules.timeout);
+        let (lasts, observation) = self.machines.probe(spot, timeout, self.now, &mut self.chance.prober);
+        // An agent that is missed is none the worse for it: in this world all of them report.
+        let blind = self.machines.is_cut_off() || matches!(observation, Observation::Fail(FailReason::Silent(_)));
         self.trace.push(self.now, Entry::Ordered(index));
         let begun = self.node.moment(self.now);
         self.node.under_way.insert(order.token, Flight { target: index, identity, begun, deadline: order.deadline, blind });
         self.has_room()?;
         let chance = &mut self.chance.prober;
-        let (lasts, observation) = self.machines.probe(spot, timeout, self.now, chance);
         if chance.percent(self.chance.lost_percent) {
             self.calm_since = self.now;
         } else {
@@ -653,6 +685,7 @@ impl World {
     fn settle(&mut self, snapshot: &Snapshot) -> Result<(), Broken> {
         self.oracle.adopt(&rules(snapshot));
         self.learn(snapshot);
+        self.standing.clear();
         self.calm_since = self.now;
         self.keeps_its_verdicts()?;
         self.keeps_its_views()
@@ -680,6 +713,7 @@ impl World {
         self.boot_clock();
         self.life += 1;
         self.doubt_ended = Moment::START;
+        self.machines.begin_to_listen(self.now);
         let (wall, now) = (self.wall(), Moment::START.after(self.wall()));
         let reading = Reading { now, now_unix_ms: ms(wall), max_age: STATE_AGE_MAX };
         let found = self.finds_what_was_saved(reading)?;
@@ -782,12 +816,16 @@ fn spot(plan: &Plan, seats: &BTreeMap<IpAddr, Seat>, target: &steersman::snapsho
         let member = plan.pools[pool].members.iter().position(|member| *member.name == *push.subject.member).expect("the plan has it");
         let (host, site) = place(&Seat { pool, member, family: steersman::prefix::Family::V4 });
         let told = Check::Told { monitor, pool: push.subject.pool.to_string(), member: push.subject.member.to_string() };
-        return (Some(told), Spot { host, site, port: 0, is_v6: false, is_sent: false });
+        let way = if plan.monitors[monitor].kind == Kind::Program { Way::Program } else { Way::Agent { expires: push.expires } };
+        return (Some(told), Spot { host, site, port: 0, is_v6: false, way });
     }
     let (host, site) = seats.get(&target.addr.ip()).map_or((None, None), place);
-    let spot = Spot { host, site, port: target.addr.port(), is_v6: target.addr.is_ipv6(), is_sent: true };
+    let spot = Spot { host, site, port: target.addr.port(), is_v6: target.addr.is_ipv6(), way: Way::Sent };
     (host.map(|_| Check::Sent(target.addr)), spot)
 }
+
+/// A node that stood still for no longer than this need not know it.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// A timeout that is told so late says nothing, as operators are promised.
 const TOLD_LATE: Duration = Duration::from_millis(500);

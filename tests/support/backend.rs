@@ -5,7 +5,6 @@ use super::probed::{self, Reply};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RData;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +22,7 @@ pub struct Backend {
     /// None after it was killed.
     thread: Option<JoinHandle<()>>,
     /// Connections that nobody serves, and that leave no room for others.
-    idlers: Vec<Socket>,
+    idlers: Vec<TcpStream>,
 }
 
 /// What a backend speaks.
@@ -63,6 +62,8 @@ struct Temper {
     changed: Condvar,
     /// Whether a probe is kept in this mood: held, or talked at for a while.
     keeps: AtomicBool,
+    /// Whether it takes no connection any more, since it is deaf.
+    deaf: AtomicBool,
 }
 
 /// How long a slow backend takes. Longer than any probe of the tests waits.
@@ -91,7 +92,12 @@ impl Backend {
 
     /// A backend at this address.
     pub fn at(addr: SocketAddr, speech: Speech) -> std::io::Result<Backend> {
-        let temper = Arc::new(Temper { mood: Mutex::new(Mood::Well), changed: Condvar::new(), keeps: AtomicBool::new(false) });
+        let temper = Arc::new(Temper {
+            mood: Mutex::new(Mood::Well),
+            changed: Condvar::new(),
+            keeps: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+        });
         let mut backend = Backend { addr, speech, temper, socket: None, thread: None, idlers: Vec::new() };
         backend.run()?;
         Ok(backend)
@@ -174,21 +180,11 @@ impl Backend {
         let socket = self.socket.as_ref().expect("it lives, and speaks over TCP");
         // The kernel accepts as many as wait here for the program to take them, and then answers no more.
         socket2::SockRef::from(socket).listen(1).expect("it listens already");
-        let idler = || Socket::new(Domain::for_address(self.addr), Type::STREAM, None).expect("a socket");
-        // At once, so that no probe takes one of these places.
-        self.idlers.extend((0..4).map(|_| idler()).inspect(|idler| {
-            idler.set_nonblocking(true).expect("every socket can");
-            let _ = idler.connect(&self.addr.into());
-        }));
-        // The program, which waited for a connection when this began, may take one a moment later: who is refused once may find a place then.
-        let mut refused = 0;
-        while refused < 2 {
-            let more = idler();
-            if more.connect_timeout(&self.addr.into(), NOBODY_THERE).is_ok() {
-                self.idlers.push(more);
-            } else {
-                refused += 1;
-            }
+        self.idlers.extend(TcpStream::connect(self.addr));
+        let taken = || self.temper.deaf.load(Ordering::SeqCst).then_some(());
+        super::wait_for("the last connection that is taken", taken, String::new);
+        while let Ok(idler) = TcpStream::connect_timeout(&self.addr, NOBODY_THERE) {
+            self.idlers.push(idler);
         }
     }
 
@@ -246,8 +242,11 @@ impl Temper {
     }
 
     fn turn(&self, mood: Mood) {
-        *self.mood.lock().expect("nobody panics with it") = mood;
+        let mut now = self.mood.lock().expect("nobody panics with it");
+        *now = mood;
         self.keeps.store(false, Ordering::SeqCst);
+        self.deaf.store(false, Ordering::SeqCst);
+        drop(now);
         self.changed.notify_all();
     }
 
@@ -273,6 +272,7 @@ impl Temper {
 
     fn wait_while_deaf(&self) {
         let mood = self.mood.lock().expect("nobody panics with it");
+        self.deaf.store(*mood == Mood::Deaf, Ordering::SeqCst);
         drop(self.changed.wait_while(mood, |mood| *mood == Mood::Deaf).expect("nobody panics with it"));
     }
 }

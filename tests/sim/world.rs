@@ -20,7 +20,7 @@ use steersman::answer::{Disposition, Outcome, UDP_PAYLOAD_MAX};
 use steersman::beliefs::{Change, OverrideChange, Saved};
 use steersman::check;
 use steersman::clock::Moment;
-use steersman::health::{Observation, ProbeOrder, Rules, Status, Token};
+use steersman::health::{FailReason, Observation, ProbeOrder, Rules, Status, Token};
 use steersman::ids::{Id, PoolId};
 use steersman::io::state_text::Reading;
 use steersman::judge::{Event as Passed, Wish};

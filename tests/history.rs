@@ -152,6 +152,33 @@ fn an_answer_of_the_past_is_explained_by_the_config_of_its_time() {
 }
 
 #[test]
+fn a_config_that_was_only_read_is_not_taken_for_the_one_in_force_and_one_is_known_wherever_it_lies() {
+    let backends = Backend::some(95, 2);
+    let config = config(&backends);
+    let server = config.serve();
+    server.wait_answer("www.test.example", &[backends[0].ip()]);
+    let head = |more: &[&str]| {
+        let arguments = [&["explain", "www.test.example", "--client", "198.51.100.1", "--at", "now"], more].concat();
+        let shown = stdout(&config.command(&arguments));
+        shown.lines().take_while(|line| !line.contains(" asked by ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let main = config.directory().join("steersman.yaml");
+    let main = main.to_str().expect("a path");
+    assert_eq!(head(&["--offline", "--config", main]).len(), 1, "the very files");
+    config.records("  www: {steer: nobody}\n");
+    assert!(!config.command(&["reload"]).status.success());
+    assert_eq!(head(&[]).len(), 1, "{:?}", head(&[]));
+    config.records("  www: {steer: main}\n  web: {steer: main}\n");
+    let other = head(&["--offline", "--config", main]);
+    assert!(
+        other[1].starts_with("with the config of then (generation 1, ") && other[1].contains("; the one at hand is another ("),
+        "{other:?}"
+    );
+    let future = config.command(&["explain", "www.test.example", "--at", "2999-01-01T00:00:00Z"]);
+    assert!(!future.status.success() && stderr(&future).contains("lies ahead"), "{}", stderr(&future));
+}
+
+#[test]
 fn nobody_needs_to_name_a_client_and_without_a_state_dir_there_is_no_past() {
     let backends = Backend::some(93, 2);
     let config = config(&backends);

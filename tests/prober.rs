@@ -467,7 +467,7 @@ async fn a_method_that_takes_a_body_says_so_when_there_is_none() {
 
 #[tokio::test]
 async fn a_head_with_many_headers_and_one_over_two_lines_is_read() {
-    let many = (0..200).map(|number| format!("x-{number}: {number}\r\n")).collect::<Vec<_>>().concat();
+    let many = "x-many: 1\r\n".repeat(200);
     let answer = format!("HTTP/1.1 200 OK\r\n{many}x-long: one\r\n  two\r\ncontent-length: 2\r\n\r\nok");
     assert_passed(&probe_http(Act::Say(answer.leak()), AMPLE).await);
 }

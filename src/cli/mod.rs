@@ -193,7 +193,7 @@ pub fn run() -> ExitCode {
     if let Err(log::BadFilter(why)) = log::start(flags.log_format, filter) {
         return fail(&format!("--log {filter}: {why}"));
     }
-    let code = obey(flags);
+    let code = obey(flags.command);
     log::finish(LOG_PATIENCE);
     if UNSAID.load(Ordering::Relaxed) { fail("not all of it could be written to standard output") } else { code }
 }
@@ -201,8 +201,8 @@ pub fn run() -> ExitCode {
 /// The last lines of a log that nobody reads are not waited for.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-fn obey(flags: Flags) -> ExitCode {
-    match flags.command {
+fn obey(command: Command) -> ExitCode {
+    match command {
         Command::Serve { config } => serve::run(&config.path()),
         Command::Check { config } => check::run(&config.path()),
         Command::Explain { name, qtype, client, subnet, seed, offline, down, at, state_dir, admin } => {

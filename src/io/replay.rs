@@ -55,8 +55,8 @@ pub fn replay(directory: &Path, lens: &Lens, at_unix_ms: u64, now_unix_ms: u64) 
     let mut segments = Segments::open(directory)?;
     let extent = Extent::find(&mut segments, directory, at_unix_ms)?;
     let mut library = Library { directory, lens, kept: HashMap::new() };
-    let mut retelling = Retelling::new(|config| library.of(config));
-    let known = Known::read(&mut segments, extent, |entry| retelling.handle(entry))?;
+    let mut retelling = Retelling::new();
+    let known = Known::read(&mut segments, extent, |entry| retelling.handle(entry, |config| library.of(config)))?;
     let config = retelling.config.clone();
     // The checkpoint is there, unless somebody changes the files meanwhile.
     let live = retelling.live(at_unix_ms).ok_or_else(|| format!("the journal in {} changes while it is read", directory.display()))?;
@@ -76,9 +76,8 @@ const AHEAD_MAX_MS: u64 = 5_000;
 //--- The past, told again
 
 /// Beliefs that hear the entries of a journal, one after the other.
-pub struct Retelling<L> {
-    /// Says what a config meant.
-    library: L,
+#[derive(Clone, Debug)]
+pub struct Retelling {
     /// None before the first checkpoint.
     beliefs: Option<Beliefs>,
     /// The config in force, as far as it was told.
@@ -91,20 +90,26 @@ pub struct Retelling<L> {
     now: Moment,
 }
 
-impl<L: FnMut(Option<&ConfigNote>) -> Arc<Snapshot>> Retelling<L> {
-    /// Before the first entry; `library` says what the config with a note meant.
-    pub fn new(library: L) -> Retelling<L> {
-        Retelling { library, beliefs: None, config: None, suspicion: None, unix_ms: 0, now: Moment::START }
+impl Default for Retelling {
+    fn default() -> Retelling {
+        Retelling::new()
+    }
+}
+
+impl Retelling {
+    /// Before the first entry.
+    pub const fn new() -> Retelling {
+        Retelling { beliefs: None, config: None, suspicion: None, unix_ms: 0, now: Moment::START }
     }
 
-    /// Takes the next entry.
-    pub fn handle(&mut self, entry: Entry) {
+    /// Takes the next entry; `library` says what the config with a note meant.
+    pub fn handle(&mut self, entry: Entry, library: impl FnOnce(Option<&ConfigNote>) -> Arc<Snapshot>) {
         self.pass(entry.at_unix_ms);
         match entry.event {
             Event::Checkpoint { state, config } => {
                 self.config = config.map(|config| *config).or(self.config.take());
                 self.now = Moment::from_nanos(self.unix_ms.saturating_mul(NANOS_PER_MS));
-                let snapshot = (self.library)(self.config.as_ref());
+                let snapshot = library(self.config.as_ref());
                 self.beliefs = Some(Beliefs::of_the_past(snapshot, &state.recall(Duration::ZERO, self.now), self.now));
             }
             Event::Started { config, .. } => (self.config, self.suspicion) = (Some(config), None),
@@ -112,7 +117,7 @@ impl<L: FnMut(Option<&ConfigNote>) -> Arc<Snapshot>> Retelling<L> {
             Event::Trusting => self.suspicion = None,
             Event::Config { config, targets } => {
                 if let Some(beliefs) = &mut self.beliefs {
-                    beliefs.adopt((self.library)(Some(&config)), self.now);
+                    beliefs.adopt(library(Some(&config)), self.now);
                     for (identity, word) in targets {
                         beliefs.impose(&identity, word.status(), self.now);
                     }

@@ -221,7 +221,7 @@ mod tests {
             "pools": {}, "overrides": [],
             "members": [{"pool": "web", "member": "fra-1", "family": "ipv4", "verdict": ["up", 7000], "standing": true}]}"#;
         let saved = decode(&seal::seal(text), 1_010).expect("sound");
-        assert_eq!(saved.targets[0].1.latency, Some((Duration::from_micros(1_500), Duration::from_micros(1_000))));
+        assert_eq!(saved.targets[0].1.latency, Some((Duration::from_micros(1_500), Duration::from_millis(1))));
         assert_eq!(saved.members[0].belief, Some(Belief { status: Status::Up, since: at(993) }));
     }
 

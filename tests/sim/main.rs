@@ -3,7 +3,7 @@
 //!
 //! A seed makes a config (`plan`), machines that die in every way and a network that fails (`machine`), a disk whose files are torn (`disk`),
 //! operators (`operator`) and clients (`clients`); `node` drives the code under test as the control task does at work; `oracle` says the rules of verdicts once
-//! more, and `promises` holds everything against the truth. A world that breaks a promise prints the line that replays it.
+//! more, and `promises` holds everything against the truth, and `journal` what it tells of the past against what was answered then. A world that breaks a promise prints the line that replays it.
 //!
 //! The same worlds are lived in every time, since a gate must not open and shut by chance. To hunt, begin elsewhere:
 //! `STEERSMAN_SIM_SEED=1000000 STEERSMAN_SIM_WORLDS=500 cargo nextest run --test sim`. Of what broke, the last 80 events are told;
@@ -16,6 +16,7 @@
 mod chance;
 mod clients;
 mod disk;
+mod journal;
 mod machine;
 mod node;
 mod operator;
@@ -36,6 +37,8 @@ struct Sum {
     virtual_time: Duration,
     probes: u64,
     answers: u64,
+    /// So often the past was held against what was answered.
+    looks: u64,
 }
 
 /// Lets the world of `seed` live. Panics with all that is known when it breaks a promise.
@@ -45,6 +48,7 @@ fn live(seed: u64, sum: &mut Sum) -> (u64, u64) {
     (sum.worlds, sum.virtual_time) = (sum.worlds + 1, sum.virtual_time + lasts);
     watch(&mut world, lasts, seed);
     (sum.probes, sum.answers) = (sum.probes + world.trace.probes, sum.answers + world.trace.answers);
+    sum.looks += world.diary.looks;
     world.trace.hash()
 }
 
@@ -68,7 +72,9 @@ fn run(seeds: impl Iterator<Item = u64>) {
         live(seed, &mut sum);
     }
     let hours = sum.virtual_time.as_secs() / 3600;
-    println!("{} worlds, {hours} virtual hours, {} probes, {} answers in {:.1?}", sum.worlds, sum.probes, sum.answers, begun.elapsed());
+    let Sum { worlds, probes, answers, looks, .. } = sum;
+    println!("{worlds} worlds, {hours} virtual hours, {probes} probes, {answers} answers, {looks} looks back in {:.1?}", begun.elapsed());
+    assert!(looks > worlds * 10, "{looks} looks back at {worlds} worlds");
 }
 
 /// A number that somebody wants something to be.

@@ -124,7 +124,7 @@ impl Node {
         self.beliefs.handle_observation(token, observation, self.moment(now));
     }
 
-    /// A new config is put in force, after all that happened under the old one was published.
+    /// A new config is put in force, after all that happened under the old one was published. Nothing of it is published yet.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         let at = self.moment(now);
         self.beliefs.adopt(snapshot, at);
@@ -132,7 +132,6 @@ impl Node {
             self.beliefs.snapshot().targets.iter().map(|(id, target)| (Arc::clone(&target.identity), id.index())).collect();
         self.under_way.retain(|_, flight| known.contains_key(&flight.identity));
         self.under_way.values_mut().for_each(|flight| flight.target = known[&flight.identity]);
-        self.publish(now);
     }
 
     /// Answers a query over UDP, or does not.

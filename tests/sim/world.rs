@@ -5,6 +5,7 @@
 use super::chance::Chance;
 use super::clients::{Answer, Asked, Caches};
 use super::disk::{Disk, End, Save, ms};
+use super::journal::Diary;
 use super::machine::{Cut, Fate, Machines, Scope, Spot, Truth, Way};
 use super::node::{Flight, GIVEN_UP_AFTER, Node};
 use super::operator::{Book, Whom};
@@ -62,6 +63,7 @@ pub struct World {
     doubt_ended: Moment,
     seed: u64,
     pub disk: Disk,
+    pub diary: Diary,
     /// Who stood when that was last looked at, under the config in force, and in this life.
     pub standing: BTreeSet<Seat>,
     /// What the wall clock of the machine said when it was last set, as the time since 1970, and when that was.
@@ -191,6 +193,7 @@ impl World {
             doubt_ended: Moment::START,
             seed,
             disk: Disk::default(),
+            diary: Diary::new(tempo),
             standing: BTreeSet::new(),
             wall: (EPOCH, Moment::START),
             swept: Moment::START,
@@ -198,6 +201,7 @@ impl World {
             plan,
         };
         world.learn(&snapshot);
+        world.diary.begin(&world.node.beliefs, Moment::START.after(EPOCH), EPOCH);
         for (event, mean) in world.accidents() {
             let first = world.chance.machines.around(mean);
             world.schedule(first, event);
@@ -282,6 +286,7 @@ impl World {
         let lasted = self.now.since(since);
         if asleep {
             self.node.sleep(lasted);
+            self.diary.blur();
         }
         // Agents report again when their turn comes.
         let missed = if asleep || lasted <= STANDSTILL { 0 } else { self.chance.machines.between(0, 500) };
@@ -455,6 +460,7 @@ impl World {
         let says = if right { is_right } else { self.wrong_time(is_right) };
         self.say(format!("the wall clock is set from {:?} to {says:?}", self.wall()));
         self.wall = (says, self.now);
+        self.diary.blur();
     }
 
     /// Another time than the clock shows now.
@@ -523,6 +529,7 @@ impl World {
             self.caches.pass(self.now);
             self.keeps_its_verdicts()?;
             self.keeps_its_orders()?;
+            self.remembers_what_it_answered()?;
             if (1..3).contains(&self.now.since(self.awake_since).as_secs()) {
                 self.keeps_up_with_time()?;
             }
@@ -540,6 +547,7 @@ impl World {
 
     fn hear(&mut self, change: &Change) -> Result<(), Broken> {
         self.say(change.to_string());
+        self.diary.note(change, &self.node.beliefs, self.wall());
         match change {
             Change::Sight(_) => {
                 self.calm_since = self.now;
@@ -605,13 +613,15 @@ impl World {
             0 if !self.book.entries().is_empty() => {
                 let whom = self.chance.operators.one_of(self.book.entries()).whom.clone();
                 self.say(format!("{} is cleared", whom.text()));
-                self.node.beliefs.clear(&whom.text().parse().expect("a selector"), at);
+                let cleared = self.node.beliefs.clear(&whom.text().parse().expect("a selector"), at);
+                self.note_order(cleared);
                 self.book.clear(&whom);
             }
             1 => {
                 let whom = Whom::drawn(&self.plan, &mut self.chance.operators);
                 self.say(format!("{} is released", whom.text()));
-                self.node.beliefs.release(&whom.text().parse().expect("a selector"), at);
+                let released = self.node.beliefs.release(&whom.text().parse().expect("a selector"), at);
+                self.note_order(released);
             }
             _ => self.command(at)?,
         }
@@ -623,12 +633,19 @@ impl World {
         self.keeps_its_views()
     }
 
+    fn note_order(&mut self, change: Option<OverrideChange>) {
+        if let Some(change) = change {
+            self.diary.note(&Change::Override(change), &self.node.beliefs, self.wall());
+        }
+    }
+
     fn command(&mut self, at: Moment) -> Result<(), Broken> {
         let (whom, order) = Book::order(&self.plan, self.tempo, &mut self.chance.operators);
         let said = format!("{:?} of {}, for {:?}", order.wish, whom.text(), order.lasts);
         match self.node.beliefs.obey(order.clone(), at) {
-            Ok(OverrideChange::Set(one, _)) => {
+            Ok(OverrideChange::Set(one, members)) => {
                 self.say(said);
+                self.note_order(Some(OverrideChange::Set(one.clone(), members)));
                 self.book.enter(whom, &order, &one, self.now);
                 self.lasts_as_long_as_was_said(&order, &one)?;
                 self.troubles_come_together();
@@ -664,7 +681,12 @@ impl World {
         }
         let snapshot = Arc::new(self.plan.compile());
         self.node.adopt(Arc::clone(&snapshot), self.now);
+        self.diary.handle_config(&self.node.beliefs, self.wall());
+        let changes = self.node.publish(self.now);
         self.learn(&snapshot);
+        for change in changes {
+            self.hear(&change)?;
+        }
         self.inherits_what_was_believed(&before)?;
         self.settle(&snapshot)
     }
@@ -721,6 +743,7 @@ impl World {
         self.schedule(soon, Event::Orders { again: false });
         let snapshot = Arc::clone(self.node.beliefs.snapshot());
         self.node = Node::start(Arc::clone(&snapshot), &found, self.seed, wall, self.now);
+        self.diary.begin(&self.node.beliefs, self.node.moment(self.now), wall);
         let save = self.disk.counts().map(|(_, save)| save.clone()).unwrap_or_default();
         let elapsed = Duration::from_millis(ms(wall).saturating_sub(ms(save.wall)));
         self.oracle = if elapsed > STATE_AGE_MAX { Oracle::default() } else { save.oracle };

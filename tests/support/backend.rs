@@ -5,6 +5,7 @@ use super::probed::{self, Reply};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RData;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ pub struct Backend {
     /// None after it was killed.
     thread: Option<JoinHandle<()>>,
     /// Connections that nobody serves, and that leave no room for others.
-    idlers: Vec<TcpStream>,
+    idlers: Vec<Socket>,
 }
 
 /// What a backend speaks.
@@ -180,12 +181,17 @@ impl Backend {
         let socket = self.socket.as_ref().expect("it lives, and speaks over TCP");
         // The kernel accepts as many as wait here for the program to take them, and then answers no more.
         socket2::SockRef::from(socket).listen(1).expect("it listens already");
-        self.idlers.extend(TcpStream::connect(self.addr));
+        let idler = || Socket::new(Domain::for_address(self.addr), Type::STREAM, None).expect("a socket");
+        // At once, so that no probe takes one of these places.
+        self.idlers.extend((0..4).map(|_| idler()).inspect(|idler| {
+            idler.set_nonblocking(true).expect("every socket can");
+            let _ = idler.connect(&self.addr.into());
+        }));
         let taken = || self.temper.deaf.load(Ordering::SeqCst).then_some(());
         super::wait_for("the last connection that is taken", taken, String::new);
-        while let Ok(idler) = TcpStream::connect_timeout(&self.addr, NOBODY_THERE) {
-            self.idlers.push(idler);
-        }
+        let more = || Some(idler()).filter(|idler| idler.connect_timeout(&self.addr.into(), NOBODY_THERE).is_ok());
+        let more: Vec<Socket> = std::iter::from_fn(more).collect();
+        self.idlers.extend(more);
     }
 
     /// All of them at the same moment.

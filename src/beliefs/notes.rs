@@ -31,12 +31,15 @@ impl Beliefs {
         let now_unix_s = self.judge.unix_s(now);
         let mut members: Vec<Remark> = Vec::new();
         for place in Judge::places(&self.snapshot.graph) {
-            let notes = self.notes(place, now).into_iter();
-            let member = u16::try_from(place.member).unwrap_or(u16::MAX);
-            members.extend(notes.map(|note| Remark { pool: place.pool, member, text: note_words(&note, now_unix_s) }));
+            let (pool, member) = (place.pool, u16::try_from(place.member).unwrap_or(u16::MAX));
+            for note in self.notes(place, now) {
+                let remark = Remark { pool, member, text: note_words(&note, now_unix_s) };
+                // Both families of a member are mostly noted alike.
+                if !members.iter().rev().take_while(|other| (other.pool, other.member) == (pool, member)).any(|other| *other == remark) {
+                    members.push(remark);
+                }
+            }
         }
-        // Both families of a member are mostly noted alike.
-        members.dedup();
         let suspicion = self.suspicion().map(|suspicion| suspicion.evidence.to_string());
         let remarks = Remarks { suspicion, members };
         if *self.remarks != remarks {

@@ -560,7 +560,8 @@ impl Beliefs {
             let Some(index) = [last, last + 1].into_iter().find(is_it).or_else(|| (0..pool.members.len()).find(is_it)) else { continue };
             last = index;
             if pool.members[index].addresses[family.index()].is_some() {
-                self.judge.recall(Place { pool: id, member: index, family: *family }, past, now);
+                let past = Past { standing: past.standing && !pool.members[index].disabled, ..*past };
+                self.judge.recall(Place { pool: id, member: index, family: *family }, &past, now);
             }
         }
         self.judge.recall_removals(&snapshot.graph, &saved.removals, now);

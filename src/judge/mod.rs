@@ -153,7 +153,14 @@ impl Judge {
             counted.extend(before.protections.iter().zip(self.removals.drain(..)).map(|(p, removals)| (Arc::clone(&p.name), removals)));
         }
         let seats = |pool: &crate::policy::Pool| -> Vec<[Seat; 2]> {
-            let seat = |member: &Member| known.get(&(Arc::clone(&pool.name), Arc::clone(&member.name))).copied().unwrap_or_default();
+            let seat = |member: &Member| {
+                let mut both = known.get(&(Arc::clone(&pool.name), Arc::clone(&member.name))).copied().unwrap_or_default();
+                // Whom the config disables has gone: no protection keeps it when it is let back and turns out to be dead.
+                for seat in &mut both {
+                    seat.standing &= !member.disabled;
+                }
+                both
+            };
             pool.members.iter().map(seat).collect()
         };
         self.seats = graph.pools.rows().iter().map(seats).collect();
@@ -238,11 +245,7 @@ impl Judge {
 
     /// Finds out who is slow: against those of its family that are up and stand in the same site.
     fn compare_siblings(&mut self, graph: &Graph, pool: PoolId, judgements: &mut [[Judgement; 2]]) {
-        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else {
-            // The config may have asked for it once.
-            self.seats[pool.index()].iter_mut().flatten().for_each(|seat| seat.slow = false);
-            return;
-        };
+        let Some(above_percent) = graph.pools[pool].conduct.slow_above_percent else { return };
         let is_told = self.is_told;
         let members = &graph.pools[pool].members;
         for family in Family::BOTH {
@@ -478,9 +481,9 @@ impl Judge {
 
     //--- Over a restart
 
-    /// What is worth remembering of every address that may be answered.
+    /// What is worth remembering of every address, of members that the config disables too: another may let them back.
     pub fn pasts(&self, graph: &Graph) -> impl Iterator<Item = (Place, Past)> {
-        Judge::places(graph).map(|place| (place, self.seat(place).past()))
+        Judge::all_places(graph).map(|place| (place, self.seat(place).past()))
     }
 
     /// Takes account of what was handed out before the program started: nobody knows what, since an earlier life may have ended after it
@@ -560,8 +563,12 @@ impl Judge {
 
     /// All addresses that may be answered.
     pub fn places(graph: &Graph) -> impl Iterator<Item = Place> {
+        Judge::all_places(graph).filter(|place| !graph.pools[place.pool].members[place.member].disabled)
+    }
+
+    fn all_places(graph: &Graph) -> impl Iterator<Item = Place> {
         graph.pools.iter().flat_map(|(pool, settings)| {
-            settings.members.iter().enumerate().filter(|(_, settings)| !settings.disabled).flat_map(move |(member, settings)| {
+            settings.members.iter().enumerate().flat_map(move |(member, settings)| {
                 let has = |family: &Family| settings.addresses[family.index()].is_some();
                 Family::BOTH.into_iter().filter(has).map(move |family| Place { pool, member, family }).collect::<Vec<_>>()
             })

@@ -524,6 +524,19 @@ fn a_reload_keeps_overrides_and_what_is_held_back_by_name() {
 }
 
 #[test]
+fn whom_the_config_disabled_is_not_kept_when_it_is_let_back_and_dead() {
+    let floor = Protection { name: "floor".into(), pools: vec![pool()], min_members: 2, min_sites: 0, max_removed: None };
+    let mut stage = Stage::new(2, Conduct::default(), vec![floor]);
+    stage.reload(|graph| graph.pools[pool()].members[0].disabled = true);
+    stage.see(0, Status::Down);
+    stage.look(1);
+    stage.reload(|graph| graph.pools[pool()].members[0].disabled = false);
+    assert_eq!(stage.look(2), [1]);
+    let saved: Vec<bool> = stage.judge.pasts(&stage.graph).map(|(_, past)| past.standing).collect();
+    assert_eq!(saved, [false, true]);
+}
+
+#[test]
 fn a_slow_sibling_is_ranked_last_and_not_removed() {
     let conduct = Conduct { slow_above_percent: Some(100), ..Conduct::default() };
     // One site of six, since siblings stand side by side.

@@ -165,7 +165,9 @@ impl Judge {
             let seat = |member: &Member| {
                 let mut both = known.get(&(Arc::clone(&pool.name), Arc::clone(&member.name))).copied().unwrap_or_default();
                 // Whom the config disables has gone: no protection keeps it when it is let back and turns out to be dead.
-                both.iter_mut().for_each(|seat| seat.standing &= !member.disabled);
+                for seat in &mut both {
+                    seat.standing &= !member.disabled;
+                }
                 both
             };
             pool.members.iter().map(seat).collect()

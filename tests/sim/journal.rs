@@ -160,6 +160,8 @@ fn of_pool(live: &Live, pool: usize) -> String {
     let is_told = |text: &str| !text.starts_with("fell ") && !text.starts_with("failed ");
     for remark in live.remarks.members.iter().filter(|remark| remark.pool == pool && is_told(&remark.text)) {
         let words = remark.text.split(|letter: char| letter.is_ascii_digit()).next().unwrap_or_default();
+        // Nor what caches hold of a drained member: only the node that handed it out knows.
+        let words = words.split(", in ").next().unwrap_or_default();
         let _ = writeln!(text, "    {} {words}", remark.member);
     }
     text

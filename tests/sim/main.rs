@@ -84,7 +84,7 @@ fn wanted(variable: &str) -> Option<u64> {
 }
 
 /// Worlds by default: some ten seconds of a build that nobody made fast.
-const WORLDS: u64 = 8;
+const WORLDS: u64 = 3;
 
 #[test]
 fn promises_hold_in_every_world() {
@@ -97,7 +97,7 @@ fn promises_hold_in_every_world() {
 #[test]
 fn equal_seeds_give_equal_bytes() {
     let mut sum = Sum::default();
-    for seed in 0..3 {
+    for seed in 0..2 {
         assert_eq!(live(seed, &mut sum), live(seed, &mut sum), "seed {seed}");
     }
     assert_ne!(live(0, &mut sum), live(1, &mut sum));

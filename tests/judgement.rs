@@ -189,7 +189,9 @@ fn silent_canaries_hold_the_verdicts_on_silent_members_until_they_are_heard_agai
     let canaries = format!("canaries: [\"{}\"]\n", backends[1].addr());
     let (config, server, watch) = serve(&policies, &canaries, &[first]);
     let cut = Instant::now();
-    Backend::fall_deaf_together(&mut backends);
+    // The canary first: seen once more after the member it would prove it dead.
+    backends[1].fall_deaf();
+    backends[0].fall_deaf();
     server.wait_line(&["WARN", "does not trust its own sight", "the canary is silent"]);
     config.wait_status(&["SUSPECT for", "the canary is silent", "up?"]);
     assert!(config.ask("GET /readyz").starts_with("HTTP/1.1 503"));

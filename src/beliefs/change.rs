@@ -34,6 +34,15 @@ pub enum Change {
     },
 }
 
+/// What changed a verdict or a grade.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// What probes saw; or what operators, rules and time made of it.
+    Probes,
+    /// Another config, which asks or grades in another way.
+    Config,
+}
+
 /// The verdict on one address of a member changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberChange {
@@ -53,6 +62,8 @@ pub struct MemberChange {
     pub lasted: Duration,
     /// What tipped the scales; none when no probe did.
     pub cause: Option<Cause>,
+    /// Whether it was probes that did, or a config by which what they had seen already counts.
+    pub origin: Origin,
     /// Targets whose verdicts changed since this was last told with any member, whether that changed a member's or not.
     pub turned: Vec<TargetId>,
     /// How often it fell of late, and for how long after the last time it therefore stays down at least, if so.
@@ -104,6 +115,8 @@ pub struct PoolChange {
     pub usable: usize,
     /// Members in all.
     pub members: usize,
+    /// What changed it.
+    pub origin: Origin,
 }
 
 /// The verdict on a canary changed.
@@ -198,7 +211,7 @@ impl fmt::Display for OverrideChange {
 
 impl fmt::Display for MemberChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "member {} ({}) of pool {} is {}", self.member, self.addr, self.pool, self.now)?;
+        write!(f, "member {} ({}) of pool {} is {}{}", self.member, self.addr, self.pool, self.now, self.origin.words())?;
         let history = history(self.was, self.lasted);
         match &self.cause {
             Some(cause) => write!(f, ": {} ({}, {}; {history})", cause.seen, cause.target, in_a_row(cause.status, cause.in_a_row)),
@@ -221,7 +234,8 @@ impl fmt::Display for PaceChange {
 
 impl fmt::Display for PoolChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pool {} is {} (was {}): {} of {} members usable", self.pool, self.now, self.was, self.usable, self.members)
+        let PoolChange { pool, was, now, usable, members, origin } = self;
+        write!(f, "pool {pool} is {now}{} (was {was}): {usable} of {members} members usable", origin.words())
     }
 }
 
@@ -240,6 +254,15 @@ fn history(was: Status, lasted: Duration) -> String {
     match was {
         Status::Unknown => "first verdict".to_owned(),
         Status::Up | Status::Down => format!("was {was} for {}", span(lasted)),
+    }
+}
+
+impl Origin {
+    const fn words(self) -> &'static str {
+        match self {
+            Origin::Probes => "",
+            Origin::Config => " by the new config",
+        }
     }
 }
 
@@ -286,6 +309,7 @@ mod tests {
                 status: Status::Down,
                 began: None,
             }),
+            origin: Origin::Probes,
             turned: Vec::new(),
             held_down: None,
         }
@@ -344,10 +368,12 @@ mod tests {
 
     #[test]
     fn a_pool_says_what_is_left_of_it() {
-        let change = PoolChange { pool: "web".into(), was: Grade::Healthy, now: Grade::Degraded, usable: 1, members: 3 };
+        let change =
+            PoolChange { pool: "web".into(), was: Grade::Healthy, now: Grade::Degraded, usable: 1, members: 3, origin: Origin::Probes };
         assert_eq!(change.to_string(), "pool web is degraded (was healthy): 1 of 3 members usable");
         assert!(Change::Pool(change.clone()).is_bad());
-        let better = PoolChange { was: Grade::Empty, ..change };
+        let better = PoolChange { was: Grade::Empty, origin: Origin::Config, ..change };
+        assert_eq!(better.to_string(), "pool web is degraded by the new config (was empty): 1 of 3 members usable");
         assert!(!Change::Pool(better).is_bad());
     }
 }

@@ -3,6 +3,7 @@
 //! Observations and new snapshots come in; probe orders, changes worth a log line, and [`Live`] views go out. Told the time and
 //! free of sockets and tasks, so that tests drive it by hand; `io::control` drives it at work.
 
+mod adoption;
 mod canaries;
 mod change;
 mod inherit;
@@ -18,22 +19,23 @@ mod tally;
 mod tests;
 mod words;
 
-pub use change::{CanaryChange, Cause, Change, MemberChange, OverrideChange, PaceChange, PoolChange, result_words};
+pub use change::{CanaryChange, Cause, Change, MemberChange, Origin, OverrideChange, PaceChange, PoolChange, result_words};
 pub use saved::{Saved, SavedMember};
 pub use tally::Tally;
 pub use words::{note_words, outlook};
 
 use crate::clock::Moment;
 use crate::health::{
-    Condition, Lateness, Leaning, Ledger, Memory, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView,
-    Token, Verdict, Wanted,
+    Condition, Lateness, Leaning, Ledger, Observation, ProbeOrder, Role, Schedule, Status, Suspicion, TargetVerdict, TargetView, Token,
+    Verdict, Wanted,
 };
 use crate::ids::{Id, PoolId, Table, TargetId};
 use crate::judge::{Breach, Judge, Order, Override, Past, Place, Refusal, Selector};
 use crate::live::{Live, Remarks};
-use crate::policy::{FamilyView, Member, Pool, PoolView, places};
+use crate::policy::{FamilyView, Grade, Member, Pool, PoolView, places};
 use crate::prefix::Family;
 use crate::snapshot::{Snapshot, Target};
+use adoption::History;
 use canaries::Canaries;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -147,27 +149,6 @@ impl Beliefs {
         // A beginning is no change.
         beliefs.untold.clear();
         beliefs
-    }
-
-    /// Takes over a new snapshot. Targets keep their state by identity, whatever happened to them while the snapshot was compiled;
-    /// members keep their history, and pools their last known members, by name.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
-        // What was handed out by the views that go now is in caches still.
-        self.note_live(now);
-        let before = std::mem::replace(&mut self.snapshot, snapshot);
-        self.schedule.adopt(&wanted(&self.snapshot), now);
-        for (identity, status) in self.inherited(&before) {
-            self.schedule.restore(&identity, &Memory::of(status, now), now);
-        }
-        let identities: BTreeSet<&str> = self.snapshot.targets.rows().iter().map(|t| &*t.identity).collect();
-        self.tallies.retain(|identity, _| identities.contains(&**identity));
-        self.index();
-        let last_known = last_known_by_name(&before, &self.views);
-        let last_known = Saved { pools: last_known, ..Saved::default() };
-        self.judge.adopt(Some(&before.graph), &self.snapshot.graph);
-        self.views = self.prepare_all(now, |pool, family, member| last_known.was_usable(pool, family, member));
-        self.members = self.believe_all(&histories(&before, &self.members), now);
-        self.dead = self.all_answered_dead();
     }
 
     //--- Probes
@@ -333,9 +314,9 @@ impl Beliefs {
         let snapshot = Arc::clone(&self.snapshot);
         let pool = &snapshot.graph.pools[id];
         let verdicts = self.verdicts(id, pool);
-        for (index, member) in pool.members.iter().enumerate() {
+        for (index, both) in verdicts.iter().enumerate() {
             for family in Family::BOTH {
-                changes.extend(self.believe(id, index, member, family, verdicts[index][family.index()].status, now));
+                changes.extend(self.believe((id, index), family, both[family.index()].status, now));
             }
         }
         let before = Arc::clone(&self.views[id]);
@@ -352,11 +333,15 @@ impl Beliefs {
             return;
         }
         self.judge.note_replaced(id, &before, now);
-        if view.grade != before.grade {
-            let (was, now, usable) = (before.grade, view.grade, usable_members(&view));
-            changes.push(Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members: pool.members.len() }));
-        }
         self.views[id] = Arc::new(view);
+        changes.extend(self.pool_change(id, before.grade, Origin::Probes));
+    }
+
+    /// Says so when the grade of a pool is another than it was.
+    fn pool_change(&self, id: PoolId, was: Grade, origin: Origin) -> Option<Change> {
+        let (pool, view) = (&self.snapshot.graph.pools[id], &self.views[id]);
+        let (now, usable, members) = (view.grade, usable_members(view), pool.members.len());
+        (now != was).then(|| Change::Pool(PoolChange { pool: Arc::clone(&pool.name), was, now, usable, members, origin }))
     }
 
     /// Who became slow, or stopped to be, since those were that `were`.
@@ -378,19 +363,32 @@ impl Beliefs {
     }
 
     /// Writes down what is now believed of one address; says so when that is news.
-    fn believe(&mut self, pool: PoolId, index: usize, member: &Member, family: Family, status: Status, now: Moment) -> Option<Change> {
-        let addr = member.addresses[family.index()]?;
-        let belief = &mut self.members[pool.index()][index][family.index()];
+    fn believe(&mut self, place: (PoolId, usize), family: Family, status: Status, now: Moment) -> Option<Change> {
+        let belief = &mut self.members[place.0.index()][place.1][family.index()];
+        if belief.status == status {
+            return None;
+        }
         let before = std::mem::replace(belief, Belief { status, since: now });
+        self.change(place, family, before, Origin::Probes, now)
+    }
+
+    /// Says so, and counts it, when what is believed of an address is another thing than before.
+    fn change(&mut self, place: (PoolId, usize), family: Family, before: Belief, origin: Origin, now: Moment) -> Option<Change> {
+        let (pool, index) = place;
+        let snapshot = Arc::clone(&self.snapshot);
+        let settings = &snapshot.graph.pools[pool];
+        let member = &settings.members[index];
+        let addr = member.addresses[family.index()]?;
+        let status = self.belief(pool, index, family).status;
         if before.status == status {
-            *belief = before;
             return None;
         }
         // That something was seen for the first time is no change of mind: every start and every new member would count.
         self.flips += u64::from(before.status != Status::Unknown);
         Some(Change::Member(MemberChange {
-            place: (pool, index),
-            pool: Arc::clone(&self.snapshot.graph.pools[pool].name),
+            place,
+            origin,
+            pool: Arc::clone(&settings.name),
             member: Arc::clone(&member.name),
             addr,
             was: before.status,
@@ -624,21 +622,6 @@ fn leanings(member: &Member, family: Family) -> Vec<(TargetId, Leaning)> {
 
 /// How often it is looked after what time alone changes: shares that grow, overrides that expire.
 const MOVE_EVERY: Duration = Duration::from_secs(1);
-
-/// How a member is known across reloads.
-type History = (Arc<str>, Arc<str>, Family);
-
-fn histories(snapshot: &Snapshot, members: &[Vec<[Belief; 2]>]) -> BTreeMap<History, Belief> {
-    let mut histories = BTreeMap::new();
-    for (pool, beliefs) in snapshot.graph.pools.rows().iter().zip(members) {
-        for (member, belief) in pool.members.iter().zip(beliefs) {
-            for family in Family::BOTH {
-                histories.insert((Arc::clone(&pool.name), Arc::clone(&member.name), family), belief[family.index()]);
-            }
-        }
-    }
-    histories
-}
 
 /// What is to be probed, in the order of target ids.
 fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {

@@ -2,8 +2,8 @@
 
 use super::{AnsweredDead, Beliefs, Change, OverrideChange, Saved};
 use crate::clock::Moment;
-use crate::health::{Condition, Damping, FailReason, Observation, Rules, Status};
-use crate::ids::{Id, PoolId};
+use crate::health::{Condition, Damping, FailReason, Observation, Rules, Status, WindowRule};
+use crate::ids::{Id, PoolId, TargetId};
 use crate::io::testing::snapshot_at;
 use crate::judge::{Event, Note, Order, Place, Wish};
 use crate::live::Live;
@@ -95,7 +95,8 @@ impl Scene {
     }
 
     fn reload(&mut self, snapshot: Snapshot) {
-        self.beliefs.adopt(Arc::new(snapshot), at(self.now));
+        let changes = self.beliefs.adopt(Arc::new(snapshot), at(self.now));
+        self.changes.extend(changes.into_iter().map(|change| (self.now, change)));
     }
 
     /// What an explanation says of members beside the decision.
@@ -269,4 +270,75 @@ fn first_verdicts_are_no_changes_of_verdicts() {
     scene.dead.clear();
     scene.pass(20);
     assert_eq!(scene.beliefs.flips(), 1);
+}
+
+//--- What another config changes
+
+/// The pools web, of a and b, and other, of c; c's check is one of a and b, too, where `all` is.
+fn two_pools(all: bool) -> Snapshot {
+    let addr = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
+    let rules = Rules::plain(Duration::from_secs(1), Duration::from_millis(900), 2, 2);
+    let mut snapshot = snapshot_at(&[("web", vec![("a", addr(0)), ("b", addr(1))]), ("other", vec![("c", addr(2))])], rules);
+    let of_c = snapshot.graph.pools[PoolId::new(1)].members[0].checks[0][0];
+    let members = snapshot.graph.pools[PoolId::new(0)].members.iter_mut().filter(|_| all);
+    members.for_each(|member| member.checks[0].push(of_c));
+    snapshot
+}
+
+#[test]
+fn what_another_config_makes_of_members_and_pools_is_told_counted_and_told_once() {
+    let mut scene = Scene::new(two_pools(false), &["10.0.0.2:80"]);
+    let flips = scene.beliefs.flips();
+    scene.reload(two_pools(true));
+    let lines: Vec<String> = scene.changes.iter().map(|(_, change)| change.to_string()).collect();
+    let why = |line: &str| line.contains(": connection refused (tcp 10.0.0.2:80, ") && line.ends_with(" failures in a row; was up for 9s)");
+    assert!(
+        lines.len() == 3 && lines[0].starts_with("member a (10.0.0.0) of pool web is down by the new config") && why(&lines[0]),
+        "{lines:?}"
+    );
+    assert!(lines[1].starts_with("member b ") && why(&lines[1]), "{lines:?}");
+    assert_eq!(lines[2], "pool web is empty by the new config (was healthy): 0 of 2 members usable");
+    assert_eq!(scene.beliefs.flips(), flips + 2);
+    scene.reload(two_pools(true));
+    scene.look();
+    assert_eq!(scene.changes.len(), 3, "{:?}", scene.changes);
+}
+
+#[test]
+fn of_members_that_a_config_disables_or_names_for_the_first_time_nothing_is_told() {
+    let mut scene = Scene::new(two_pools(false), &["10.0.0.2:80"]);
+    let with = |disabled: bool, name: &str| {
+        let mut snapshot = two_pools(true);
+        snapshot.graph.pools[PoolId::new(0)].members.iter_mut().for_each(|member| member.disabled = disabled);
+        snapshot.graph.pools[PoolId::new(0)].name = name.into();
+        snapshot
+    };
+    scene.reload(with(false, "another"));
+    scene.reload(with(true, "third"));
+    scene.changes.clear();
+    scene.reload(with(false, "third"));
+    assert!(!scene.changes.iter().any(|(_, change)| matches!(change, Change::Member(_))), "{:?}", scene.changes);
+    scene.reload(with(true, "third"));
+    assert!(!scene.changes.iter().any(|(_, change)| matches!(change, Change::Member(_))), "{:?}", scene.changes);
+}
+
+#[test]
+fn who_stays_down_for_what_it_lost_says_how_much_that_was() {
+    let mut snapshot = config(80);
+    snapshot.targets[TargetId::new(0)].rules.window = Some(WindowRule { of: 20, limit: 6 });
+    let mut scene = Scene::new(snapshot, &[]);
+    let place = Place { pool: PoolId::new(0), member: 0, family: Family::V4 };
+    while scene.beliefs.belief(place.pool, 0, Family::V4).status == Status::Up {
+        assert!(scene.now < 100 && scene.beliefs.notes(place, at(scene.now)).is_empty());
+        scene.dead = if scene.now.is_multiple_of(3) { vec!["10.0.0.0:80"] } else { Vec::new() };
+        scene.pass(scene.now + 1);
+    }
+    scene.dead.clear();
+    scene.pass(scene.now + 3);
+    let notes = scene.beliefs.notes(place, at(scene.now));
+    assert_eq!(notes, [Note::Lossy(6, 20)]);
+    let told = &scene.beliefs.live().remarks.members;
+    assert!(told.iter().any(|remark| remark.text.starts_with("failed 6 of its last 20 probes")), "{told:?}");
+    scene.pass(scene.now + 20);
+    assert_eq!((scene.beliefs.notes(place, at(scene.now)), scene.answered()), (Vec::new(), vec![0, 1]));
 }

@@ -36,6 +36,7 @@ pub fn note_words(note: &Note, now_unix_s: u64) -> String {
         Note::Returning(permille) => format!("is coming back, with {} % of its share so far", permille / 10),
         Note::Slow => "is slow against its siblings, and ranked last".to_owned(),
         Note::HeldDown(falls, left) => format!("fell {falls} times of late, and stays down for {} more at least", span(*left)),
+        Note::Lossy(failed, of) => format!("failed {failed} of its last {of} probes, and stays down until that is less"),
     }
 }
 

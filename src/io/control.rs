@@ -461,7 +461,7 @@ impl Task {
         self.publish();
         let now = self.setup.clock.now();
         let short_before = self.setup.beliefs.shortfalls(now);
-        self.setup.beliefs.adopt(snapshot, now);
+        let changes = self.setup.beliefs.adopt(snapshot, now);
         let short = self.setup.beliefs.shortfalls(now).into_iter();
         let short = short.filter(|(rule, breach, _)| !short_before.iter().any(|(known, how, _)| (known, how) == (rule, breach)));
         self.generation += 1;
@@ -470,6 +470,9 @@ impl Task {
             chronicle.handle_config(&self.setup.beliefs, self.generation);
         }
         self.publish();
+        for change in &changes {
+            self.tell(change);
+        }
         self.exposure.adopt();
         tokio::spawn(memory::outlast(std::mem::take(&mut self.replaced)));
         let snapshot = Arc::clone(self.setup.beliefs.snapshot());

@@ -140,7 +140,7 @@ mod tests {
         assert!((1..all).contains(&lost), "{lost}");
         let kept: Vec<String> =
             BufReader::new(reader).lines().take(usize::try_from(all - lost).expect("few")).map_while(Result::ok).collect();
-        assert!(kept.len() > 3_000 && kept.iter().all(|line| line.len() == 18 && line.starts_with("line ")), "{}", kept.len());
+        assert!(kept.len() >= 100 && kept.iter().all(|line| line.len() == 18 && line.starts_with("line ")), "{}", kept.len());
         assert_eq!(kept[0], format!("line {:>13}", 0));
     }
 

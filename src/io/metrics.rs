@@ -270,8 +270,10 @@ fn encode_status(status: &StatusView, page: &mut Page) -> fmt::Result {
         of_pool(|pool| pool.dead_answers),
     )?;
     page.sum("steersman_dead_ip_exposure_seconds", "Dead-IP exposure; an estimate", of_pool(|pool| pool.exposure_s))?;
-    let grades = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
-    page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty", grades.collect())?;
+    // Nobody is to be woken up by a pool that the config disables.
+    let enabled = status.pools.iter().filter(|pool| pool.members.iter().any(|member| !member.disabled));
+    let grades = enabled.map(|pool| (vec![("pool", pool.name.clone())], grade_number(pool)));
+    page.gauge("steersman_pool_grade", "2 healthy, 1 degraded, 0 empty or kept by a protection alone", grades.collect())?;
     let usable = status.pools.iter().map(|pool| (vec![("pool", pool.name.clone())], pool.usable as f64));
     page.gauge("steersman_pool_usable_members", "Members that may be answered", usable.collect())
 }
@@ -479,11 +481,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_the_config_disables_is_not_told_to_be_down() {
+    fn a_member_that_the_config_disables_is_not_told_to_be_down_nor_a_pool_of_such_to_be_empty() {
         let mut scrape = scrape();
         scrape.status.as_mut().expect("there").pools[0].members[0].disabled = true;
         let text = render(scrape);
         assert!(!text.contains("steersman_member_up{") && text.contains("steersman_member_share{"), "{text}");
+        assert!(!text.contains("steersman_pool_grade{") && text.contains("steersman_pool_usable_members{"), "{text}");
     }
 
     #[test]

@@ -428,7 +428,7 @@ fn share(note: &Note) -> f64 {
     match note {
         Note::Returning(permille) => f64::from(*permille) / 1e3,
         Note::Slow => f64::from(SHARE_MIN_PERMILLE) / 1e3,
-        Note::Forced(_) | Note::Kept(_) | Note::KeptAgainst(_) | Note::HeldBack(_) | Note::HeldDown(..) => 1.0,
+        Note::Forced(_) | Note::Kept(_) | Note::KeptAgainst(_) | Note::HeldBack(_) | Note::HeldDown(..) | Note::Lossy(..) => 1.0,
     }
 }
 

@@ -123,6 +123,8 @@ pub enum Note {
     Slow,
     /// It fell so many times of late that it stays down for so long at least, whatever is seen of it.
     HeldDown(usize, Duration),
+    /// It stays down until it fails less often: so many of so many last probes did.
+    Lossy(u32, u32),
 }
 
 impl Judge {
@@ -139,6 +141,13 @@ impl Judge {
 
     /// Hears what the wall clock says at `now`, as the time since 1970: it may have been set, or a machine that slept woken up.
     pub fn handle_wall_clock(&mut self, says: Duration, now: Moment) {
+        let expected = self.wall_at(now);
+        let (on, back) = (says.saturating_sub(expected), expected.saturating_sub(says));
+        if on.max(back) > SET_MIN {
+            // A drain waits for caches, and these do not go by this clock. What is cut to whole seconds is cut in their favour.
+            let on_s = on.as_secs() + u64::from(on.subsec_nanos() > 0);
+            self.overrides.shift_drains(|unix_s| unix_s.saturating_add(on_s).saturating_sub(back.as_secs()));
+        }
         self.wall = (says, now);
     }
 
@@ -165,8 +174,12 @@ impl Judge {
 
     /// A moment as the wall clock tells it, in seconds since 1970.
     pub fn unix_s(&self, moment: Moment) -> u64 {
+        self.wall_at(moment).as_secs()
+    }
+
+    fn wall_at(&self, moment: Moment) -> Duration {
         let (says, then) = self.wall;
-        says.saturating_add(moment.since(then)).saturating_sub(then.since(moment)).as_secs()
+        says.saturating_add(moment.since(then)).saturating_sub(then.since(moment))
     }
 
     //--- Judging
@@ -576,6 +589,9 @@ impl Judge {
         &mut self.seats[place.pool.index()][place.member][place.family.index()]
     }
 }
+
+/// A wall clock that is so far from where it was expected was set: less is the time between two looks at two clocks.
+const SET_MIN: Duration = Duration::from_millis(50);
 
 fn selects(graph: &Graph, selector: &Selector, pool: PoolId, member: &Member) -> bool {
     selector.selects(&graph.pools[pool].name, &member.name, member.site.map(|site| &*graph.sites[site]))

@@ -128,6 +128,15 @@ impl Overrides {
         }
     }
 
+    /// Moves what drains wait for to where the wall clock will say it, after that was set.
+    pub fn shift_drains(&mut self, shifted: impl Fn(u64) -> u64) {
+        for one in &mut self.list {
+            if let Force::Drain { removes_unix_s, gone_unix_s } = &mut one.force {
+                (*removes_unix_s, *gone_unix_s) = (shifted(*removes_unix_s), shifted(*gone_unix_s));
+            }
+        }
+    }
+
     /// Lets time pass: ends what has expired, and returns what came about, in the order of the list. `gone_unix_s` says of a drain
     /// when the last answer with its members expires; none while any of them is answered.
     pub fn poll(&mut self, now_unix_s: u64, gone_unix_s: impl Fn(&Override) -> Option<u64>) -> Vec<Event> {

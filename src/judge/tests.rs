@@ -205,7 +205,34 @@ fn overrides_end_by_the_wall_clock_whatever_is_done_to_it() {
     // And the clock is set back by half of that, while a drain lowers the TTL.
     stage.order("m1", Wish::Drain).expect("nothing forbids it");
     stage.judge.handle_wall_clock(Duration::from_secs(1_000 + 1_800), at(3));
-    assert_eq!((stage.pass(33), stage.pass(34)), (vec![0, 1], vec![0]), "no answer is in a cache for longer than 30 s");
+    assert_eq!((stage.pass(8), stage.pass(9)), (vec![0, 1], vec![0]), "answers of six seconds are in caches until then");
+}
+
+#[test]
+fn a_drain_waits_for_the_caches_whatever_is_done_to_the_wall_clock() {
+    for set_to in [Duration::from_secs(5_000), Duration::from_millis(1_011_700), Duration::from_secs(1), Duration::from_millis(1_010_300)] {
+        let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+        stage.look(10);
+        stage.order("m0", Wish::Drain).expect("nothing forbids it");
+        stage.judge.handle_wall_clock(set_to, at(11));
+        assert_eq!(stage.pass(16), [0, 1], "answers of six seconds are in caches: {set_to:?}");
+        assert_eq!(stage.pass(18), [1], "{set_to:?}");
+        stage.pass(30);
+        let (removed, gone) = stage.drained();
+        assert!(removed <= Some(19) && gone <= removed.map(|removed| removed + 4) && stage.cached_until[0] <= at(gone.expect("it is")));
+    }
+}
+
+#[test]
+fn a_clock_that_runs_as_it_should_moves_no_drain() {
+    let mut stage = Stage::new(2, Conduct::default(), Vec::new());
+    stage.look(10);
+    let ordered = stage.order("m0", Wish::Drain).expect("nothing forbids it");
+    for millis in 0..6_000 {
+        let now = Moment::from_nanos((10_000 + millis) * 1_000_000);
+        stage.judge.handle_wall_clock(Duration::from_millis(1_010_000 + millis + millis % 40), now);
+    }
+    assert_eq!(stage.judge.overrides(), [ordered]);
 }
 
 #[test]

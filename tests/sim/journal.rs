@@ -156,8 +156,9 @@ fn of_pool(live: &Live, pool: usize) -> String {
         let members = |roster: &[Usable]| roster.iter().map(|usable| usable.addr.to_string()).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "    {family:?} {}: {}; last {}", view.grade, members(&view.usable), members(&view.last_known));
     }
-    // How often somebody fell is not told again: no answer depends on it.
-    for remark in live.remarks.members.iter().filter(|remark| remark.pool == pool && !remark.text.starts_with("fell ")) {
+    // How often somebody fell, or failed of late, is not told again: no answer depends on it.
+    let is_told = |text: &str| !text.starts_with("fell ") && !text.starts_with("failed ");
+    for remark in live.remarks.members.iter().filter(|remark| remark.pool == pool && is_told(&remark.text)) {
         let words = remark.text.split(|letter: char| letter.is_ascii_digit()).next().unwrap_or_default();
         let _ = writeln!(text, "    {} {words}", remark.member);
     }

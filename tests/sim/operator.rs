@@ -4,7 +4,7 @@ use super::chance::Chance;
 use super::plan::{Plan, Seat};
 use std::time::Duration;
 use steersman::clock::Moment;
-use steersman::judge::{Force, Order, Override, Wish};
+use steersman::judge::{Order, Override, Wish};
 
 /// What operators ordered and nobody ended.
 #[derive(Clone, Default)]
@@ -19,8 +19,6 @@ pub struct Entry {
     pub wish: Wish,
     /// By the wall clock of the node.
     pub expires_unix_s: Option<u64>,
-    /// When what is drained is answered no more.
-    pub removes_unix_s: Option<u64>,
     /// Whether it may break what is protected.
     pub break_glass: bool,
     /// When it was given, in the time of the world.
@@ -96,18 +94,8 @@ impl Book {
     /// An order was obeyed.
     pub fn enter(&mut self, whom: Whom, order: &Order, obeyed: &Override, given: Moment) {
         self.clear(&whom);
-        let removes_unix_s = match obeyed.force {
-            Force::Drain { removes_unix_s, .. } => Some(removes_unix_s),
-            Force::Up | Force::Down => None,
-        };
-        self.entries.push(Entry {
-            whom,
-            wish: order.wish,
-            expires_unix_s: obeyed.expires_unix_s,
-            removes_unix_s,
-            break_glass: order.break_glass,
-            given,
-        });
+        let (wish, expires_unix_s, break_glass) = (order.wish, obeyed.expires_unix_s, order.break_glass);
+        self.entries.push(Entry { whom, wish, expires_unix_s, break_glass, given });
     }
 
     /// An order was ended.
@@ -144,14 +132,5 @@ impl Entry {
     /// Whether it has ended by itself at this second.
     pub fn is_over(&self, unix_s: u64) -> bool {
         self.expires_unix_s.is_some_and(|expires| expires <= unix_s)
-    }
-
-    /// Whether whoever is meant may not be answered at this second.
-    pub fn bars(&self, unix_s: u64) -> bool {
-        match self.wish {
-            Wish::Up => false,
-            Wish::Down => true,
-            Wish::Drain => self.removes_unix_s.is_some_and(|removes| removes <= unix_s),
-        }
     }
 }

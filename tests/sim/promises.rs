@@ -352,13 +352,9 @@ impl World {
         let settings = &self.plan.pools[seat.pool].members[seat.member];
         let Some(addr) = settings.address(seat.family).filter(|_| !settings.disabled) else { return Ok(()) };
         let Some(order) = self.settled_order(seat, unix_s) else { return Ok(()) };
-        let bars = order.bars(unix_s) || self.must_have_left(order);
         let view = self.node.live.pools[PoolId::new(seat.pool)].family(seat.family);
         let in_roster = |roster: &steersman::policy::Roster| roster.iter().any(|usable| usable.addr == addr);
-        // What came about within this second is looked at once a second.
-        let kept = self.is_kept(seat);
-        let is_settled = order.removes_unix_s.is_none_or(|removes| removes + 1 < unix_s);
-        if bars && is_settled && !kept && (in_roster(&view.usable) || in_roster(&view.all) || in_roster(&view.last_known)) {
+        if self.bars(order) && !self.is_kept(seat) && (in_roster(&view.usable) || in_roster(&view.all) || in_roster(&view.last_known)) {
             return self.broken("who is taken out is in no answer, until that expires", format!("{}: {order:?}", settings.name));
         }
         if order.wish == Wish::Up && settings.weight > 0 && !in_roster(&view.usable) {
@@ -381,11 +377,14 @@ impl World {
         since == Moment::START || self.now.since(since) > SLACK
     }
 
-    /// Whether so much time has passed since a drain was ordered that no cache holds a longer TTL, whatever the wall clock says.
-    fn must_have_left(&self, order: &Entry) -> bool {
-        let (_, set) = self.wall;
-        let since = order.given.max(set).max(self.calm_since);
-        order.wish == Wish::Drain && self.now.since(since) > Duration::from_secs(u64::from(self.plan.longest_ttl_s())) + SLACK * 2
+    /// Whether whoever is meant may not be answered. Of a drain when no cache holds a longer TTL, whatever the wall clock says.
+    fn bars(&self, order: &Entry) -> bool {
+        let longest = Duration::from_secs(u64::from(self.plan.longest_ttl_s()));
+        match order.wish {
+            Wish::Up => false,
+            Wish::Down => true,
+            Wish::Drain => self.now.since(order.given.max(self.calm_since)) > longest + SLACK * 2,
+        }
     }
 
     /// Whether a protection keeps an address, and may.
@@ -542,8 +541,7 @@ impl World {
             return self.broken("who is disabled is never answered", member.name.clone());
         }
         let order = self.settled_order(seat, unix_s);
-        let is_settled = order.and_then(|order| order.removes_unix_s).is_none_or(|removes| removes + 1 < unix_s);
-        if order.is_some_and(|order| order.bars(unix_s) || self.must_have_left(order)) && is_settled && !self.is_kept(seat) {
+        if order.is_some_and(|order| self.bars(order)) && !self.is_kept(seat) {
             return self.broken("who is taken out is never answered", format!("{}: {order:?}", member.name));
         }
         let asked_for = outcome == Outcome::AllDown && matches!(rescue, Rescue::ServeAll | Rescue::LastKnown);

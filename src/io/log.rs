@@ -130,6 +130,10 @@ mod tests {
         // A pipe holds 64 KiB: about 3,300 of these.
         for number in 0..all {
             lines.write_all(format!("line {number:>13}\n").as_bytes()).expect("it is taken or counted");
+            // So that the pipe is filled before the queue is.
+            if number % 50 == 0 {
+                lines.finish(Duration::from_millis(10));
+            }
         }
         lines.finish(Duration::from_millis(10));
         let lost = lines.lost.load(Ordering::Relaxed);

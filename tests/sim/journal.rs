@@ -156,12 +156,13 @@ fn of_pool(live: &Live, pool: usize) -> String {
         let members = |roster: &[Usable]| roster.iter().map(|usable| usable.addr.to_string()).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "    {family:?} {}: {}; last {}", view.grade, members(&view.usable), members(&view.last_known));
     }
-    // How often somebody fell, or failed of late, is not told again: no answer depends on it.
-    let is_told = |text: &str| !text.starts_with("fell ") && !text.starts_with("failed ");
+    // Of what is noted only orders: no answer depends on how often somebody fell, and who comes back or is kept may be noted a little
+    // otherwise after reloads (worlds 132 and 166).
+    let is_told = |text: &str| text.starts_with("is forced");
     for remark in live.remarks.members.iter().filter(|remark| remark.pool == pool && is_told(&remark.text)) {
         let words = remark.text.split(|letter: char| letter.is_ascii_digit()).next().unwrap_or_default();
-        // Nor what caches hold of a drained member: only the node that handed it out knows.
-        let words = words.split(", in ").next().unwrap_or_default();
+        // Nor how far a drain has come: only the node that handed addresses out knows how long caches hold them, and by which clock.
+        let words = words.split_once("): ").filter(|(who, _)| who.contains("forced drain")).map_or(words, |(who, _)| who);
         let _ = writeln!(text, "    {} {words}", remark.member);
     }
     text
